@@ -1,0 +1,169 @@
+//! The immutable, compiled configuration that requests read: one `Arc`, loaded once per request.
+//!
+//! Counters, health and spend never live here: a reload must not reset them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use http::{HeaderMap, Uri};
+use turnpike_bundle::entry::{ModelEntry, ObjectRef, ProviderBackend};
+use turnpike_llm::provider::{CompiledParams, Operation, Provider};
+
+/// All that a gateway serves from.
+#[derive(Default)]
+pub struct Snapshot {
+    /// Increases with each publication in this process.
+    pub generation: u64,
+    /// Hash of the bundle that this was compiled from.
+    pub hash: String,
+    /// Every model, in the order of the bundle.
+    pub models: Vec<Arc<Model>>,
+    /// What each namespace's keys see.
+    pub namespaces: HashMap<Box<str>, Names>,
+    /// What keys of all other namespaces see: Cluster-visible models only.
+    pub cluster: Names,
+    /// What the admin key sees: every model that is not Internal.
+    pub admin: Names,
+    /// Client keys by sha256.
+    pub keys: HashMap<[u8; 32], Key>,
+}
+
+/// Models by the names that clients use.
+#[derive(Default)]
+pub struct Names {
+    /// Exact names and aliases.
+    pub exact: HashMap<Box<str>, Arc<Pool>>,
+    /// Wildcard names, longest prefix first.
+    pub wildcards: Vec<Wildcard>,
+}
+
+/// A public name with one `*`.
+pub struct Wildcard {
+    /// Before the `*`.
+    pub prefix: Box<str>,
+    /// After the `*`.
+    pub suffix: Box<str>,
+    /// What serves it.
+    pub pool: Arc<Pool>,
+}
+
+/// The models of one public name in one namespace.
+#[derive(Debug)]
+pub struct Pool {
+    /// The public name.
+    pub name: Arc<str>,
+    /// Members, lowest priority value first.
+    pub members: Vec<Member>,
+    /// Oldest member's creation, seconds since the epoch.
+    pub created: i64,
+}
+
+/// One way to serve a pool's name.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The backend.
+    pub model: Arc<Model>,
+    /// Share among members of the same priority.
+    pub weight: u32,
+    /// Lower first.
+    pub priority: i32,
+}
+
+/// One `ModelDeployment`, ready to serve.
+#[derive(Debug)]
+pub struct Model {
+    /// What it was compiled from.
+    pub entry: ModelEntry,
+    /// `namespace/name`, for headers, logs and metrics.
+    pub id: Arc<str>,
+    /// What answers.
+    pub backend: Backend,
+}
+
+/// What answers for a model.
+pub enum Backend {
+    /// An upstream over HTTP.
+    Provider(Box<Upstream>),
+    /// The gateway itself.
+    Mock {
+        /// The assistant's text.
+        response: Arc<str>,
+    },
+}
+
+/// An upstream with all that does not change from request to request.
+pub struct Upstream {
+    /// As in the bundle.
+    pub config: ProviderBackend,
+    /// Speaks its dialect.
+    pub adapter: &'static dyn Provider,
+    /// `params`, compiled.
+    pub params: CompiledParams,
+    /// Authentication and the CR's own headers.
+    pub headers: HeaderMap,
+    /// URLs by operation (non-streamed, streamed); `None` where the upstream's model is a wildcard.
+    pub urls: Option<[[Uri; 2]; 3]>,
+    /// Upstream's model name, shared.
+    pub model: Arc<str>,
+}
+
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Provider(upstream) => write!(f, "Provider({})", upstream.config.base_url),
+            Self::Mock { .. } => f.write_str("Mock"),
+        }
+    }
+}
+
+/// A client key in the snapshot.
+#[derive(Debug)]
+pub struct Key {
+    /// Who it stands for.
+    pub caller: Arc<Caller>,
+    /// Seconds since the epoch after which this very hash is refused.
+    pub retires_at: Option<i64>,
+}
+
+/// Who makes a request.
+#[derive(Debug)]
+pub struct Caller {
+    /// `vk_…`, or `admin`.
+    pub key_id: Arc<str>,
+    /// The `VirtualKey`, `None` for the admin key.
+    pub object: Option<ObjectRef>,
+    /// Team that spend is booked to.
+    pub team: Option<Arc<str>>,
+    /// User that spend is booked to.
+    pub user: Option<Arc<str>>,
+    /// `subject.tags` as `name:value`.
+    pub tags: Vec<Box<str>>,
+    /// Models that the key may call.
+    pub allowed: Allowed,
+    /// Seconds since the epoch after which the key is refused.
+    pub expires_at: Option<i64>,
+    /// Refused while true.
+    pub suspended: bool,
+}
+
+/// `allowedModels`, compiled.
+#[derive(Debug)]
+pub enum Allowed {
+    /// Every visible model.
+    All,
+    /// These names and patterns (prefix, suffix around one `*`).
+    Only {
+        /// Exact names.
+        names: Vec<Box<str>>,
+        /// Patterns.
+        patterns: Vec<(Box<str>, Box<str>)>,
+    },
+}
+
+/// Index of an operation in [`Upstream::urls`].
+pub fn operation_index(operation: Operation) -> usize {
+    match operation {
+        Operation::Chat => 0,
+        Operation::Completions => 1,
+        Operation::Embeddings => 2,
+    }
+}

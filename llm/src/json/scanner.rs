@@ -1,0 +1,342 @@
+//! The scanner itself: one pass, no recursion, no allocation beyond the list of members.
+
+use super::{Cause, JsonError, MAX_DEPTH, Member, Span};
+
+/// Sees what a scan passes, so that a second pass is not needed for the few nested strings that matter.
+pub(crate) trait Visitor {
+    /// A top-level member begins; `key` is what stands between its quotes.
+    fn member(&mut self, key: &[u8]);
+
+    /// A member of a nested object whose value is a string; both as they stand between their quotes.
+    fn string(&mut self, key: &[u8], value: &[u8]);
+}
+
+impl Visitor for () {
+    fn member(&mut self, _key: &[u8]) {}
+
+    fn string(&mut self, _key: &[u8], _value: &[u8]) {}
+}
+
+pub(super) struct Scanner<'a, V> {
+    text: &'a [u8],
+    at: usize,
+    visitor: &'a mut V,
+}
+
+impl<'a, V: Visitor> Scanner<'a, V> {
+    pub(super) fn new(text: &'a [u8], visitor: &'a mut V) -> Self {
+        Self { text, at: 0, visitor }
+    }
+
+    /// The whole text as one object.
+    pub(super) fn object(mut self, members: &mut Vec<Member>) -> Result<(), JsonError> {
+        match self.next_byte() {
+            Ok(b'{') => self.at += 1,
+            Ok(_) => return Err(self.error(Cause::NotAnObject)),
+            Err(_) => return Err(self.error(Cause::Empty)),
+        }
+        if self.next_byte()? == b'}' {
+            self.at += 1;
+            return self.end();
+        }
+        loop {
+            let (key, escaped) = self.key()?;
+            self.visitor.member(self.inner(key));
+            self.next_byte()?;
+            let start = self.at;
+            self.value()?;
+            members.push(Member { key, value: Span { start, end: self.at }, escaped });
+            match self.next_byte()? {
+                b',' => self.at += 1,
+                b'}' => {
+                    self.at += 1;
+                    return self.end();
+                }
+                _ => return Err(self.error(Cause::UnexpectedByte)),
+            }
+        }
+    }
+
+    /// The whole text as one array.
+    pub(super) fn array(mut self, elements: &mut Vec<Span>) -> Result<(), JsonError> {
+        if self.next_byte()? != b'[' {
+            return Err(self.error(Cause::UnexpectedByte));
+        }
+        self.at += 1;
+        if self.next_byte()? == b']' {
+            self.at += 1;
+            return self.end();
+        }
+        loop {
+            self.next_byte()?;
+            let start = self.at;
+            self.value()?;
+            elements.push(Span { start, end: self.at });
+            match self.next_byte()? {
+                b',' => self.at += 1,
+                b']' => {
+                    self.at += 1;
+                    return self.end();
+                }
+                _ => return Err(self.error(Cause::UnexpectedByte)),
+            }
+        }
+    }
+
+    fn end(mut self) -> Result<(), JsonError> {
+        match self.next_byte() {
+            Ok(_) => Err(self.error(Cause::TrailingData)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// One value of any kind; `at` is on its first byte before and after its last one afterwards.
+    fn value(&mut self) -> Result<(), JsonError> {
+        // One bit a level, set for objects; the outermost level is the caller's.
+        let mut objects: u128 = 0;
+        let mut depth: u32 = 0;
+        let mut key = None;
+        loop {
+            match self.next_byte()? {
+                b'"' => {
+                    let value = self.string()?.0;
+                    if let Some(key) = key {
+                        self.visitor.string(self.inner(key), self.inner(value));
+                    }
+                }
+                open @ (b'{' | b'[') => {
+                    if depth + 1 >= MAX_DEPTH {
+                        return Err(self.error(Cause::TooDeep));
+                    }
+                    depth += 1;
+                    self.at += 1;
+                    objects = objects << 1 | u128::from(open == b'{');
+                    let next = self.next_byte()?;
+                    // '}' and ']' follow their opening brackets at the same distance in ASCII.
+                    if next != open + 2 {
+                        key = self.key_of(objects)?;
+                        continue;
+                    }
+                    self.at += 1;
+                    depth -= 1;
+                    objects >>= 1;
+                }
+                b'-' | b'0'..=b'9' => self.number()?,
+                b't' => self.literal(b"true")?,
+                b'f' => self.literal(b"false")?,
+                b'n' => self.literal(b"null")?,
+                _ => return Err(self.error(Cause::UnexpectedByte)),
+            }
+            loop {
+                if depth == 0 {
+                    return Ok(());
+                }
+                match self.next_byte()? {
+                    b',' => {
+                        self.at += 1;
+                        key = self.key_of(objects)?;
+                        break;
+                    }
+                    b'}' if objects & 1 == 1 => {}
+                    b']' if objects & 1 == 0 => {}
+                    _ => return Err(self.error(Cause::UnexpectedByte)),
+                }
+                self.at += 1;
+                depth -= 1;
+                objects >>= 1;
+            }
+        }
+    }
+
+    /// The key that must come next if the innermost level is an object.
+    fn key_of(&mut self, objects: u128) -> Result<Option<Span>, JsonError> {
+        if objects & 1 == 0 { Ok(None) } else { self.key().map(|(key, _)| Some(key)) }
+    }
+
+    /// A key and its colon; says whether the key holds escapes.
+    fn key(&mut self) -> Result<(Span, bool), JsonError> {
+        if self.next_byte()? != b'"' {
+            return Err(self.error(Cause::UnexpectedByte));
+        }
+        let key = self.string()?;
+        if self.next_byte()? != b':' {
+            return Err(self.error(Cause::UnexpectedByte));
+        }
+        self.at += 1;
+        Ok(key)
+    }
+
+    /// A string from its opening quote; the span includes the quotes.
+    fn string(&mut self) -> Result<(Span, bool), JsonError> {
+        let start = self.at;
+        let mut escaped = false;
+        self.at += 1;
+        loop {
+            self.at += plain_prefix(self.text.get(self.at..).unwrap_or_default());
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok((Span { start, end: self.at }, escaped));
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                Some(_) => return Err(self.error(Cause::ControlCharacter)),
+                None => return Err(self.error(Cause::UnexpectedEnd)),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), JsonError> {
+        match self.text.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 2;
+                Ok(())
+            }
+            Some(b'u') => {
+                let digits = self.text.get(self.at + 2..).unwrap_or_default();
+                let valid = digits.iter().take(4).take_while(|byte| byte.is_ascii_hexdigit()).count();
+                if valid < 4 {
+                    let cause = if valid == digits.len() { Cause::UnexpectedEnd } else { Cause::InvalidEscape };
+                    return Err(self.error(cause));
+                }
+                self.at += 6;
+                Ok(())
+            }
+            Some(_) => Err(self.error(Cause::InvalidEscape)),
+            None => Err(self.error(Cause::UnexpectedEnd)),
+        }
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        // "01" and "1x" end here as numbers; the caller finds no separator after them.
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        if self.at > start {
+            return Ok(());
+        }
+        let cause = if self.peek().is_none() { Cause::UnexpectedEnd } else { Cause::InvalidNumber };
+        Err(self.error(cause))
+    }
+
+    fn literal(&mut self, word: &[u8]) -> Result<(), JsonError> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        if rest.starts_with(word) {
+            self.at += word.len();
+            return Ok(());
+        }
+        let cause = if word.starts_with(rest) { Cause::UnexpectedEnd } else { Cause::UnexpectedByte };
+        Err(self.error(cause))
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    /// Skips white space; the next byte, not consumed.
+    fn next_byte(&mut self) -> Result<u8, JsonError> {
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                Some(byte) => return Ok(byte),
+                None => return Err(self.error(Cause::UnexpectedEnd)),
+            }
+        }
+    }
+
+    fn inner(&self, quoted: Span) -> &'a [u8] {
+        Span { start: quoted.start + 1, end: quoted.end - 1 }.of(self.text)
+    }
+
+    #[cold]
+    fn error(&self, cause: Cause) -> JsonError {
+        JsonError { offset: self.at, cause }
+    }
+}
+
+/// Number of leading bytes that stand for themselves in a string: no quote, backslash or control character.
+#[inline]
+fn plain_prefix(text: &[u8]) -> usize {
+    let mut at = 0;
+    let mut rest = text;
+    // Keys and enum values end within the first words; only then is the wide loop worth entering.
+    for _ in 0..2 {
+        let Some((word, tail)) = rest.split_first_chunk::<8>() else {
+            return at + slow_prefix(rest);
+        };
+        let hits = special_bytes(u64::from_le_bytes(*word));
+        if hits != 0 {
+            return at + lowest(hits);
+        }
+        at += 8;
+        rest = tail;
+    }
+    while let Some((block, tail)) = rest.split_first_chunk::<32>() {
+        // Written without an early exit so that it compiles to vector compares.
+        if block.iter().fold(false, |any, byte| any | is_special(*byte)) {
+            break;
+        }
+        at += 32;
+        rest = tail;
+    }
+    while let Some((word, tail)) = rest.split_first_chunk::<8>() {
+        let hits = special_bytes(u64::from_le_bytes(*word));
+        if hits != 0 {
+            return at + lowest(hits);
+        }
+        at += 8;
+        rest = tail;
+    }
+    at + slow_prefix(rest)
+}
+
+fn slow_prefix(text: &[u8]) -> usize {
+    text.iter().position(|byte| is_special(*byte)).unwrap_or(text.len())
+}
+
+fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+}
+
+/// Index of the lowest byte flagged by [`special_bytes`].
+fn lowest(hits: u64) -> usize {
+    (hits.trailing_zeros() / 8) as usize
+}
+
+/// High bit set in each special byte of a word. Borrows may flag bytes above the lowest true hit, never below it.
+fn special_bytes(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let quotes = word ^ (ONES * 0x22);
+    let slashes = word ^ (ONES * 0x5C);
+    let quotes = quotes.wrapping_sub(ONES) & !quotes;
+    let slashes = slashes.wrapping_sub(ONES) & !slashes;
+    let controls = word.wrapping_sub(ONES * 0x20) & !word;
+    (quotes | slashes | controls) & HIGHS
+}

@@ -1,0 +1,213 @@
+//! What every provider adapter does, and which adapter serves which provider.
+
+use std::{borrow::Cow, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{EncodeError, UpstreamError},
+    request::Request,
+    splice::Splices,
+    stream::StreamDecoder,
+    usage::Usage,
+};
+
+mod openai_compat;
+mod params;
+mod quirks;
+
+pub use params::CompiledParams;
+
+/// `spec.provider.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ProviderKind {
+    /// api.openai.com.
+    OpenAI,
+    /// Azure OpenAI Service.
+    AzureOpenAI,
+    /// api.anthropic.com.
+    Anthropic,
+    /// AWS Bedrock.
+    Bedrock,
+    /// Google Cloud Vertex AI.
+    VertexAI,
+    /// Google AI Studio.
+    Gemini,
+    /// api.cohere.com.
+    Cohere,
+    /// api.mistral.ai.
+    Mistral,
+    /// api.together.xyz.
+    TogetherAI,
+    /// api.groq.com.
+    Groq,
+    /// api.fireworks.ai.
+    FireworksAI,
+    /// api.perplexity.ai.
+    Perplexity,
+    /// api.deepseek.com.
+    DeepSeek,
+    /// A local Ollama.
+    Ollama,
+    /// A vLLM server.
+    VLLM,
+    /// Hugging Face text-generation-inference.
+    HuggingFaceTGI,
+    /// NVIDIA NIM.
+    NvidiaNIM,
+    /// Anything else that speaks OpenAI's dialect.
+    OpenAICompatible,
+}
+
+/// The route that a client called, by what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// chat/completions.
+    Chat,
+    /// Legacy completions.
+    Completions,
+    /// embeddings.
+    Embeddings,
+}
+
+/// Sizes and abilities of a model; `None` = unknown, nothing is refused on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Capabilities {
+    /// Prompt plus output tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<u64>,
+    /// Most output tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    /// Takes images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vision: Option<bool>,
+    /// Takes tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<bool>,
+    /// Takes `response_format` of type `json_schema`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<bool>,
+    /// Is an embedding model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embeddings: Option<bool>,
+    /// Reasons before it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<bool>,
+}
+
+/// How a provider wants to be authenticated. Adapters name it; the gateway does it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthScheme {
+    /// `Authorization: Bearer KEY`; none sent where there is no key.
+    Bearer,
+    /// The bare key in this header.
+    Header(&'static str),
+    /// AWS Signature Version 4 over the final request.
+    SigV4 {
+        /// Signing name.
+        service: &'static str,
+    },
+    /// A short-lived OAuth2 token of Google Cloud.
+    GoogleToken,
+}
+
+/// Where an encoded request goes: one backend with the concrete upstream model.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Base URL without trailing slash.
+    pub base_url: &'a str,
+    /// Upstream's model name (wildcards already filled in).
+    pub model: &'a str,
+    /// Azure's api-version.
+    pub api_version: Option<&'a str>,
+    /// Cloud region.
+    pub region: Option<&'a str>,
+    /// Cloud project.
+    pub project: Option<&'a str>,
+    /// `params` of the backend, compiled.
+    pub params: &'a CompiledParams,
+    /// What the model can do.
+    pub capabilities: &'a Capabilities,
+    /// Drop what the provider does not support instead of refusing (the backend's setting or the request's `drop_params`).
+    pub drop_unsupported: bool,
+}
+
+/// How the answer is to look to this client.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The name that the client asked for: restamped into every `model`.
+    pub model: Arc<str>,
+    /// The client set `stream_options.include_usage`.
+    pub include_usage: bool,
+    /// The encoding of embeddings that the client asked for (`encoding_format`, default float); the answer is converted to it where the upstream sent the other.
+    pub base64_embeddings: bool,
+}
+
+/// A request ready to be sent.
+#[derive(Debug)]
+pub struct Encoded {
+    /// Headers beside authentication and the backend's own.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body as slices, in order.
+    pub body: Splices,
+}
+
+/// A whole successful answer in the client's dialect.
+#[derive(Debug)]
+pub struct Decoded {
+    /// For the client.
+    pub body: Splices,
+    /// As reported; `None` = the upstream said nothing.
+    pub usage: Option<Usage>,
+}
+
+/// One provider dialect. No IO, no clock: typed values in, bytes out.
+pub trait Provider: Send + Sync {
+    /// How calls are authenticated.
+    fn auth(&self) -> AuthScheme;
+
+    /// Absolute URL of an operation. Constant for a backend unless its model is a wildcard, so the gateway keeps it.
+    fn url(&self, operation: Operation, stream: bool, target: &Target<'_>) -> String;
+
+    /// Turns the client's request into the provider's.
+    ///
+    /// # Errors
+    /// The client's fault: something this provider cannot take.
+    fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError>;
+
+    /// Turns a whole 2xx body into the client's dialect.
+    ///
+    /// # Errors
+    /// The upstream's fault: not what it should be.
+    fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError>;
+
+    /// A decoder for one streamed 2xx answer.
+    fn stream(&self, operation: Operation, shown: Shown) -> Box<dyn StreamDecoder>;
+
+    /// Classifies a non-2xx answer.
+    fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError;
+}
+
+impl ProviderKind {
+    /// The adapter, or `None` while this provider's dialect is not spoken yet.
+    pub fn adapter(self) -> Option<&'static dyn Provider> {
+        openai_compat::adapter(self)
+    }
+
+    /// Base URL used when the spec gives none; `{region}` stands for the spec's region. `None` = the spec must give one.
+    pub fn default_base_url(self) -> Option<&'static str> {
+        quirks::default_base_url(self)
+    }
+
+    /// OpenTelemetry's `gen_ai.provider.name` (well-known values where there is one).
+    pub fn label(self) -> &'static str {
+        quirks::label(self)
+    }
+}
+
+/// A parameter's name or value in a message to the caller.
+pub(crate) type Text = Cow<'static, str>;

@@ -1,0 +1,27 @@
+//! What the integration tests stand on: a strict scripted upstream, the real gateway as a child process, and plain clients.
+//!
+//! ```text
+//!  test ─ Client / Raw ─▶ Gateway (child process) ─▶ Upstream (in the test's process, scripted, records everything)
+//!                            │ manifests, data in a temporary folder
+//!                            └─▶ spend rows (SQLite, read by `spend`)
+//! ```
+//! Nothing here sleeps for a guess: every wait is on a condition and fails loudly after [`wait::LIMIT`].
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test's tool: a broken setup fails the test where it is used"
+)]
+
+pub mod client;
+pub mod gateway;
+pub mod manifest;
+pub mod raw;
+pub mod spend;
+pub mod sse;
+pub mod upstream;
+pub mod wait;
+
+pub use client::Client;
+pub use gateway::Gateway;
+pub use upstream::{Script, Upstream};

@@ -1,0 +1,184 @@
+//! A scripted provider that speaks OpenAI's dialect, refuses what the real one refuses and records what it saw.
+//!
+//! A request is answered by, in this order: the script queued for its model, the next queued script, the standing
+//! script of its model, a natural answer to its route.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::wait::within;
+
+mod answer;
+mod record;
+mod script;
+mod serve;
+mod strict;
+mod wire;
+
+pub use answer::Usage;
+pub use record::{Outcome, Recorded};
+pub use script::{Cut, Gate, Script};
+
+/// The running upstream; stops when dropped.
+#[derive(Debug)]
+pub struct Upstream {
+    address: SocketAddr,
+    state: Arc<State>,
+    _accepting: JoinSet<()>,
+}
+
+/// What connections share.
+#[derive(Debug)]
+struct State {
+    address: SocketAddr,
+    api_key: Option<String>,
+    models: Option<Vec<String>>,
+    queues: Mutex<Queues>,
+    log: watch::Sender<Vec<Recorded>>,
+    close_idle: watch::Sender<u64>,
+    connections: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queues {
+    any: VecDeque<Script>,
+    by_model: HashMap<String, VecDeque<Script>>,
+    standing: HashMap<String, Script>,
+}
+
+/// What the upstream insists on.
+#[derive(Clone, Debug, Default)]
+pub struct Demands {
+    api_key: Option<String>,
+    models: Option<Vec<String>>,
+}
+
+impl Demands {
+    /// Answers 401 to any other key (`Authorization: Bearer` or `api-key`).
+    #[must_use]
+    pub fn api_key(mut self, key: &str) -> Self {
+        self.api_key = Some(key.to_owned());
+        self
+    }
+
+    /// Answers 404 to any other model.
+    #[must_use]
+    pub fn models(mut self, models: &[&str]) -> Self {
+        self.models = Some(models.iter().map(|model| (*model).to_owned()).collect());
+        self
+    }
+
+    /// Starts listening on a free port of 127.0.0.1.
+    pub async fn start(self) -> Upstream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        let state = Arc::new(State {
+            address,
+            api_key: self.api_key,
+            models: self.models,
+            queues: Mutex::default(),
+            log: watch::Sender::new(Vec::new()),
+            close_idle: watch::Sender::new(0),
+            connections: AtomicU64::new(0),
+        });
+        let mut accepting = JoinSet::new();
+        accepting.spawn(serve::accept(listener, Arc::clone(&state)));
+        Upstream { address, state, _accepting: accepting }
+    }
+}
+
+impl Upstream {
+    /// An upstream without demands beyond the dialect's own.
+    pub async fn start() -> Self {
+        Demands::default().start().await
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base URL of its API, with `/v1`.
+    pub fn url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// Its root, as Azure's base URLs are written.
+    pub fn root(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Answers the next request, whatever it is, with this.
+    pub fn next(&self, script: Script) {
+        self.state.queues().any.push_back(script);
+    }
+
+    /// Answers the next request for this model with this.
+    pub fn next_for(&self, model: &str, script: Script) {
+        self.state.queues().by_model.entry(model.to_owned()).or_default().push_back(script);
+    }
+
+    /// Answers every request for this model with this, unless one is queued.
+    pub fn always(&self, model: &str, script: Script) {
+        self.state.queues().standing.insert(model.to_owned(), script);
+    }
+
+    /// All requests so far, in the order in which their heads came.
+    pub fn log(&self) -> Vec<Recorded> {
+        self.state.log.borrow().clone()
+    }
+
+    /// The only request so far.
+    pub fn only(&self) -> Recorded {
+        let log = self.log();
+        match <[Recorded; 1]>::try_from(log) {
+            Ok([one]) => one,
+            Err(log) => panic!("one request expected, saw {}: {log:#?}", log.len()),
+        }
+    }
+
+    /// Waits until the log satisfies `condition` and returns it.
+    pub async fn wait_for(&self, what: &str, mut condition: impl FnMut(&[Recorded]) -> bool) -> Vec<Recorded> {
+        let mut log = self.state.log.subscribe();
+        let found = within(what, log.wait_for(|log| condition(log))).await;
+        found.expect("the log lives as long as the upstream").clone()
+    }
+
+    /// Connections accepted so far.
+    pub fn connections(&self) -> u64 {
+        self.state.connections.load(Ordering::Relaxed)
+    }
+
+    /// Closes every connection that has no request in progress, as servers do whose keep-alive ran out.
+    pub fn close_idle(&self) {
+        self.state.close_idle.send_modify(|round| *round += 1);
+    }
+}
+
+impl State {
+    fn queues(&self) -> std::sync::MutexGuard<'_, Queues> {
+        self.queues.lock().expect("no test panics while it holds the queues")
+    }
+
+    fn script_for(&self, model: &str) -> Script {
+        let mut queues = self.queues();
+        let queued = queues.by_model.get_mut(model).and_then(VecDeque::pop_front);
+        let next = queued.or_else(|| queues.any.pop_front());
+        next.or_else(|| queues.standing.get(model).cloned()).unwrap_or_default()
+    }
+}
+
+/// A base URL on which nothing listens: connecting is refused.
+pub async fn refused_url() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound address");
+    format!("http://{address}/v1")
+}

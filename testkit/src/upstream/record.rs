@@ -1,0 +1,62 @@
+//! What the upstream saw of each request, and how each ended.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Number of the connection that it came on, from 1.
+    pub connection: u64,
+    /// Method.
+    pub method: Method,
+    /// Path and query as sent.
+    pub target: String,
+    /// All headers as sent.
+    pub headers: HeaderMap,
+    /// The body; empty until it has arrived whole.
+    pub body: Bytes,
+    /// When the head arrived.
+    pub started: Instant,
+    /// How the answer ended, and when.
+    pub outcome: Outcome,
+    /// What the strict checks refused it for.
+    pub refused: Option<String>,
+}
+
+/// How the answer to a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Still being received or answered.
+    Open,
+    /// Answered to the end of the script.
+    Complete(Instant),
+    /// The client closed the connection before the end.
+    ClientGone(Instant),
+    /// The script broke the connection.
+    Broken(Instant),
+}
+
+impl Recorded {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in body {:?}", self.body))
+    }
+
+    /// A header's value as text; `None` where absent.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("a printable header"))
+    }
+
+    /// True once the client has closed the connection before the end of the answer.
+    pub fn client_gone(&self) -> bool {
+        matches!(self.outcome, Outcome::ClientGone(_))
+    }
+
+    /// True once the answer has ended, in whichever way.
+    pub fn ended(&self) -> bool {
+        self.outcome != Outcome::Open
+    }
+}
