@@ -7,10 +7,10 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// The future's result; fails the test with `what` when it takes longer than [`LIMIT`].
 pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(LIMIT, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("no end after {LIMIT:?}: {what}"),
-    }
+    let Ok(output) = tokio::time::timeout(LIMIT, future).await else {
+        panic!("no end after {LIMIT:?}: {what}");
+    };
+    output
 }
 
 /// Asks `probe` again and again until it answers `Some`; for state that can only be polled (a metric, a row, a file).

@@ -1,0 +1,247 @@
+//! Accepting, answering by script, and noticing when the client leaves.
+
+use std::{
+    fmt, io,
+    sync::{Arc, atomic::Ordering},
+};
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::{body::Frame, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::Instant,
+};
+
+use super::{
+    State,
+    record::{Outcome, Recorded},
+    script::{Cut, Rendered, Script, Step},
+    strict::{self, Refusal},
+    wire::{Farewell, Handle, Wire},
+};
+
+type Body = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Broken>>>;
+
+/// The script says that the connection breaks here.
+#[derive(Debug)]
+pub(super) struct Broken;
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("broken by the script")
+    }
+}
+
+impl std::error::Error for Broken {}
+
+/// Serves until dropped.
+pub(super) async fn accept(listener: TcpListener, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    while let Ok((socket, _)) = listener.accept().await {
+        let number = state.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        connections.spawn(connection(socket, number, Arc::clone(&state)));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn connection(socket: TcpStream, number: u64, state: Arc<State>) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let mut close_idle = state.close_idle.subscribe();
+    let (wire, handle) = Wire::new(socket);
+    let service =
+        service_fn(move |request| answer(Arc::clone(&state), number, handle.clone(), request));
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(wire), service);
+    let mut connection = std::pin::pin!(connection);
+    // How a connection ends is in the log; its error has nothing to add.
+    loop {
+        tokio::select! {
+            _ = &mut connection => return Ok(()),
+            changed = close_idle.changed() => match changed {
+                Ok(()) => connection.as_mut().graceful_shutdown(),
+                Err(_) => return Ok(()),
+            },
+        }
+    }
+}
+
+/// Marks a request as abandoned when it is dropped before it has ended.
+struct Tracked {
+    state: Arc<State>,
+    index: usize,
+    ended: bool,
+}
+
+impl Tracked {
+    fn begin(state: Arc<State>, connection: u64, head: &http::request::Parts) -> Self {
+        let mut index = 0;
+        state.log.send_modify(|log| {
+            index = log.len();
+            log.push(Recorded {
+                connection,
+                method: head.method.clone(),
+                target: head.uri.to_string(),
+                headers: head.headers.clone(),
+                body: Bytes::new(),
+                started: Instant::now(),
+                outcome: Outcome::Open,
+                refused: None,
+            });
+        });
+        Self {
+            state,
+            index,
+            ended: false,
+        }
+    }
+
+    fn edit(&self, change: impl FnOnce(&mut Recorded)) {
+        self.state.log.send_modify(|log| {
+            if let Some(entry) = log.get_mut(self.index) {
+                change(entry);
+            }
+        });
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if !self.ended {
+            self.ended = true;
+            self.edit(|entry| entry.outcome = outcome);
+        }
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.end(Outcome::ClientGone(Instant::now()));
+    }
+}
+
+async fn answer(
+    state: Arc<State>,
+    connection: u64,
+    handle: Handle,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Broken> {
+    let (head, body) = request.into_parts();
+    let tracked = Tracked::begin(Arc::clone(&state), connection, &head);
+    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    tracked.edit(|entry| entry.body = body.clone());
+    let path = head.uri.path();
+    let checked = strict::head(&state, &head.method, &head.headers).and_then(|()| {
+        if head.method == Method::POST {
+            strict::body(&state, path, &body)
+        } else {
+            Ok(Value::Null)
+        }
+    });
+    let rendered = match checked {
+        Ok(_) if head.method == Method::GET => {
+            Script::raw("application/json", models(&state)).render(path, &Value::Null)
+        }
+        Ok(request) => {
+            let model = request
+                .get("model")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            state.script_for(model).render(path, &request)
+        }
+        Err(refusal) => refuse(&tracked, &refusal).render(path, &Value::Null),
+    };
+    play(rendered, tracked, handle).await
+}
+
+fn models(state: &State) -> String {
+    let data: Vec<Value> = state
+        .models
+        .iter()
+        .flatten()
+        .map(|id| json!({"id": id, "object": "model"}))
+        .collect();
+    json!({"object": "list", "data": data}).to_string()
+}
+
+fn refuse(tracked: &Tracked, refusal: &Refusal) -> Script {
+    tracked.edit(|entry| entry.refused = Some(refusal.message.clone()));
+    Script::raw("application/json", refusal.body().to_string()).status(refusal.status.as_u16())
+}
+
+async fn play(
+    rendered: Rendered,
+    mut tracked: Tracked,
+    handle: Handle,
+) -> Result<Response<Body>, Broken> {
+    for step in &rendered.before_head {
+        step.wait().await;
+    }
+    if let Some(farewell) = rendered.farewell {
+        tracked.end(Outcome::Broken(Instant::now()));
+        handle.set(farewell);
+        return Err(Broken);
+    }
+    let mut response = Response::builder().status(rendered.status);
+    for (name, value) in rendered.headers {
+        response = response.header(name, value);
+    }
+    if let Some(length) = rendered.content_length {
+        response = response.header(http::header::CONTENT_LENGTH, length);
+    }
+    if rendered.steps.is_empty() {
+        tracked.end(Outcome::Complete(Instant::now()));
+    }
+    let playing = Playing {
+        steps: rendered.steps.into_iter(),
+        tracked,
+        handle,
+        sized: rendered.content_length.is_some(),
+    };
+    let frames = stream::unfold(playing, |mut playing| async {
+        playing.next().await.map(|frame| (frame, playing))
+    });
+    Ok(response
+        .body(StreamBody::new(frames.boxed()))
+        .expect("a script's head is valid"))
+}
+
+struct Playing {
+    steps: std::vec::IntoIter<Step>,
+    tracked: Tracked,
+    handle: Handle,
+    sized: bool,
+}
+
+impl Playing {
+    async fn next(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
+        while let Some(step) = self.steps.next() {
+            step.wait().await;
+            match step {
+                Step::Send(bytes) => {
+                    // The writer asks for nothing more once a declared length is sent.
+                    if self.sized && self.steps.len() == 0 {
+                        self.tracked.end(Outcome::Complete(Instant::now()));
+                    }
+                    // Lets the writer flush what it has, so that each part travels by itself.
+                    tokio::task::yield_now().await;
+                    return Some(Ok(Frame::data(bytes)));
+                }
+                Step::Cut(Cut::Stall) => std::future::pending().await,
+                Step::Cut(how) => {
+                    tokio::task::yield_now().await;
+                    self.tracked.end(Outcome::Broken(Instant::now()));
+                    if how == Cut::Reset {
+                        self.handle.set(Farewell::Reset);
+                    }
+                    return Some(Err(Broken));
+                }
+                Step::Pass(_) | Step::Pause(_) => {}
+            }
+        }
+        self.tracked.end(Outcome::Complete(Instant::now()));
+        None
+    }
+}
