@@ -1,0 +1,73 @@
+//! What one spend row says.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+/// Names one upstream attempt for ever. Minted by the gateway; ids that clients supply are attributes, never keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EventId {
+    /// The run of the gateway: a new UUID (version 7) at each start.
+    pub incarnation: Uuid,
+    /// Counts up within the run.
+    pub sequence: u64,
+}
+
+/// One attempt at an upstream, or one request that ended before any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpendRow {
+    /// The key of the row.
+    pub event: EventId,
+    /// Wall clock at the request's arrival, microseconds since the epoch.
+    pub started_at_us: i64,
+    /// The gateway's id of the request, also told to the client.
+    pub request_id: Arc<str>,
+    /// `vk_…`, or `admin`.
+    pub key_id: Arc<str>,
+    /// Team of the key.
+    pub team: Option<Arc<str>>,
+    /// User of the key.
+    pub user: Option<Arc<str>>,
+    /// Chosen by the client: the request's `user`.
+    pub end_user: Option<Arc<str>>,
+    /// The model's name in the request.
+    pub requested_model: Arc<str>,
+    /// `namespace/name` of the `ModelDeployment`; `None` = refused before one was chosen.
+    pub model: Option<Arc<str>>,
+    /// OpenTelemetry's name of the provider.
+    pub provider: Option<&'static str>,
+    /// The provider's name of the model.
+    pub upstream_model: Option<Arc<str>>,
+    /// OpenTelemetry's name of the operation: `chat`, `text_completion`, `embeddings`.
+    pub operation: &'static str,
+    /// The answer was streamed.
+    pub stream: bool,
+    /// HTTP status sent to the client.
+    pub status: u16,
+    /// `success`, `cancelled`, or the error's code.
+    pub outcome: &'static str,
+    /// All prompt tokens, cached ones included.
+    pub prompt_tokens: u64,
+    /// All completion tokens, reasoning included.
+    pub completion_tokens: u64,
+    /// Prompt tokens read from the provider's cache.
+    pub cached_tokens: u64,
+    /// Prompt tokens written to the provider's cache.
+    pub cache_write_tokens: u64,
+    /// Completion tokens spent on reasoning.
+    pub reasoning_tokens: u64,
+    /// nano-USD; `None` = no price is known, which is not free.
+    pub cost_nano: Option<i64>,
+    /// Tokens were counted by the gateway because the upstream reported none.
+    pub estimated: bool,
+    /// Arrival to the first byte of the answer, microseconds.
+    pub first_byte_us: Option<i64>,
+    /// Arrival to the end, microseconds.
+    pub latency_us: i64,
+    /// Time spent waiting for the upstream, microseconds.
+    pub upstream_us: Option<i64>,
+    /// JSON array of strings.
+    pub tags: Option<Arc<str>>,
+    /// The request's `metadata`, a JSON text. The store keeps it only where it is well-formed.
+    pub metadata: Option<Arc<str>>,
+}
