@@ -1,6 +1,6 @@
 //! What every provider adapter does, and which adapter serves which provider.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -14,10 +14,12 @@ use crate::{
     usage::Usage,
 };
 
+mod failure;
 mod openai_compat;
 mod params;
 mod quirks;
 
+pub(crate) use failure::upstream_error;
 pub use params::CompiledParams;
 
 /// `spec.provider.type`.
@@ -111,7 +113,7 @@ pub enum AuthScheme {
         /// Signing name.
         service: &'static str,
     },
-    /// A short-lived OAuth2 token of Google Cloud.
+    /// A short-lived `OAuth2` token of Google Cloud.
     GoogleToken,
 }
 
@@ -177,13 +179,23 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// The client's fault: something this provider cannot take.
-    fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError>;
+    fn encode(
+        &self,
+        operation: Operation,
+        request: &Request,
+        target: &Target<'_>,
+    ) -> Result<Encoded, EncodeError>;
 
     /// Turns a whole 2xx body into the client's dialect.
     ///
     /// # Errors
     /// The upstream's fault: not what it should be.
-    fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError>;
+    fn decode(
+        &self,
+        operation: Operation,
+        body: Bytes,
+        shown: &Shown,
+    ) -> Result<Decoded, UpstreamError>;
 
     /// A decoder for one streamed 2xx answer.
     fn stream(&self, operation: Operation, shown: Shown) -> Box<dyn StreamDecoder>;
@@ -208,6 +220,3 @@ impl ProviderKind {
         quirks::label(self)
     }
 }
-
-/// A parameter's name or value in a message to the caller.
-pub(crate) type Text = Cow<'static, str>;

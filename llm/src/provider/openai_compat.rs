@@ -1,0 +1,257 @@
+//! The one adapter for every upstream that speaks OpenAI's dialect; what tells them apart is in [`quirks`].
+//!
+//! Same dialect on both sides: a body is never parsed whole, only edited where the provider wants something else.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::{
+    error::{EncodeError, UpstreamError},
+    provider::{
+        AuthScheme, Decoded, Encoded, Operation, Provider, ProviderKind, Shown, Target, failure,
+        quirks::{self, Act, EncodingFormat, Metadata, Quirks, Rule, StreamUsage},
+    },
+    request::Request,
+    response,
+    splice::Editor,
+    stream::{OpenAiStream, StreamDecoder},
+};
+
+/// What a path segment may hold unescaped (RFC 3986, unreserved).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The adapter of one of these upstreams; `None` for other dialects.
+pub(super) fn adapter(kind: ProviderKind) -> Option<&'static dyn Provider> {
+    let quirks = quirks::TABLE.iter().find(|quirks| quirks.kind == kind)?;
+    Some(quirks)
+}
+
+impl Provider for Quirks {
+    fn auth(&self) -> AuthScheme {
+        self.auth
+    }
+
+    fn url(&self, operation: Operation, _stream: bool, target: &Target<'_>) -> String {
+        let routes = &self.routes;
+        let base = target.base_url.trim_end_matches('/');
+        let model = utf8_percent_encode(target.model, SEGMENT).to_string();
+        let prefix = routes.prefix.replace("{model}", &model);
+        let mut url = format!("{base}{}", without_overlap(base, &prefix));
+        // A route that the provider lacks is refused by `encode`; its URL is never called.
+        url.push_str(routes.path(operation).unwrap_or_default());
+        if let Some(default) = routes.api_version {
+            let version =
+                utf8_percent_encode(target.api_version.unwrap_or(default), SEGMENT).to_string();
+            url.push_str("?api-version=");
+            url.push_str(&version);
+        }
+        url
+    }
+
+    fn encode(
+        &self,
+        operation: Operation,
+        request: &Request,
+        target: &Target<'_>,
+    ) -> Result<Encoded, EncodeError> {
+        if self.routes.path(operation).is_none() {
+            return Err(self.no_route(operation));
+        }
+        let mut edit = request.edit();
+        if request.has_gateway_only() {
+            edit.strip_gateway_only();
+        }
+        self.edit_metadata(operation, &mut edit);
+        self.edit_params(operation, request, target, &mut edit)?;
+        self.edit_stream_options(operation, request, target, &mut edit);
+        if operation == Operation::Embeddings && self.encoding_format == EncodingFormat::Remove {
+            edit.delete("encoding_format");
+        }
+        self.edit_model(request, target, &mut edit);
+        Ok(Encoded {
+            headers: vec![(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            )],
+            body: edit.finish(),
+        })
+    }
+
+    fn decode(
+        &self,
+        operation: Operation,
+        body: Bytes,
+        shown: &Shown,
+    ) -> Result<Decoded, UpstreamError> {
+        response::decode(operation, &body, shown)
+    }
+
+    fn stream(&self, _operation: Operation, shown: Shown) -> Box<dyn StreamDecoder> {
+        Box::new(OpenAiStream::new(shown))
+    }
+
+    fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
+        failure::upstream_error(status, headers, body)
+    }
+}
+
+impl Quirks {
+    fn no_route(&self, operation: Operation) -> EncodeError {
+        let what = match operation {
+            Operation::Chat => "chat completions",
+            Operation::Completions => "legacy completions; use chat completions",
+            Operation::Embeddings => {
+                "embeddings here; ask for an embedding model of another provider"
+            }
+        };
+        EncodeError {
+            message: format!("{} serves no {what}.", capitalized(self.name)).into(),
+            param: Some("model".into()),
+            code: "unsupported_operation",
+        }
+    }
+
+    fn edit_model(&self, request: &Request, target: &Target<'_>, edit: &mut Editor<'_>) {
+        let prefix = self.model_prefix;
+        if !prefix.is_empty() && !target.model.contains('/') {
+            edit.set_string("model", &format!("{prefix}{}", target.model));
+        } else if request.model() != Some(target.model) {
+            edit.set_string("model", target.model);
+        }
+    }
+
+    fn edit_metadata(&self, operation: Operation, edit: &mut Editor<'_>) {
+        let goes_on = match self.metadata {
+            Metadata::Never => false,
+            Metadata::WithStore => {
+                operation == Operation::Chat && edit.value("store") == Some(b"true")
+            }
+        };
+        if !goes_on {
+            edit.delete("metadata");
+        }
+    }
+
+    /// The backend's own wishes first, then what the provider and the model's family need.
+    fn edit_params(
+        &self,
+        operation: Operation,
+        request: &Request,
+        target: &Target<'_>,
+        edit: &mut Editor<'_>,
+    ) -> Result<(), EncodeError> {
+        target.params.apply(edit);
+        let rules = self.rules.iter().copied().flatten();
+        for rule in
+            rules.filter(|rule| rule.on.covers(operation) && rule.family.covers(target.model))
+        {
+            // A name that the backend's `rename` chose is not changed again.
+            if !target.params.renames_to(rule.param) {
+                self.apply(rule, request, target, edit)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(
+        &self,
+        rule: &Rule,
+        request: &Request,
+        target: &Target<'_>,
+        edit: &mut Editor<'_>,
+    ) -> Result<(), EncodeError> {
+        let Some(value) = edit.value(rule.param) else {
+            return Ok(());
+        };
+        match rule.act {
+            Act::Rename(to) => edit.rename(rule.param, to),
+            Act::Remove => {
+                edit.delete(rule.param);
+            }
+            Act::Map(from, to) => {
+                if value == from.as_bytes() {
+                    edit.replace(rule.param, Bytes::from_static(to.as_bytes()));
+                }
+            }
+            Act::Refuse(neutral) => {
+                let idle = value == b"null" || neutral.iter().any(|idle| idle.as_bytes() == value);
+                if idle || target.drop_unsupported {
+                    edit.delete(rule.param);
+                } else if request.has(rule.param) {
+                    return Err(self.unsupported(rule, target.model));
+                }
+                // Otherwise the backend's own default put it there: whoever wrote it knows better than this table.
+            }
+        }
+        Ok(())
+    }
+
+    fn unsupported(&self, rule: &Rule, model: &str) -> EncodeError {
+        let param = rule.param;
+        let whose = match rule.family {
+            quirks::Family::All => self.name.to_owned(),
+            quirks::Family::Starts(..) => format!("model '{model}' of {}", self.name),
+        };
+        EncodeError {
+            message: format!(
+                "Unsupported parameter: '{param}' is not supported by {whose}. Leave it out, send \"drop_params\": true, \
+                 or set spec.provider.params.dropUnsupported on the model."
+            )
+            .into(),
+            param: Some(param.into()),
+            code: "unsupported_parameter",
+        }
+    }
+
+    fn edit_stream_options(
+        &self,
+        operation: Operation,
+        request: &Request,
+        target: &Target<'_>,
+        edit: &mut Editor<'_>,
+    ) {
+        match self.stream_usage {
+            StreamUsage::Unasked => {
+                edit.delete("stream_options");
+            }
+            StreamUsage::Ask => {
+                // A backend that drops it knows why: its server refuses it.
+                let wanted = operation != Operation::Embeddings
+                    && request.stream()
+                    && !target.params.drops("stream_options");
+                if wanted {
+                    edit.ask_for_usage();
+                }
+            }
+        }
+    }
+}
+
+/// A path to append to a base that may hold the path's first segment already (`http://host:11434/v1` + `/v1`).
+fn without_overlap<'a>(base: &str, path: &'a str) -> &'a str {
+    let first = path
+        .get(1..)
+        .and_then(|rest| rest.find('/'))
+        .map_or(path, |at| path.get(..=at).unwrap_or(path));
+    if !first.is_empty() && base.ends_with(first) {
+        path.get(first.len()..).unwrap_or_default()
+    } else {
+        path
+    }
+}
+
+fn capitalized(name: &str) -> String {
+    let mut chars = name.chars();
+    let first = chars.next().map(|first| first.to_ascii_uppercase());
+    // vLLM keeps its spelling.
+    if name.chars().nth(1).is_some_and(char::is_uppercase) {
+        name.to_owned()
+    } else {
+        first.into_iter().chain(chars).collect()
+    }
+}

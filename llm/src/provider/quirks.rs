@@ -1,0 +1,269 @@
+//! Every provider's particulars as data. An upstream that speaks OpenAI's dialect is one row of [`TABLE`] and no code.
+
+use crate::provider::{AuthScheme, Operation, ProviderKind};
+
+mod rules;
+
+pub(crate) use rules::{Act, Family, Rule};
+
+/// What tells one upstream of OpenAI's dialect from another.
+#[derive(Debug)]
+pub(crate) struct Quirks {
+    /// Whose row it is.
+    pub(crate) kind: ProviderKind,
+    /// As in messages to people.
+    pub(crate) name: &'static str,
+    /// Where the key goes.
+    pub(crate) auth: AuthScheme,
+    /// What is appended to the base URL.
+    pub(crate) routes: Routes,
+    /// How a stream's usage is had.
+    pub(crate) stream_usage: StreamUsage,
+    /// When the client's `metadata` goes on.
+    pub(crate) metadata: Metadata,
+    /// Whether `encoding_format` goes on.
+    pub(crate) encoding_format: EncodingFormat,
+    /// Put before a model name that holds no slash.
+    pub(crate) model_prefix: &'static str,
+    /// What happens to single parameters; the first that fits holds.
+    pub(crate) rules: &'static [&'static [Rule]],
+}
+
+/// Paths under the base URL. `None` = the provider has no such route.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    /// Put before each of them; `{model}` stands for the upstream's model name.
+    pub(crate) prefix: &'static str,
+    /// Default of `?api-version=`; `None` = there is no such query.
+    pub(crate) api_version: Option<&'static str>,
+    /// Has legacy completions.
+    pub(crate) completions: bool,
+    /// Has embeddings.
+    pub(crate) embeddings: bool,
+}
+
+/// How a stream's usage is had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamUsage {
+    /// By `stream_options.include_usage`.
+    Ask,
+    /// It comes unasked, and `stream_options` is refused.
+    Unasked,
+}
+
+/// When the client's `metadata` goes on: clients of a gateway send it for the gateway's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metadata {
+    /// Only beside `"store": true`; the upstream answers 400 without.
+    WithStore,
+    /// Never.
+    Never,
+}
+
+/// Whether an embeddings request's `encoding_format` goes on; the answer is converted either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EncodingFormat {
+    /// As the client set it.
+    Keep,
+    /// Removed: the upstream does not know it, or not base64.
+    Remove,
+}
+
+impl Routes {
+    /// Chat only.
+    const CHAT: Self = Self {
+        prefix: "",
+        api_version: None,
+        completions: false,
+        embeddings: false,
+    };
+    /// Chat and embeddings.
+    const CHAT_EMBEDDINGS: Self = Self {
+        embeddings: true,
+        ..Self::CHAT
+    };
+    /// All three.
+    const ALL: Self = Self {
+        completions: true,
+        embeddings: true,
+        ..Self::CHAT
+    };
+
+    /// The last part of an operation's path, or `None` where the provider has no such route.
+    pub(crate) fn path(&self, operation: Operation) -> Option<&'static str> {
+        match operation {
+            Operation::Chat => Some("/chat/completions"),
+            Operation::Completions => self.completions.then_some("/completions"),
+            Operation::Embeddings => self.embeddings.then_some("/embeddings"),
+        }
+    }
+}
+
+/// The row from which the others differ: it does nothing to a request.
+const PLAIN: Quirks = Quirks {
+    kind: ProviderKind::OpenAICompatible,
+    name: "the OpenAI-compatible upstream",
+    auth: AuthScheme::Bearer,
+    routes: Routes::ALL,
+    stream_usage: StreamUsage::Ask,
+    metadata: Metadata::Never,
+    encoding_format: EncodingFormat::Keep,
+    model_prefix: "",
+    rules: &[],
+};
+
+/// One row per upstream that speaks OpenAI's dialect.
+pub(crate) static TABLE: &[Quirks] = &[
+    Quirks {
+        kind: ProviderKind::OpenAI,
+        name: "OpenAI",
+        metadata: Metadata::WithStore,
+        rules: &[rules::OPENAI_FAMILIES],
+        ..PLAIN
+    },
+    Quirks {
+        kind: ProviderKind::AzureOpenAI,
+        name: "Azure OpenAI",
+        auth: AuthScheme::Header("api-key"),
+        routes: Routes {
+            prefix: "/openai/deployments/{model}",
+            api_version: Some("2025-02-01-preview"),
+            ..Routes::ALL
+        },
+        metadata: Metadata::WithStore,
+        rules: &[rules::OPENAI_FAMILIES],
+        ..PLAIN
+    },
+    Quirks {
+        kind: ProviderKind::Mistral,
+        name: "Mistral",
+        routes: Routes::CHAT_EMBEDDINGS,
+        // Unknown members are 422 extra_forbidden there, stream_options among them.
+        stream_usage: StreamUsage::Unasked,
+        encoding_format: EncodingFormat::Remove,
+        rules: &[rules::MISTRAL, rules::MAX_TOKENS],
+        ..PLAIN
+    },
+    Quirks {
+        kind: ProviderKind::TogetherAI,
+        name: "Together AI",
+        encoding_format: EncodingFormat::Remove,
+        rules: &[rules::NO_USER],
+        ..PLAIN
+    },
+    Quirks {
+        kind: ProviderKind::Groq,
+        name: "Groq",
+        routes: Routes::CHAT,
+        rules: &[rules::NO_USER, rules::NO_LOGPROBS],
+        ..PLAIN
+    },
+    Quirks {
+        kind: ProviderKind::FireworksAI,
+        name: "Fireworks AI",
+        encoding_format: EncodingFormat::Remove,
+        model_prefix: "accounts/fireworks/models/",
+        rules: &[rules::TOOL_CHOICE_ANY],
+        ..PLAIN
+    },
+    Quirks {
+        kind: ProviderKind::Perplexity,
+        name: "Perplexity",
+        routes: Routes::CHAT,
+        stream_usage: StreamUsage::Unasked,
+        rules: &[rules::PERPLEXITY, rules::NO_LOGPROBS, rules::MAX_TOKENS],
+        ..PLAIN
+    },
+    Quirks {
+        kind: ProviderKind::DeepSeek,
+        name: "DeepSeek",
+        routes: Routes::CHAT,
+        rules: &[rules::ONE_CHOICE, rules::NO_LOGIT_BIAS, rules::MAX_TOKENS],
+        ..PLAIN
+    },
+    Quirks {
+        kind: ProviderKind::VLLM,
+        name: "vLLM",
+        ..PLAIN
+    },
+    Quirks {
+        kind: ProviderKind::HuggingFaceTGI,
+        name: "text-generation-inference",
+        encoding_format: EncodingFormat::Remove,
+        rules: &[rules::ONE_CHOICE, rules::MAX_TOKENS],
+        ..PLAIN
+    },
+    Quirks {
+        kind: ProviderKind::NvidiaNIM,
+        name: "NVIDIA NIM",
+        encoding_format: EncodingFormat::Remove,
+        rules: &[rules::NO_USER, rules::MAX_TOKENS],
+        ..PLAIN
+    },
+    Quirks {
+        kind: ProviderKind::Ollama,
+        name: "Ollama",
+        routes: Routes {
+            prefix: "/v1",
+            ..Routes::ALL
+        },
+        encoding_format: EncodingFormat::Remove,
+        rules: &[
+            rules::OLLAMA,
+            rules::ONE_CHOICE,
+            rules::NO_LOGIT_BIAS,
+            rules::NO_USER,
+            rules::MAX_TOKENS,
+        ],
+        ..PLAIN
+    },
+    PLAIN,
+];
+
+/// See [`ProviderKind::default_base_url`].
+pub(crate) fn default_base_url(kind: ProviderKind) -> Option<&'static str> {
+    match kind {
+        ProviderKind::OpenAI => Some("https://api.openai.com/v1"),
+        ProviderKind::Anthropic => Some("https://api.anthropic.com"),
+        ProviderKind::Bedrock => Some("https://bedrock-runtime.{region}.amazonaws.com"),
+        ProviderKind::VertexAI => Some("https://{region}-aiplatform.googleapis.com"),
+        ProviderKind::Gemini => Some("https://generativelanguage.googleapis.com/v1beta"),
+        ProviderKind::Cohere => Some("https://api.cohere.com"),
+        ProviderKind::Mistral => Some("https://api.mistral.ai/v1"),
+        ProviderKind::TogetherAI => Some("https://api.together.xyz/v1"),
+        ProviderKind::Groq => Some("https://api.groq.com/openai/v1"),
+        ProviderKind::FireworksAI => Some("https://api.fireworks.ai/inference/v1"),
+        ProviderKind::Perplexity => Some("https://api.perplexity.ai"),
+        ProviderKind::DeepSeek => Some("https://api.deepseek.com"),
+        ProviderKind::Ollama => Some("http://localhost:11434"),
+        ProviderKind::NvidiaNIM => Some("https://integrate.api.nvidia.com/v1"),
+        ProviderKind::AzureOpenAI
+        | ProviderKind::VLLM
+        | ProviderKind::HuggingFaceTGI
+        | ProviderKind::OpenAICompatible => None,
+    }
+}
+
+/// See [`ProviderKind::label`]. OpenTelemetry has no value for the last seven: snake case of their names.
+pub(crate) fn label(kind: ProviderKind) -> &'static str {
+    match kind {
+        ProviderKind::OpenAI => "openai",
+        ProviderKind::AzureOpenAI => "azure.ai.openai",
+        ProviderKind::Anthropic => "anthropic",
+        ProviderKind::Bedrock => "aws.bedrock",
+        ProviderKind::VertexAI => "gcp.vertex_ai",
+        ProviderKind::Gemini => "gcp.gemini",
+        ProviderKind::Cohere => "cohere",
+        ProviderKind::Mistral => "mistral_ai",
+        ProviderKind::Groq => "groq",
+        ProviderKind::Perplexity => "perplexity",
+        ProviderKind::DeepSeek => "deepseek",
+        ProviderKind::TogetherAI => "together_ai",
+        ProviderKind::FireworksAI => "fireworks_ai",
+        ProviderKind::Ollama => "ollama",
+        ProviderKind::VLLM => "vllm",
+        ProviderKind::HuggingFaceTGI => "huggingface_tgi",
+        ProviderKind::NvidiaNIM => "nvidia_nim",
+        ProviderKind::OpenAICompatible => "openai_compatible",
+    }
+}
