@@ -138,15 +138,23 @@ pub struct Target<'a> {
     pub drop_unsupported: bool,
 }
 
-/// How the answer is to look to this client.
-#[derive(Clone, Debug)]
+/// How the answer is to look to this client, and what an answer's dialect may leave out.
+#[derive(Clone, Debug, Default)]
 pub struct Shown {
     /// The name that the client asked for: restamped into every `model`.
     pub model: Arc<str>,
     /// The client set `stream_options.include_usage`.
     pub include_usage: bool,
-    /// The encoding of embeddings that the client asked for (`encoding_format`, default float); the answer is converted to it where the upstream sent the other.
+    /// The encoding of embeddings that the client asked for (`encoding_format`, default float); the answer is
+    /// converted to it where the upstream sent the other.
     pub base64_embeddings: bool,
+    /// The model that was called: one provider's models may answer in several shapes (Bedrock's embeddings, Claude and
+    /// Gemini on Vertex).
+    pub upstream_model: Arc<str>,
+    /// This call's id, for `id` where the dialect has none (Bedrock, Gemini).
+    pub call_id: Arc<str>,
+    /// Seconds since the epoch, for `created` where the dialect has none (all but OpenAI's).
+    pub created: i64,
 }
 
 /// A request ready to be sent.
