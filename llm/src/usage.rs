@@ -1,5 +1,7 @@
 //! Tokens used by one upstream call, in one shape for every dialect.
 
+mod openai;
+
 /// Tokens of one call. Counts nest as OpenAI's do: `cached` and `cache_write` are parts of `prompt`, `reasoning` of `completion`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

@@ -1,5 +1,6 @@
 //! The scanner itself: one pass, no recursion, no allocation beyond the list of members.
 
+use super::plain::plain_prefix;
 use super::{Cause, JsonError, MAX_DEPTH, Member, Span};
 
 /// Sees what a scan passes, so that a second pass is not needed for the few nested strings that matter.
@@ -25,7 +26,11 @@ pub(super) struct Scanner<'a, V> {
 
 impl<'a, V: Visitor> Scanner<'a, V> {
     pub(super) fn new(text: &'a [u8], visitor: &'a mut V) -> Self {
-        Self { text, at: 0, visitor }
+        Self {
+            text,
+            at: 0,
+            visitor,
+        }
     }
 
     /// The whole text as one object.
@@ -45,7 +50,14 @@ impl<'a, V: Visitor> Scanner<'a, V> {
             self.next_byte()?;
             let start = self.at;
             self.value()?;
-            members.push(Member { key, value: Span { start, end: self.at }, escaped });
+            members.push(Member {
+                key,
+                value: Span {
+                    start,
+                    end: self.at,
+                },
+                escaped,
+            });
             match self.next_byte()? {
                 b',' => self.at += 1,
                 b'}' => {
@@ -71,7 +83,10 @@ impl<'a, V: Visitor> Scanner<'a, V> {
             self.next_byte()?;
             let start = self.at;
             self.value()?;
-            elements.push(Span { start, end: self.at });
+            elements.push(Span {
+                start,
+                end: self.at,
+            });
             match self.next_byte()? {
                 b',' => self.at += 1,
                 b']' => {
@@ -150,7 +165,11 @@ impl<'a, V: Visitor> Scanner<'a, V> {
 
     /// The key that must come next if the innermost level is an object.
     fn key_of(&mut self, objects: u128) -> Result<Option<Span>, JsonError> {
-        if objects & 1 == 0 { Ok(None) } else { self.key().map(|(key, _)| Some(key)) }
+        if objects & 1 == 0 {
+            Ok(None)
+        } else {
+            self.key().map(|(key, _)| Some(key))
+        }
     }
 
     /// A key and its colon; says whether the key holds escapes.
@@ -176,7 +195,13 @@ impl<'a, V: Visitor> Scanner<'a, V> {
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok((Span { start, end: self.at }, escaped));
+                    return Ok((
+                        Span {
+                            start,
+                            end: self.at,
+                        },
+                        escaped,
+                    ));
                 }
                 Some(b'\\') => {
                     escaped = true;
@@ -196,9 +221,17 @@ impl<'a, V: Visitor> Scanner<'a, V> {
             }
             Some(b'u') => {
                 let digits = self.text.get(self.at + 2..).unwrap_or_default();
-                let valid = digits.iter().take(4).take_while(|byte| byte.is_ascii_hexdigit()).count();
+                let valid = digits
+                    .iter()
+                    .take(4)
+                    .take_while(|byte| byte.is_ascii_hexdigit())
+                    .count();
                 if valid < 4 {
-                    let cause = if valid == digits.len() { Cause::UnexpectedEnd } else { Cause::InvalidEscape };
+                    let cause = if valid == digits.len() {
+                        Cause::UnexpectedEnd
+                    } else {
+                        Cause::InvalidEscape
+                    };
                     return Err(self.error(cause));
                 }
                 self.at += 6;
@@ -241,7 +274,11 @@ impl<'a, V: Visitor> Scanner<'a, V> {
         if self.at > start {
             return Ok(());
         }
-        let cause = if self.peek().is_none() { Cause::UnexpectedEnd } else { Cause::InvalidNumber };
+        let cause = if self.peek().is_none() {
+            Cause::UnexpectedEnd
+        } else {
+            Cause::InvalidNumber
+        };
         Err(self.error(cause))
     }
 
@@ -251,7 +288,11 @@ impl<'a, V: Visitor> Scanner<'a, V> {
             self.at += word.len();
             return Ok(());
         }
-        let cause = if word.starts_with(rest) { Cause::UnexpectedEnd } else { Cause::UnexpectedByte };
+        let cause = if word.starts_with(rest) {
+            Cause::UnexpectedEnd
+        } else {
+            Cause::UnexpectedByte
+        };
         Err(self.error(cause))
     }
 
@@ -271,72 +312,18 @@ impl<'a, V: Visitor> Scanner<'a, V> {
     }
 
     fn inner(&self, quoted: Span) -> &'a [u8] {
-        Span { start: quoted.start + 1, end: quoted.end - 1 }.of(self.text)
+        Span {
+            start: quoted.start + 1,
+            end: quoted.end - 1,
+        }
+        .of(self.text)
     }
 
     #[cold]
     fn error(&self, cause: Cause) -> JsonError {
-        JsonError { offset: self.at, cause }
-    }
-}
-
-/// Number of leading bytes that stand for themselves in a string: no quote, backslash or control character.
-#[inline]
-fn plain_prefix(text: &[u8]) -> usize {
-    let mut at = 0;
-    let mut rest = text;
-    // Keys and enum values end within the first words; only then is the wide loop worth entering.
-    for _ in 0..2 {
-        let Some((word, tail)) = rest.split_first_chunk::<8>() else {
-            return at + slow_prefix(rest);
-        };
-        let hits = special_bytes(u64::from_le_bytes(*word));
-        if hits != 0 {
-            return at + lowest(hits);
+        JsonError {
+            offset: self.at,
+            cause,
         }
-        at += 8;
-        rest = tail;
     }
-    while let Some((block, tail)) = rest.split_first_chunk::<32>() {
-        // Written without an early exit so that it compiles to vector compares.
-        if block.iter().fold(false, |any, byte| any | is_special(*byte)) {
-            break;
-        }
-        at += 32;
-        rest = tail;
-    }
-    while let Some((word, tail)) = rest.split_first_chunk::<8>() {
-        let hits = special_bytes(u64::from_le_bytes(*word));
-        if hits != 0 {
-            return at + lowest(hits);
-        }
-        at += 8;
-        rest = tail;
-    }
-    at + slow_prefix(rest)
-}
-
-fn slow_prefix(text: &[u8]) -> usize {
-    text.iter().position(|byte| is_special(*byte)).unwrap_or(text.len())
-}
-
-fn is_special(byte: u8) -> bool {
-    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
-}
-
-/// Index of the lowest byte flagged by [`special_bytes`].
-fn lowest(hits: u64) -> usize {
-    (hits.trailing_zeros() / 8) as usize
-}
-
-/// High bit set in each special byte of a word. Borrows may flag bytes above the lowest true hit, never below it.
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let quotes = word ^ (ONES * 0x22);
-    let slashes = word ^ (ONES * 0x5C);
-    let quotes = quotes.wrapping_sub(ONES) & !quotes;
-    let slashes = slashes.wrapping_sub(ONES) & !slashes;
-    let controls = word.wrapping_sub(ONES * 0x20) & !word;
-    (quotes | slashes | controls) & HIGHS
 }

@@ -1,0 +1,42 @@
+//! Members that speak to the gateway, not to the model: they are deleted before a request goes on.
+
+/// Deleted from every forwarded body. `metadata` is not here: some providers take it.
+pub const GATEWAY_ONLY: &[&str] = &[
+    "additional_drop_params",
+    "allowed_openai_params",
+    "api_base",
+    "api_key",
+    "api_version",
+    "base_url",
+    "cache",
+    "caching",
+    "content_policy_fallbacks",
+    "context_window_fallback_dict",
+    "context_window_fallbacks",
+    "custom_llm_provider",
+    "disable_fallbacks",
+    "drop_params",
+    "fallbacks",
+    "guardrails",
+    "max_retries",
+    "mock_delay",
+    "mock_response",
+    "mock_timeout",
+    "mock_tool_calls",
+    "no-log",
+    "num_retries",
+    "stream_timeout",
+    "tags",
+    "timeout",
+];
+
+/// Members that start with one of these are deleted too.
+pub const GATEWAY_ONLY_PREFIXES: &[&str] = &["litellm_", "mock_testing_"];
+
+/// Whether a member never leaves the gateway.
+pub fn gateway_only(name: &str) -> bool {
+    GATEWAY_ONLY.binary_search(&name).is_ok()
+        || GATEWAY_ONLY_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}

@@ -1,0 +1,99 @@
+//! Whole answers in the OpenAI dialect: the shown model's name put in, usage read, everything else left as it came.
+
+use std::fmt::Display;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::{
+    embeddings,
+    error::{ErrorClass, UpstreamError},
+    json::{self, Member},
+    provider::{Decoded, Operation, Shown, upstream_error},
+    splice::Editor,
+    usage::Usage,
+};
+
+mod large;
+
+pub use large::LargeAnswer;
+
+/// Turns a whole 2xx body into what the client is shown.
+///
+/// # Errors
+/// The upstream's fault: not a JSON object, an error under a 2xx status, or an answer without its result.
+pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
+    let members = json::scan(body).map_err(|error| bad_answer(&error))?;
+    let result = match operation {
+        Operation::Chat | Operation::Completions => "choices",
+        Operation::Embeddings => "data",
+    };
+    if json::member(body, &members, result).is_none_or(|value| value.first() != Some(&b'[')) {
+        let failed = ["error", "message", "detail"]
+            .iter()
+            .any(|name| is_told(body, &members, name));
+        return Err(if failed {
+            reported(body)
+        } else {
+            bad_answer(&format_args!("it holds no '{result}'"))
+        });
+    }
+    let usage = json::member(body, &members, "usage").and_then(Usage::from_openai);
+    let mut editor = Editor::new(body, &members);
+    let model = json::quoted(&shown.model);
+    if editor.value("model").is_some_and(|value| value != model) {
+        editor.replace("model", model);
+    }
+    if operation == Operation::Embeddings
+        && let Some(data) = editor.value("data")
+        && let Some(converted) = embeddings::convert(data, shown.base64_embeddings)?
+    {
+        editor.replace("data", converted);
+    }
+    Ok(Decoded {
+        body: editor.finish(),
+        usage,
+    })
+}
+
+fn is_told(body: &[u8], members: &[Member], name: &str) -> bool {
+    json::member(body, members, name)
+        .is_some_and(|value| !matches!(value, b"null" | b"false" | b"\"\"" | b"{}"))
+}
+
+/// An answer that is not what it should be.
+#[cold]
+pub(crate) fn bad_answer(why: &dyn Display) -> UpstreamError {
+    UpstreamError {
+        class: ErrorClass::BadAnswer,
+        status: 0,
+        message: format!("The upstream's answer cannot be used: {why}."),
+        kind: None,
+        param: None,
+        code: None,
+        retry_after: None,
+    }
+}
+
+/// An error object under a 2xx status; classed by the status that it names itself, else as the server's failure.
+#[cold]
+pub(crate) fn reported(body: &[u8]) -> UpstreamError {
+    let named = |text: &[u8]| -> Option<StatusCode> {
+        let members = json::scan(text).ok()?;
+        let code = json::as_count(json::member(text, &members, "code")?)?;
+        StatusCode::from_u16(u16::try_from(code).ok()?)
+            .ok()
+            .filter(|status| status.as_u16() >= 400)
+    };
+    let inner = json::scan(body)
+        .ok()
+        .and_then(|members| json::member(body, &members, "error"));
+    let status = inner
+        .and_then(named)
+        .or_else(|| named(body))
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    UpstreamError {
+        status: 0,
+        ..upstream_error(status, &HeaderMap::new(), body)
+    }
+}

@@ -1,0 +1,48 @@
+//! Streamed answers: frames from an upstream in, bytes for the client out.
+
+use bytes::Bytes;
+
+use crate::{error::UpstreamError, usage::Usage};
+
+mod chunk;
+mod openai;
+mod output;
+mod tape;
+
+pub use openai::OpenAiStream;
+pub use tape::Tape;
+
+/// Nano-USD of a call; `None` = price unknown.
+pub type CostFn = Box<dyn Fn(&Usage) -> Option<i64> + Send>;
+
+/// Turns one upstream's stream into the client's dialect. Where frames are cut makes no difference to the bytes given.
+pub trait StreamDecoder: Send {
+    /// Takes the next frame; gives the bytes that are ready for the client: the very same frame where nothing changes,
+    /// possibly none. Comments may come before the first event.
+    ///
+    /// # Errors
+    /// The upstream failed within its stream. Bytes ready before the failure are given first and the error with the
+    /// next call; [`StreamDecoder::finished`] is true in between.
+    fn push(&mut self, frame: Bytes) -> Result<Bytes, UpstreamError>;
+
+    /// The upstream closed the stream (or [`StreamDecoder::finished`] says that it is over); gives what is left.
+    ///
+    /// # Errors
+    /// An error not given yet, or an answer that ended early.
+    fn end(&mut self) -> Result<Bytes, UpstreamError>;
+
+    /// A real event came: the upstream has accepted the request and 200 may be committed.
+    fn started(&self) -> bool;
+
+    /// Nothing more will come of frames: the caller should stop reading and call [`StreamDecoder::end`].
+    fn finished(&self) -> bool;
+
+    /// Tokens as reported so far; `None` = the upstream said nothing.
+    fn usage(&self) -> Option<Usage>;
+
+    /// Output text so far, for an estimate where nothing is reported.
+    fn tape(&self) -> &Tape;
+
+    /// Adds `usage.cost` to the usage chunk shown to a client that asked for usage.
+    fn set_cost(&mut self, cost: CostFn);
+}

@@ -1,0 +1,391 @@
+//! Streams of chat and completions chunks in the OpenAI dialect.
+//!
+//! Most chunks need nothing or one new model name, so they go on as they came, with at most that one range
+//! exchanged. Only what carries usage is edited as an object.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::{CostFn, StreamDecoder, Tape, chunk::Chunk, output::Output};
+use crate::{
+    error::UpstreamError,
+    json::{self, Member, Span},
+    price::nano_to_usd_string,
+    provider::Shown,
+    response,
+    splice::Editor,
+    sse::{Event, Fields, Splitter},
+    usage::Usage,
+};
+
+const DONE: &[u8] = b"data: [DONE]\n\n";
+
+/// Decoder for every upstream that streams OpenAI's chunks.
+pub struct OpenAiStream {
+    include_usage: bool,
+    /// The name to show, as a JSON string.
+    model: Bytes,
+    cost: Option<CostFn>,
+    events: Splitter,
+    members: Vec<Member>,
+    phase: Phase,
+    started: bool,
+    /// A finish reason was seen: the answer is complete even without `[DONE]`.
+    complete: bool,
+    /// The last event went on, so the rest of its line end may.
+    kept: bool,
+    usage: Option<Usage>,
+    /// The last chunk that held usage beside choices, and its usage: shown as a chunk of its own before the end.
+    held: Option<(Bytes, Bytes)>,
+    tape: Tape,
+}
+
+enum Phase {
+    Open,
+    /// `[DONE]` was passed on.
+    Done,
+    /// Broken; the error is there until it was given.
+    Failed(Option<UpstreamError>),
+}
+
+impl OpenAiStream {
+    /// A decoder for one answer.
+    pub fn new(shown: Shown) -> Self {
+        let Shown {
+            model,
+            include_usage,
+            ..
+        } = shown;
+        Self {
+            include_usage,
+            model: json::quoted(&model).into(),
+            cost: None,
+            events: Splitter::default(),
+            members: Vec::new(),
+            phase: Phase::Open,
+            started: false,
+            complete: false,
+            kept: true,
+            usage: None,
+            held: None,
+            tape: Tape::default(),
+        }
+    }
+
+    fn drain(&mut self, out: &mut Output) -> Result<(), UpstreamError> {
+        while matches!(self.phase, Phase::Open) {
+            match self.events.next_event() {
+                Ok(Some(event)) => self.event(&event, out)?,
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(response::bad_answer(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event, out: &mut Output) -> Result<(), UpstreamError> {
+        if event.tail {
+            if self.kept {
+                out.keep(event);
+            }
+            return Ok(());
+        }
+        let fields = event.fields();
+        self.kept = true;
+        match fields.data.as_deref().map(<[u8]>::trim_ascii) {
+            None => out.keep(event),
+            // Data without content is a keep-alive that SDKs would try to parse.
+            Some([]) => self.kept = false,
+            Some(b"[DONE]") => self.done(event, out),
+            Some(_) => self.chunk(event, &fields, out)?,
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, event: &Event, out: &mut Output) {
+        self.started = true;
+        self.show_held(out);
+        if event.raw.ends_with(b"]\n\n") {
+            out.keep(event);
+        } else {
+            out.write(DONE);
+        }
+        self.phase = Phase::Done;
+    }
+
+    fn chunk(
+        &mut self,
+        event: &Event,
+        fields: &Fields<'_>,
+        out: &mut Output,
+    ) -> Result<(), UpstreamError> {
+        let data = fields.data.as_deref().unwrap_or_default();
+        let mut members = std::mem::take(&mut self.members);
+        let chunk = Chunk::read(data, &mut members, &mut self.tape)
+            .map_err(|error| response::bad_answer(&error))?;
+        let named_error = chunk.is_error || fields.event == Some(b"error");
+        if chunk.error || (named_error && chunk.choices.is_none()) {
+            return Err(response::reported(data));
+        }
+        self.started = true;
+        self.complete |= chunk.finish;
+        let view = View {
+            event,
+            fields,
+            data,
+            members: &members,
+            chunk,
+        };
+        if chunk.usage.is_some_and(|usage| is_object(usage.of(data))) || chunk.x_groq.is_some() {
+            self.chunk_with_usage(&view, out);
+        } else {
+            self.plain_chunk(&view, out);
+        }
+        self.members = members;
+        Ok(())
+    }
+
+    /// Passes a chunk on with the model's shown name.
+    fn plain_chunk(&mut self, view: &View<'_>, out: &mut Output) {
+        let Some(model) = view
+            .chunk
+            .model
+            .filter(|model| model.of(view.data) != self.model)
+        else {
+            return out.keep(view.event);
+        };
+        match view.fields.data_at {
+            Some(at) => {
+                let old = Span {
+                    start: at.start + model.start,
+                    end: at.start + model.end,
+                };
+                out.keep_changed(view.event, old, &self.model);
+            }
+            None => self.edit(view, out, |_| {}),
+        }
+    }
+
+    fn chunk_with_usage(&mut self, view: &View<'_>, out: &mut Output) {
+        let (chunk, data) = (view.chunk, view.data);
+        let own = chunk
+            .usage
+            .map(|span| span.of(data))
+            .filter(|usage| is_object(usage));
+        let Some(reported) = own.or_else(|| groq_usage(chunk.x_groq?.of(data))) else {
+            return self.plain_chunk(view, out);
+        };
+        self.usage = Usage::from_openai(reported).or(self.usage);
+        let choices = chunk
+            .choices
+            .map(|span| span.of(data))
+            .filter(|choices| *choices != b"null");
+        if choices.is_none_or(is_empty_array) && own.is_some() && self.include_usage {
+            let usage = self.priced(reported);
+            self.held = None;
+            return self.edit(view, out, |editor| {
+                editor.set("choices", Bytes::from_static(b"[]"));
+                editor.set("usage", usage);
+            });
+        }
+        if self.include_usage {
+            self.held = Some((
+                Bytes::copy_from_slice(data),
+                Bytes::copy_from_slice(reported),
+            ));
+        }
+        if own.is_none() {
+            return self.plain_chunk(view, out);
+        }
+        if !self.include_usage && choices.is_some_and(is_empty_array) {
+            self.kept = false;
+            return;
+        }
+        self.edit(view, out, |editor| {
+            editor.delete("usage");
+        });
+    }
+
+    /// Passes a chunk on as an edited object.
+    fn edit(&mut self, view: &View<'_>, out: &mut Output, change: impl FnOnce(&mut Editor<'_>)) {
+        let text = match view.fields.data_at {
+            Some(at) => view.event.raw.slice(at.start..at.end),
+            None => Bytes::copy_from_slice(view.data),
+        };
+        let mut editor = Editor::new(&text, view.members);
+        editor.replace("model", self.model.clone());
+        change(&mut editor);
+        let new = editor.finish().to_bytes();
+        if let Some(at) = view.fields.data_at {
+            return out.keep_changed(view.event, at, &new);
+        }
+        self.kept = false;
+        for (name, value) in [
+            (&b"event: "[..], view.fields.event),
+            (b"id: ", view.fields.id),
+        ] {
+            if let Some(value) = value {
+                out.write(name);
+                out.write(value);
+                out.write(b"\n");
+            }
+        }
+        write_data(out, &new);
+    }
+
+    /// Usage that came beside choices, as the chunk that the client expects.
+    fn show_held(&mut self, out: &mut Output) {
+        let Some((text, reported)) = self.held.take() else {
+            return;
+        };
+        let usage = self.priced(&reported);
+        // It was scanned when it came.
+        let Ok(members) = json::scan(&text) else {
+            return;
+        };
+        let mut editor = Editor::new(&text, &members);
+        editor.replace("model", self.model.clone());
+        editor.set("choices", Bytes::from_static(b"[]"));
+        editor.set("usage", usage);
+        editor.delete("x_groq");
+        write_data(out, &editor.finish().to_bytes());
+    }
+
+    /// A usage object with its cost, where there is a price.
+    fn priced(&self, reported: &[u8]) -> Bytes {
+        let text = Bytes::copy_from_slice(reported);
+        let cost = self
+            .cost
+            .as_ref()
+            .zip(self.usage)
+            .and_then(|(cost, usage)| cost(&usage));
+        match (cost, json::scan(&text)) {
+            (Some(nano), Ok(members)) => {
+                let mut editor = Editor::new(&text, &members);
+                editor.set("cost", nano_to_usd_string(nano).into_bytes());
+                editor.finish().to_bytes()
+            }
+            _ => text,
+        }
+    }
+
+    /// What the stream ended with, without the blank line that would have ended it.
+    fn leftover(&mut self, out: &mut Output) {
+        let Some(event) = self.events.finish() else {
+            return;
+        };
+        // Cut inside an event: that counts as lost, and what came before decides whether the answer is complete.
+        if self.event(&event, out).is_ok() && self.kept && matches!(self.phase, Phase::Open) {
+            out.write(b"\n\n");
+        }
+    }
+}
+
+impl StreamDecoder for OpenAiStream {
+    fn push(&mut self, frame: Bytes) -> Result<Bytes, UpstreamError> {
+        match &mut self.phase {
+            Phase::Open => {}
+            Phase::Done => return Ok(Bytes::new()),
+            Phase::Failed(error) => return error.take().map_or(Ok(Bytes::new()), Err),
+        }
+        let mut out = Output::new(frame.clone());
+        self.events.feed(frame);
+        match self.drain(&mut out) {
+            Ok(()) => Ok(out.finish()),
+            Err(error) if out.is_empty() => {
+                self.phase = Phase::Failed(None);
+                Err(error)
+            }
+            Err(error) => {
+                self.phase = Phase::Failed(Some(error));
+                Ok(out.finish())
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<Bytes, UpstreamError> {
+        match &mut self.phase {
+            Phase::Open => {}
+            Phase::Done => return Ok(Bytes::new()),
+            Phase::Failed(error) => return error.take().map_or(Ok(Bytes::new()), Err),
+        }
+        let mut out = Output::new(Bytes::new());
+        self.leftover(&mut out);
+        if !matches!(self.phase, Phase::Done) {
+            if !self.complete {
+                self.phase = Phase::Failed(None);
+                return Err(response::bad_answer(&"its stream ended early"));
+            }
+            self.show_held(&mut out);
+            out.write(DONE);
+            self.phase = Phase::Done;
+        }
+        Ok(out.finish())
+    }
+
+    fn started(&self) -> bool {
+        self.started
+    }
+
+    fn finished(&self) -> bool {
+        !matches!(self.phase, Phase::Open)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
+    fn set_cost(&mut self, cost: CostFn) {
+        self.cost = Some(cost);
+    }
+}
+
+/// A chunk with everything known about it.
+struct View<'a> {
+    event: &'a Event,
+    fields: &'a Fields<'a>,
+    data: &'a [u8],
+    members: &'a [Member],
+    chunk: Chunk,
+}
+
+fn is_object(value: &[u8]) -> bool {
+    value.first() == Some(&b'{')
+}
+
+fn is_empty_array(value: &[u8]) -> bool {
+    matches!(value, [b'[', inside @ .., b']'] if inside.trim_ascii().is_empty())
+}
+
+/// Groq reports usage in a member of its own.
+fn groq_usage(x_groq: &[u8]) -> Option<&[u8]> {
+    let members = json::scan(x_groq).ok()?;
+    json::member(x_groq, &members, "usage").filter(|usage| is_object(usage))
+}
+
+/// An event with this JSON, on one line: a line feed in JSON text is white space.
+fn write_data(out: &mut Output, text: &[u8]) {
+    let line = if memchr::memchr2(b'\n', b'\r', text).is_some() {
+        Cow::Owned(
+            text.iter()
+                .map(|byte| {
+                    if matches!(byte, b'\n' | b'\r') {
+                        b' '
+                    } else {
+                        *byte
+                    }
+                })
+                .collect(),
+        )
+    } else {
+        Cow::Borrowed(text)
+    };
+    out.write(b"data: ");
+    out.write(&line);
+    out.write(b"\n\n");
+}

@@ -1,0 +1,134 @@
+//! Token counts where the upstream gives none: exact for OpenAI's text, near for others.
+//!
+//! Counting is linear but not free, so it happens once at the end of a call and only for calls without usage. The
+//! tables are built on first use (tens of megabytes); a gateway whose upstreams all report usage never pays for them.
+
+use bpe_openai::Tokenizer;
+
+use crate::{
+    json::{self, Visitor},
+    request::Request,
+};
+
+/// Rough size of a token, where counting would cost too much.
+pub const BYTES_PER_TOKEN: u64 = 4;
+
+/// Longer texts are estimated by their size.
+const MAX_COUNTED: usize = 1 << 20;
+/// What each message costs beside its text, and what the answer's beginning costs (OpenAI's cookbook).
+const PER_MESSAGE: u64 = 3;
+const PER_REPLY: u64 = 3;
+/// An image of 1024 by 1024 at high detail; other sizes and models differ, but the size is not known here.
+const PER_IMAGE: u64 = 765;
+
+/// Tokens of a text in the model's tokenizer, or the nearest there is. Texts over 1 MiB are estimated by their size.
+pub fn count(model: &str, text: &str) -> u64 {
+    if text.len() > MAX_COUNTED {
+        return text.len() as u64 / BYTES_PER_TOKEN;
+    }
+    tokenizer(model).count(text) as u64
+}
+
+/// Tokens of a request's prompt: messages, tools, prompt or input. Media count as one image each, whatever their size.
+pub fn prompt(model: &str, request: &Request) -> u64 {
+    let messages = request
+        .member("messages")
+        .map_or(0, |messages| messages_tokens(model, messages));
+    let tools = ["tools", "functions"]
+        .iter()
+        .filter_map(|name| request.member(name));
+    let texts = ["prompt", "input"]
+        .iter()
+        .filter_map(|name| request.member(name));
+    let tools: u64 = tools.map(|tools| raw_tokens(model, tools)).sum();
+    let texts: u64 = texts.map(|text| input_tokens(model, text)).sum();
+    messages.saturating_add(tools).saturating_add(texts)
+}
+
+fn tokenizer(model: &str) -> &'static Tokenizer {
+    // "openai/gpt-4" and "azure/gpt-4" are gpt-4.
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let old = name.starts_with("gpt-3.5")
+        || name.starts_with("gpt-35")
+        || name == "gpt-4"
+        || name.starts_with("gpt-4-")
+        || name.starts_with("text-embedding-");
+    if old {
+        bpe_openai::cl100k_base()
+    } else {
+        bpe_openai::o200k_base()
+    }
+}
+
+fn raw_tokens(model: &str, json: &[u8]) -> u64 {
+    std::str::from_utf8(json).map_or(0, |text| count(model, text))
+}
+
+fn messages_tokens(model: &str, messages: &[u8]) -> u64 {
+    let mut parts = Parts {
+        model,
+        tokens: 0,
+        left: MAX_COUNTED,
+    };
+    let Ok(elements) = json::elements_with(messages, &mut parts) else {
+        return 0;
+    };
+    let frame = PER_MESSAGE
+        .saturating_mul(elements.len() as u64)
+        .saturating_add(PER_REPLY);
+    parts.tokens.saturating_add(frame)
+}
+
+/// A text, texts, tokens, or lists of tokens.
+fn input_tokens(model: &str, value: &[u8]) -> u64 {
+    match value.first() {
+        Some(b'"') => json::as_str(value).map_or(0, |text| count(model, &text)),
+        Some(b'[') if value.len() > MAX_COUNTED => value.len() as u64 / BYTES_PER_TOKEN,
+        Some(b'[') => {
+            let elements = json::elements(value).unwrap_or_default();
+            elements
+                .iter()
+                .map(|span| input_tokens(model, span.of(value)))
+                .sum()
+        }
+        // A number is a token already.
+        Some(b'-' | b'0'..=b'9') => 1,
+        _ => 0,
+    }
+}
+
+/// Counts the strings of messages that a model reads.
+struct Parts<'a> {
+    model: &'a str,
+    tokens: u64,
+    /// Bytes that may still be counted; what comes after them is estimated by size.
+    left: usize,
+}
+
+impl Parts<'_> {
+    fn text(&mut self, escaped: &[u8]) -> u64 {
+        match self.left.checked_sub(escaped.len()) {
+            Some(left) => {
+                self.left = left;
+                count(self.model, &json::unescape(escaped))
+            }
+            None => escaped.len() as u64 / BYTES_PER_TOKEN,
+        }
+    }
+}
+
+impl Visitor for Parts<'_> {
+    fn member(&mut self, _key: &[u8]) {}
+
+    fn string(&mut self, key: &[u8], value: &[u8]) {
+        let tokens = match key {
+            b"role" => 1,
+            b"content" | b"text" | b"name" | b"arguments" | b"refusal" | b"reasoning_content" => {
+                self.text(value)
+            }
+            b"url" | b"image_url" | b"file_data" | b"data" => PER_IMAGE,
+            _ => 0,
+        };
+        self.tokens = self.tokens.saturating_add(tokens);
+    }
+}
