@@ -1,22 +1,20 @@
 //! The real gateway as a child process: started, watched, reloaded and stopped as its users do it.
 
 use std::{
-    io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::Arc,
-    thread,
+    process::{Command, Stdio},
 };
-
-use tempfile::TempDir;
-use tokio::sync::watch;
 
 use crate::{
     client::Client,
     manifest::{self, Manifest},
-    wait::{LIMIT, eventually, within},
+    wait::eventually,
 };
+
+mod process;
+
+pub use process::Process;
 
 /// The admin key of every gateway that is not told another.
 pub const ADMIN_KEY: &str = "sk-admin-of-the-tests";
@@ -109,181 +107,12 @@ impl Setup {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the gateway's binary runs");
-        let output = Output::default();
-        let pipes: [Option<Box<dyn Read + Send>>; 2] = [
-            child.stdout.take().map(|pipe| Box::new(pipe) as _),
-            child.stderr.take().map(|pipe| Box::new(pipe) as _),
-        ];
-        for pipe in pipes.into_iter().flatten() {
-            output.collect(pipe);
-        }
-        Process {
-            child,
-            output,
-            folder,
-        }
+        Process::spawn(command, folder)
     }
 
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> Gateway {
-        let process = self.spawn();
-        let public = process
-            .announced("listening on http://")
-            .await
-            .parse()
-            .expect("an address");
-        let internal = process
-            .announced("internal listener on http://")
-            .await
-            .parse()
-            .expect("an address");
-        let gateway = Gateway {
-            process,
-            public,
-            internal,
-        };
-        eventually("the gateway is ready", || async {
-            (gateway.client().get("/health/readiness").await.status == 200).then_some(())
-        })
-        .await;
-        gateway
-    }
-}
-
-/// Everything that a process wrote, line by line; `ended` counts its closed pipes.
-#[derive(Clone, Debug)]
-struct Output(Arc<watch::Sender<Written>>);
-
-#[derive(Debug, Default)]
-struct Written {
-    lines: Vec<String>,
-    ended: usize,
-}
-
-impl Default for Output {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(Written::default())))
-    }
-}
-
-impl Output {
-    fn collect(&self, pipe: Box<dyn Read + Send>) {
-        let output = self.0.clone();
-        thread::spawn(move || {
-            for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).into_owned();
-                output.send_modify(|written| written.lines.push(line));
-            }
-            output.send_modify(|written| written.ended += 1);
-        });
-    }
-
-    fn text(&self) -> String {
-        self.0.borrow().lines.join("\n")
-    }
-}
-
-/// The child process, its output and its folder; killed when dropped.
-#[derive(Debug)]
-pub struct Process {
-    child: Child,
-    output: Output,
-    folder: TempDir,
-}
-
-impl Process {
-    /// What follows `prefix` in the first line that holds it; fails when the process ends without one.
-    pub async fn announced(&self, prefix: &str) -> String {
-        let find = |written: &Written| {
-            let mut lines = written.lines.iter();
-            lines
-                .find_map(|line| line.split_once(prefix))
-                .map(|(_, rest)| {
-                    rest.split_whitespace()
-                        .next()
-                        .unwrap_or_default()
-                        .trim_end_matches('/')
-                        .to_owned()
-                })
-        };
-        let mut written = self.output.0.subscribe();
-        let seen = written.wait_for(|written| find(written).is_some() || written.ended == 2);
-        let Ok(seen) = tokio::time::timeout(LIMIT, seen).await else {
-            panic!("the gateway never said {prefix:?}:\n{}", self.output.text());
-        };
-        let seen = seen.expect("the output lives as long as the process");
-        find(&seen).unwrap_or_else(|| {
-            panic!(
-                "the gateway ended without {prefix:?}:\n{}",
-                seen.lines.join("\n")
-            )
-        })
-    }
-
-    /// Waits until the process has ended by itself.
-    pub async fn exit(&mut self) -> ExitStatus {
-        let mut written = self.output.0.subscribe();
-        let closed = within(
-            "the gateway ends",
-            written.wait_for(|written| written.ended == 2),
-        )
-        .await;
-        drop(closed.expect("the output lives as long as the process"));
-        // Its pipes are closed, so it is gone or about to be.
-        eventually("the gateway is reaped", || {
-            let status = self.child.try_wait().expect("our own child");
-            async move { status }
-        })
-        .await
-    }
-
-    /// Everything that it wrote so far.
-    pub fn output(&self) -> String {
-        self.output.text()
-    }
-
-    /// Waits until some line of its output satisfies `condition`.
-    pub async fn wrote(&self, what: &str, condition: impl Fn(&str) -> bool) {
-        let mut written = self.output.0.subscribe();
-        let seen = written.wait_for(|written| written.lines.iter().any(|line| condition(line)));
-        drop(
-            within(what, seen)
-                .await
-                .expect("the output lives as long as the process"),
-        );
-    }
-
-    /// Its folder of manifests.
-    pub fn manifests(&self) -> PathBuf {
-        self.folder.path().join("manifests")
-    }
-
-    /// Its data folder.
-    pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    /// Sends a signal by name, such as `TERM`.
-    pub fn signal(&self, name: &str) {
-        // The shell's own kill: no unsafe code here, no package to install.
-        let line = format!("kill -{name} {}", self.child.id());
-        let status = Command::new("sh")
-            .args(["-c", &line])
-            .status()
-            .expect("a shell");
-        assert!(status.success(), "{line}: {status}");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Already gone is fine: that is what is wanted.
-        drop(self.child.kill());
-        drop(self.child.wait());
-        if thread::panicking() {
-            eprintln!("--- the gateway wrote:\n{}\n---", self.output.text());
-        }
+        Gateway::up(self.spawn()).await
     }
 }
 
@@ -299,6 +128,35 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    async fn up(process: Process) -> Self {
+        let public = process
+            .announced("listening on http://")
+            .await
+            .parse()
+            .expect("an address");
+        let internal = process
+            .announced("internal listener on http://")
+            .await
+            .parse()
+            .expect("an address");
+        let gateway = Self {
+            process,
+            public,
+            internal,
+        };
+        eventually("the gateway is ready", || async {
+            (gateway.client().get("/health/readiness").await.status == 200).then_some(())
+        })
+        .await;
+        gateway
+    }
+
+    /// Starts it again in the same folder, after it has ended.
+    pub async fn restart(mut self) -> Self {
+        self.process.respawn();
+        Self::up(self.process).await
+    }
+
     /// A client without a key.
     pub fn client(&self) -> Client {
         Client::new(self.public)

@@ -20,9 +20,13 @@ const GATEWAY_ONLY: &[&str] = &[
     "additional_drop_params",
     "allowed_openai_params",
     "guardrails",
+    "timeout",
+    "max_retries",
     "api_key",
     "api_base",
 ];
+/// Members that begin like this are meant for gateways as well.
+const GATEWAY_ONLY_PREFIXES: &[&str] = &["litellm_", "mock_"];
 
 /// A refusal in `OpenAI`'s shape.
 #[derive(Debug)]
@@ -96,9 +100,12 @@ pub(super) fn body(state: &State, path: &str, body: &[u8]) -> Result<Value, Refu
     let Some(members) = parsed.as_object() else {
         return Err(Refusal::bad("the body must be a JSON object"));
     };
-    let foreign = members
-        .keys()
-        .find(|key| GATEWAY_ONLY.contains(&key.as_str()) || key.starts_with("litellm_"));
+    let foreign = members.keys().find(|key| {
+        GATEWAY_ONLY.contains(&key.as_str())
+            || GATEWAY_ONLY_PREFIXES
+                .iter()
+                .any(|prefix| key.starts_with(prefix))
+    });
     if let Some(key) = foreign {
         return Err(Refusal::bad(format!(
             "Unrecognized request argument supplied: {key}"
@@ -165,6 +172,9 @@ fn check_values(members: &serde_json::Map<String, Value>) -> Result<(), Refusal>
         return Ok(());
     };
     match metadata.as_object() {
+        Some(_) if members.get("store") != Some(&Value::Bool(true)) => Err(Refusal::bad(
+            "The 'metadata' parameter is only allowed when 'store' is enabled.",
+        )),
         Some(pairs) if pairs.len() <= 16 && pairs.values().all(Value::is_string) => Ok(()),
         _ => Err(Refusal::bad(
             "Invalid 'metadata': expected at most 16 pairs of strings.",
