@@ -10,13 +10,15 @@ use crate::{
     error::{EncodeError, UpstreamError},
     provider::{
         AuthScheme, Decoded, Encoded, Operation, Provider, ProviderKind, Shown, Target, failure,
-        quirks::{self, Act, EncodingFormat, Metadata, Quirks, Rule, StreamUsage},
+        quirks::{self, Act, Developer, EncodingFormat, Metadata, Quirks, Rule, StreamUsage},
     },
     request::Request,
     response,
     splice::Editor,
     stream::{OpenAiStream, StreamDecoder},
 };
+
+mod developer;
 
 /// What a path segment may hold unescaped (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -72,6 +74,9 @@ impl Provider for Quirks {
         if operation == Operation::Embeddings && self.encoding_format == EncodingFormat::Remove {
             edit.delete("encoding_format");
         }
+        if operation == Operation::Chat && self.developer == Developer::AsSystem {
+            developer::as_system(&mut edit);
+        }
         self.edit_model(request, target, &mut edit);
         Ok(Encoded {
             headers: vec![(
@@ -105,9 +110,7 @@ impl Quirks {
         let what = match operation {
             Operation::Chat => "chat completions",
             Operation::Completions => "legacy completions; use chat completions",
-            Operation::Embeddings => {
-                "embeddings here; ask for an embedding model of another provider"
-            }
+            Operation::Embeddings => "embeddings; ask for an embedding model of another provider",
         };
         EncodeError {
             message: format!("{} serves no {what}.", capitalized(self.name)).into(),

@@ -23,6 +23,8 @@ pub(crate) struct Quirks {
     pub(crate) metadata: Metadata,
     /// Whether `encoding_format` goes on.
     pub(crate) encoding_format: EncodingFormat,
+    /// Whether messages may have the role `developer`.
+    pub(crate) developer: Developer,
     /// Put before a model name that holds no slash.
     pub(crate) model_prefix: &'static str,
     /// What happens to single parameters; the first that fits holds.
@@ -69,6 +71,15 @@ pub(crate) enum EncodingFormat {
     Remove,
 }
 
+/// What becomes of the role `developer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Developer {
+    /// It goes on.
+    Keep,
+    /// It is sent as `system`, its older name.
+    AsSystem,
+}
+
 impl Routes {
     /// Chat only.
     const CHAT: Self = Self {
@@ -99,7 +110,7 @@ impl Routes {
     }
 }
 
-/// The row from which the others differ: it does nothing to a request.
+/// The row from which the others differ.
 const PLAIN: Quirks = Quirks {
     kind: ProviderKind::OpenAICompatible,
     name: "the OpenAI-compatible upstream",
@@ -108,6 +119,7 @@ const PLAIN: Quirks = Quirks {
     stream_usage: StreamUsage::Ask,
     metadata: Metadata::Never,
     encoding_format: EncodingFormat::Keep,
+    developer: Developer::AsSystem,
     model_prefix: "",
     rules: &[],
 };
@@ -117,6 +129,7 @@ pub(crate) static TABLE: &[Quirks] = &[
     Quirks {
         kind: ProviderKind::OpenAI,
         name: "OpenAI",
+        developer: Developer::Keep,
         metadata: Metadata::WithStore,
         rules: &[rules::OPENAI_FAMILIES],
         ..PLAIN
@@ -130,6 +143,7 @@ pub(crate) static TABLE: &[Quirks] = &[
             api_version: Some("2025-02-01-preview"),
             ..Routes::ALL
         },
+        developer: Developer::Keep,
         metadata: Metadata::WithStore,
         rules: &[rules::OPENAI_FAMILIES],
         ..PLAIN
@@ -209,7 +223,6 @@ pub(crate) static TABLE: &[Quirks] = &[
         },
         encoding_format: EncodingFormat::Remove,
         rules: &[
-            rules::OLLAMA,
             rules::ONE_CHOICE,
             rules::NO_LOGIT_BIAS,
             rules::NO_USER,

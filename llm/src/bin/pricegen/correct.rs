@@ -28,6 +28,9 @@ struct Correction {
     used: bool,
 }
 
+/// A row and the checks that it may fail.
+type Corrected = (SourceRow, BTreeSet<String>);
+
 /// All corrections.
 pub(crate) struct Corrections(Vec<Correction>);
 
@@ -52,7 +55,7 @@ impl Corrections {
     pub(crate) fn apply(
         &mut self,
         mut row: Map<String, Value>,
-    ) -> Result<Option<(SourceRow, BTreeSet<String>)>, Box<dyn Error>> {
+    ) -> Result<Option<Corrected>, Box<dyn Error>> {
         let Some(entry) = self.0.iter_mut().find(|entry| entry.fits(&row)) else {
             return Ok(Some((
                 serde_json::from_value(Value::Object(row))?,

@@ -68,7 +68,8 @@ impl Words {
             message: message.unwrap_or_default(),
             kind: ["type", "error_type", "status"]
                 .iter()
-                .find_map(|name| word(object.get(name)?)),
+                .find_map(|name| object.get(name)?.as_str())
+                .map(str::to_owned),
             param: word(object.get("param").unwrap_or(&Value::Null)),
             code: word(object.get("code").unwrap_or(&Value::Null)),
             inner_code: ["innererror", "inner_error"]

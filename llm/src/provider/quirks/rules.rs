@@ -165,6 +165,7 @@ pub(crate) const TOOL_CHOICE_ANY: &[Rule] = &[chat(
 /// Refuses every member that it does not know.
 pub(crate) const MISTRAL: &[Rule] = &[
     any("seed", Act::Rename("random_seed")),
+    any("dimensions", Act::Rename("output_dimension")),
     chat(
         "tool_choice",
         Family::All,
@@ -190,6 +191,3 @@ pub(crate) const PERPLEXITY: &[Rule] = &[
     any("n", Act::Refuse(ONE)),
     any("user", Act::Remove),
 ];
-
-/// Ignores a forced choice of tool.
-pub(crate) const OLLAMA: &[Rule] = &[chat("tool_choice", Family::All, Act::Refuse(&["\"auto\""]))];

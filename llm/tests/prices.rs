@@ -1,0 +1,8 @@
+//! Prices: the formula, the built-in table, and the text of amounts.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod prices {
+    mod formula;
+    mod table;
+    mod text;
+}

@@ -1,0 +1,16 @@
+//! The adapter over the provider table: what each provider is sent, and what its errors mean.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod providers {
+    mod failures;
+    mod fixture;
+    mod matrix;
+    mod parameters;
+    mod survival;
+    mod urls;
+}

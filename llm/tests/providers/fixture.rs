@@ -1,0 +1,126 @@
+//! Backends to encode for.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use turnpike_llm::{
+    error::EncodeError,
+    provider::{Capabilities, CompiledParams, Encoded, Operation, Provider, ProviderKind, Target},
+    request::Request,
+};
+
+/// Every provider of OpenAI's dialect, in the table's order.
+pub(crate) const KINDS: [ProviderKind; 13] = [
+    ProviderKind::OpenAI,
+    ProviderKind::AzureOpenAI,
+    ProviderKind::Mistral,
+    ProviderKind::TogetherAI,
+    ProviderKind::Groq,
+    ProviderKind::FireworksAI,
+    ProviderKind::Perplexity,
+    ProviderKind::DeepSeek,
+    ProviderKind::VLLM,
+    ProviderKind::HuggingFaceTGI,
+    ProviderKind::NvidiaNIM,
+    ProviderKind::Ollama,
+    ProviderKind::OpenAICompatible,
+];
+
+/// A backend.
+pub(crate) struct Backend {
+    pub(crate) kind: ProviderKind,
+    pub(crate) model: &'static str,
+    pub(crate) base_url: &'static str,
+    pub(crate) api_version: Option<&'static str>,
+    pub(crate) params: CompiledParams,
+    pub(crate) drop_unsupported: bool,
+}
+
+impl Backend {
+    pub(crate) fn new(kind: ProviderKind, model: &'static str) -> Self {
+        let own = if kind == ProviderKind::AzureOpenAI {
+            "https://east.openai.azure.com"
+        } else {
+            "http://host:8000/v1"
+        };
+        Self {
+            kind,
+            model,
+            base_url: kind.default_base_url().unwrap_or(own),
+            api_version: None,
+            params: CompiledParams::default(),
+            drop_unsupported: false,
+        }
+    }
+
+    /// `params` as the spec has them.
+    pub(crate) fn with_params(kind: ProviderKind, model: &'static str, params: &Value) -> Self {
+        let strings = |name: &str| -> BTreeMap<String, Value> {
+            params
+                .get(name)
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default()
+                .into_iter()
+                .collect()
+        };
+        let rename = strings("rename")
+            .into_iter()
+            .map(|(from, to)| (from, to.as_str().unwrap().to_owned()))
+            .collect();
+        let drop: Vec<String> =
+            serde_json::from_value(params.get("drop").cloned().unwrap_or(json!([]))).unwrap();
+        let params = CompiledParams::compile(&strings("defaults"), &drop, &rename);
+        Self {
+            params,
+            ..Self::new(kind, model)
+        }
+    }
+
+    pub(crate) fn adapter(&self) -> &'static dyn Provider {
+        self.kind.adapter().expect("speaks OpenAI's dialect")
+    }
+
+    pub(crate) fn encode(
+        &self,
+        operation: Operation,
+        body: impl Into<Bytes>,
+    ) -> Result<Encoded, EncodeError> {
+        let request = Request::scan(body.into()).unwrap();
+        self.with_target(|target| {
+            let drop_unsupported = target.drop_unsupported || request.drop_params() == Some(true);
+            self.adapter().encode(
+                operation,
+                &request,
+                &Target {
+                    drop_unsupported,
+                    ..*target
+                },
+            )
+        })
+    }
+
+    /// The body sent for a chat request, parsed.
+    pub(crate) fn chat(&self, body: &Value) -> Value {
+        let encoded = self.encode(Operation::Chat, body.to_string()).unwrap();
+        serde_json::from_slice(&encoded.body.to_bytes()).unwrap()
+    }
+
+    pub(crate) fn url(&self, operation: Operation, stream: bool) -> String {
+        self.with_target(|target| self.adapter().url(operation, stream, target))
+    }
+
+    fn with_target<T>(&self, act: impl FnOnce(&Target<'_>) -> T) -> T {
+        act(&Target {
+            base_url: self.base_url,
+            model: self.model,
+            api_version: self.api_version,
+            region: None,
+            project: None,
+            params: &self.params,
+            capabilities: &Capabilities::default(),
+            drop_unsupported: self.drop_unsupported,
+        })
+    }
+}

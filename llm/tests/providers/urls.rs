@@ -1,0 +1,83 @@
+//! Where requests go.
+
+use turnpike_llm::provider::{Operation, ProviderKind};
+
+use super::fixture::Backend;
+
+fn url(kind: ProviderKind, model: &'static str, base_url: &'static str) -> String {
+    Backend {
+        base_url,
+        ..Backend::new(kind, model)
+    }
+    .url(Operation::Chat, false)
+}
+
+#[test]
+fn a_trailing_slash_is_no_second_slash() {
+    let url = url(ProviderKind::OpenAICompatible, "m", "http://host/v1/");
+    assert_eq!(url, "http://host/v1/chat/completions");
+}
+
+#[test]
+fn ollamas_base_may_end_in_v1() {
+    let with = url(ProviderKind::Ollama, "m", "http://host:11434/v1");
+    let without = url(ProviderKind::Ollama, "m", "http://host:11434");
+    assert_eq!(with, "http://host:11434/v1/chat/completions");
+    assert_eq!(without, with);
+}
+
+#[test]
+fn azures_deployment_is_escaped_and_its_version_defaults() {
+    let azure = Backend::new(ProviderKind::AzureOpenAI, "my model/ü");
+    assert_eq!(
+        azure.url(Operation::Embeddings, false),
+        "https://east.openai.azure.com/openai/deployments/my%20model%2F%C3%BC/embeddings?api-version=2025-02-01-preview"
+    );
+    let pinned = Backend {
+        api_version: Some("2024-10-21"),
+        ..Backend::new(ProviderKind::AzureOpenAI, "gpt-4o")
+    };
+    assert_eq!(
+        pinned.url(Operation::Chat, true),
+        "https://east.openai.azure.com/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+    );
+}
+
+#[test]
+fn azures_base_may_hold_openai() {
+    assert_eq!(
+        url(
+            ProviderKind::AzureOpenAI,
+            "d",
+            "https://x.openai.azure.com/openai"
+        ),
+        "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=2025-02-01-preview"
+    );
+}
+
+#[test]
+fn an_api_version_means_nothing_elsewhere() {
+    let openai = Backend {
+        api_version: Some("1"),
+        ..Backend::new(ProviderKind::OpenAI, "m")
+    };
+    assert_eq!(
+        openai.url(Operation::Chat, false),
+        "https://api.openai.com/v1/chat/completions"
+    );
+}
+
+#[test]
+fn other_dialects_have_a_label_but_no_adapter_yet() {
+    for kind in [
+        ProviderKind::Anthropic,
+        ProviderKind::Bedrock,
+        ProviderKind::VertexAI,
+        ProviderKind::Gemini,
+        ProviderKind::Cohere,
+    ] {
+        assert!(kind.adapter().is_none());
+        assert!(kind.default_base_url().is_some());
+        assert!(!kind.label().is_empty());
+    }
+}
