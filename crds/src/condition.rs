@@ -108,6 +108,8 @@ wire_names! {
         BudgetExceeded,
         /// A field is set whose behaviour this version does not have.
         NotYetSupported,
+        /// No price is known for the model, so its costs are recorded as unknown.
+        PriceUnknown,
     }
 }
 

@@ -5,6 +5,10 @@
 //! `make generate` writes the CRDs to `charts/turnpike/crds` with the binary `crdgen`.
 
 #![expect(
+    clippy::doc_markdown,
+    reason = "doc comments become descriptions, which kubectl explain shows as plain text"
+)]
+#![expect(
     unreachable_pub,
     reason = "KubeSchema copies each public struct into a function body"
 )]
@@ -20,6 +24,7 @@ pub mod reference;
 pub mod render;
 mod schema;
 pub mod unknown;
+pub mod violation;
 pub mod virtual_key;
 
 pub use budget::{Budget, BudgetSpec};
@@ -33,6 +38,7 @@ pub use not_yet::{NotYet, not_yet};
 pub use reference::{BudgetRef, ModelRef, SecretKeyRef, SecretValue};
 pub use render::all;
 pub use unknown::unknown_fields;
+pub use violation::{Violation, violations};
 pub use virtual_key::{VirtualKey, VirtualKeySpec};
 
 /// API group of all three resources.

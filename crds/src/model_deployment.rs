@@ -22,7 +22,7 @@ pub use route::{Complexity, Hedge, Mirror, Route, Strategy, Target};
 pub use status::{Backends, ModelDeploymentStatus, SourceKind};
 
 /// What is wanted of a model.
-#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "turnpike.dev",
     version = "v1alpha1",
@@ -158,6 +158,33 @@ pub struct ModelDeploymentSpec {
     /// Answering repeated requests from a store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<Cache>,
+}
+
+impl Default for ModelDeploymentSpec {
+    /// No source yet; every other field as the API server defaults it.
+    fn default() -> Self {
+        Self {
+            model_name: None,
+            aliases: Vec::new(),
+            visibility: Visibility::default(),
+            provider: None,
+            vllm: None,
+            route: None,
+            mock: None,
+            weight: one(),
+            priority: 0,
+            tags: Vec::new(),
+            pool_strategy: Strategy::default(),
+            limits: None,
+            price: None,
+            capabilities: None,
+            timeouts: None,
+            retry: None,
+            fallbacks: Vec::new(),
+            health: None,
+            cache: None,
+        }
+    }
 }
 
 /// Who may ask for a model.

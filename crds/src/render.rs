@@ -1,5 +1,7 @@
 //! The CRDs as they are applied to a cluster: what the derives generate, tidied, and their YAML.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
@@ -30,18 +32,16 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         .collect()
 }
 
-/// The openAPIV3Schema of one kind; `None` for a kind that is not ours.
-pub fn schema_of(kind: &str) -> Option<Value> {
+/// The openAPIV3Schema of each kind, by its name.
+pub(crate) fn schemas() -> BTreeMap<String, Value> {
     documents()
         .into_iter()
-        .find(|document| document.pointer("/spec/names/kind").and_then(Value::as_str) == Some(kind))
-        .and_then(|mut document| {
-            Some(
-                document
-                    .pointer_mut("/spec/versions/0/schema/openAPIV3Schema")?
-                    .take(),
-            )
+        .filter_map(|mut document| {
+            let kind = document.pointer("/spec/names/kind")?.as_str()?.to_owned();
+            let schema = document.pointer_mut("/spec/versions/0/schema/openAPIV3Schema")?;
+            Some((kind, schema.take()))
         })
+        .collect()
 }
 
 /// File name and contents of each CRD, as they stand in the chart.

@@ -1,9 +1,26 @@
 //! Pieces of the generated schema that derives cannot express: maps with bounds, free-form JSON, quantities, conditions.
 
+use std::{collections::BTreeMap, sync::LazyLock};
+
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use crate::condition::{ConditionType, Reason};
+use crate::{
+    condition::{ConditionType, Reason},
+    render,
+};
+
+static BY_KIND: LazyLock<BTreeMap<String, Value>> = LazyLock::new(render::schemas);
+
+/// The openAPIV3Schema of one of our kinds, generated once for the process.
+pub(crate) fn of_kind(kind: &str) -> Option<&'static Value> {
+    BY_KIND.get(kind)
+}
+
+/// The openAPIV3Schemas of all our kinds.
+pub(crate) fn all() -> impl Iterator<Item = &'static Value> {
+    BY_KIND.values()
+}
 
 /// A map of short strings: at most 32 entries, values of at most 256 characters.
 pub(crate) fn string_map(_: &mut SchemaGenerator) -> Schema {

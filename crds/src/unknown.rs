@@ -3,25 +3,16 @@
 //! An API server drops such fields in silence or with a warning; a manifest read from a folder has no API server, so a typing
 //! error would be lost without this.
 
-use std::{collections::BTreeMap, sync::LazyLock};
-
 use serde_json::{Map, Value};
 
-use crate::render::schema_of;
-
-static SCHEMAS: LazyLock<BTreeMap<&'static str, Value>> = LazyLock::new(|| {
-    ["ModelDeployment", "VirtualKey", "Budget"]
-        .into_iter()
-        .filter_map(|kind| Some((kind, schema_of(kind)?)))
-        .collect()
-});
+use crate::schema::of_kind;
 
 /// Paths such as `spec.route.targets[0].wieght` that the schema of `kind` lacks, in the order of the manifest.
 ///
 /// `apiVersion`, `kind` and `metadata` are not looked at. A kind that is not ours has no unknown fields.
 pub fn unknown_fields(manifest: &Value, kind: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let Some(schema) = SCHEMAS.get(kind) else {
+    let Some(schema) = of_kind(kind) else {
         return found;
     };
     let Some(object) = manifest.as_object() else {

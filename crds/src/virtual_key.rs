@@ -125,7 +125,7 @@ pub struct VirtualKeySpec {
 }
 
 /// Where a generated key is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Generate {
     /// Name of the Secret to create; default: metadata.name.
@@ -141,6 +141,15 @@ pub struct Generate {
 impl Generate {
     fn api_key() -> String {
         "api-key".to_owned()
+    }
+}
+
+impl Default for Generate {
+    fn default() -> Self {
+        Self {
+            secret_name: None,
+            secret_key: Self::api_key(),
+        }
     }
 }
 

@@ -106,11 +106,11 @@ impl Timeouts {
     /// Default of `connect`.
     pub const CONNECT: Duration = Duration::from_secs(5);
     /// Default of `firstByte`.
-    pub const FIRST_BYTE: Duration = Duration::from_secs(300);
+    pub const FIRST_BYTE: Duration = Duration::from_mins(5);
     /// Default of `idle`.
-    pub const IDLE: Duration = Duration::from_secs(300);
+    pub const IDLE: Duration = Duration::from_mins(5);
     /// Default of `total`.
-    pub const TOTAL: Duration = Duration::from_secs(600);
+    pub const TOTAL: Duration = Duration::from_mins(10);
 
     /// Connect timeout, or its default.
     pub fn connect(&self) -> Result<Duration, DurationError> {

@@ -31,7 +31,7 @@ pub struct Provider {
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(
         validation = (
-            "self.matches('^https?://([^/?#]*@)?([a-zA-Z0-9]|[[][0-9a-fA-F:.]+[]])')",
+            "self.matches('^https?://([^/?#]*@)?[^/?#@: ]+[^ ]*$')",
             "baseURL must start with http:// or https:// and name a host, such as https://api.example.com/v1"
         ),
         validation = (

@@ -124,7 +124,7 @@ impl Default for Target {
 }
 
 /// Settings of strategy Complexity.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Complexity {
     /// A prompt of fewer words is simple. Default 50.
@@ -149,6 +149,18 @@ pub struct Complexity {
 impl Complexity {
     fn words() -> i32 {
         50
+    }
+}
+
+impl Default for Complexity {
+    fn default() -> Self {
+        Self {
+            simple_below_words: Self::words(),
+            complex_keywords: Vec::new(),
+            simple: String::new(),
+            medium: String::new(),
+            complex: String::new(),
+        }
     }
 }
 
