@@ -1,1 +1,25 @@
-//! Placeholder.
+//! The data plane: one OpenAI-compatible endpoint in front of every model.
+//!
+//! ```text
+//!  manifests ─ config::sources ─▶ bundle::render ─▶ config::compile ─▶ Snapshot (one swap, lock-free reads)
+//!                                                                        │
+//!  client ─ listener ─▶ app::router ─▶ routes ─▶ pipeline: authenticate, admit, body, route, call, deliver
+//!            (one runtime per core)                             │                 │         │
+//!                                                          error::openai     upstream    meter ─▶ spend, metrics, log
+//! ```
+
+pub mod app;
+pub mod args;
+pub mod config;
+pub mod error;
+pub mod internal;
+pub mod limits;
+pub mod listener;
+pub mod metrics;
+pub mod pipeline;
+pub mod record;
+pub mod routes;
+pub mod run;
+pub mod spend;
+pub mod telemetry;
+pub mod upstream;

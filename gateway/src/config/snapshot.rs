@@ -4,9 +4,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue};
 use turnpike_bundle::entry::{ModelEntry, ObjectRef, ProviderBackend};
-use turnpike_llm::provider::{CompiledParams, Operation, Provider};
+use turnpike_llm::provider::{CompiledParams, Operation, Provider, Target};
+
+use crate::upstream::{Endpoint, UrlError, pool::Policy};
 
 /// All that a gateway serves from.
 #[derive(Default)]
@@ -75,6 +77,10 @@ pub struct Model {
     pub entry: ModelEntry,
     /// `namespace/name`, for headers, logs and metrics.
     pub id: Arc<str>,
+    /// `id` as a header's value.
+    pub id_header: HeaderValue,
+    /// The base URL (or `mock`) as a header's value.
+    pub base_header: HeaderValue,
     /// What answers.
     pub backend: Backend,
 }
@@ -100,10 +106,31 @@ pub struct Upstream {
     pub params: CompiledParams,
     /// Authentication and the CR's own headers.
     pub headers: HeaderMap,
-    /// URLs by operation (non-streamed, streamed); `None` where the upstream's model is a wildcard.
-    pub urls: Option<[[Uri; 2]; 3]>,
+    /// Endpoints by operation, each non-streamed and streamed; `None` where the upstream's model is a wildcard.
+    pub endpoints: Option<[[Endpoint; 2]; 3]>,
     /// Upstream's model name, shared.
     pub model: Arc<str>,
+    /// How its connections are treated.
+    pub policy: Policy,
+}
+
+impl Upstream {
+    /// Where an operation on this upstream model goes.
+    ///
+    /// # Errors
+    /// The URL that the adapter made cannot be dialled (a wildcard matched something that no URL can hold).
+    pub fn endpoint(&self, operation: Operation, stream: bool, target: &Target<'_>) -> Result<Endpoint, UrlError> {
+        let [chat, completions, embeddings] = match &self.endpoints {
+            Some(endpoints) => endpoints,
+            None => return Endpoint::parse(&self.adapter.url(operation, stream, target)),
+        };
+        let [whole, streamed] = match operation {
+            Operation::Chat => chat,
+            Operation::Completions => completions,
+            Operation::Embeddings => embeddings,
+        };
+        Ok(if stream { streamed.clone() } else { whole.clone() })
+    }
 }
 
 impl std::fmt::Debug for Backend {
@@ -157,13 +184,4 @@ pub enum Allowed {
         /// Patterns.
         patterns: Vec<(Box<str>, Box<str>)>,
     },
-}
-
-/// Index of an operation in [`Upstream::urls`].
-pub fn operation_index(operation: Operation) -> usize {
-    match operation {
-        Operation::Chat => 0,
-        Operation::Completions => 1,
-        Operation::Embeddings => 2,
-    }
 }

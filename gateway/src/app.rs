@@ -1,0 +1,137 @@
+//! What all runtimes share, and the public routes.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::Uri,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::Method;
+use turnpike_ledger::spend_log::SpendSink;
+use turnpike_llm::provider::Operation;
+
+use crate::{
+    config::Live,
+    error::Error,
+    internal::Health,
+    metrics::Metrics,
+    pipeline::{
+        admit::Budget,
+        authenticate::AdminKey,
+        body::BodyLimits,
+        meter::Held,
+    },
+    record::Record,
+    routes, spend, telemetry,
+    upstream::pool::Pool,
+};
+
+/// Shared by all runtimes; immutable but for atomics.
+pub struct App {
+    /// The snapshot in force.
+    pub live: Live,
+    /// The admin key's hash.
+    pub admin: AdminKey,
+    /// Requests in flight.
+    pub in_flight: Budget,
+    /// Limits on request bodies.
+    pub bodies: BodyLimits,
+    /// Takes spend rows.
+    pub spend: SpendSink,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// What probes are told.
+    pub health: Arc<Health>,
+    /// The requested model of requests that name none.
+    pub nameless: Arc<str>,
+}
+
+impl App {
+    /// Stands for a model's name where there is none.
+    pub fn no_name(&self) -> &Arc<str> {
+        &self.nameless
+    }
+
+    /// Books a request that has ended; what it held is given back.
+    pub fn settle(&self, record: &Record, held: Held) {
+        self.metrics.observe(record);
+        telemetry::access(record);
+        let event = held.slot.event();
+        held.slot.submit(spend::row(record, event));
+        drop(held.permit);
+    }
+}
+
+/// One runtime's own part.
+pub struct Worker {
+    /// What is shared.
+    pub app: Arc<App>,
+    /// This runtime's connections to upstreams.
+    pub pool: Pool,
+    /// Model requests that this runtime has under way, for the acceptor's choice.
+    pub busy: Arc<AtomicUsize>,
+}
+
+/// Counts a request in [`Worker::busy`] while it lives.
+pub struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    /// One more.
+    pub fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Every public route. Model routes exist with and without `/v1`.
+pub fn router(worker: Arc<Worker>) -> Router {
+    let mut router = Router::new()
+        .route("/openai/deployments/{*rest}", post(routes::deployments::call))
+        .route("/openai/models", get(routes::models::list))
+        .route("/health", get(routes::health::plain))
+        .route("/health/liveliness", get(routes::health::liveness))
+        .route("/health/liveness", get(routes::health::liveness))
+        .route("/health/readiness", get(routes::health::readiness))
+        .route("/metrics", get(routes::metrics::render));
+    for prefix in ["", "/v1"] {
+        router = router
+            .route(&format!("{prefix}/chat/completions"), post(chat))
+            .route(&format!("{prefix}/completions"), post(completions))
+            .route(&format!("{prefix}/embeddings"), post(embeddings))
+            .route(&format!("{prefix}/models"), get(routes::models::list))
+            .route(&format!("{prefix}/models/{{*id}}"), get(routes::models::show));
+    }
+    router.fallback(no_route).method_not_allowed_fallback(no_method).with_state(worker)
+}
+
+async fn chat(State(worker): State<Arc<Worker>>, request: Request) -> Response {
+    routes::generate::serve(worker, Operation::Chat, None, request).await
+}
+
+async fn completions(State(worker): State<Arc<Worker>>, request: Request) -> Response {
+    routes::generate::serve(worker, Operation::Completions, None, request).await
+}
+
+async fn embeddings(State(worker): State<Arc<Worker>>, request: Request) -> Response {
+    routes::generate::serve(worker, Operation::Embeddings, None, request).await
+}
+
+async fn no_route(uri: Uri) -> Response {
+    Error::NoRoute(uri.path().chars().take(256).collect()).into_response()
+}
+
+async fn no_method(method: Method) -> Response {
+    Error::MethodNotAllowed(method).into_response()
+}

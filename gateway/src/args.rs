@@ -1,0 +1,153 @@
+//! The command line and the environment: the only place that reads either.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{
+    telemetry::LogFormat,
+    upstream::{
+        connect::ProxyVariables,
+        egress::{Cidr, Egress},
+    },
+};
+
+/// An OpenAI-compatible gateway to every model, configured by Kubernetes manifests.
+#[derive(Debug, Parser)]
+#[command(name = "turnpike-gateway", version)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Args {
+    /// What to do instead of serving
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Folder of manifests (ModelDeployment, VirtualKey, Budget, Secret) to serve
+    #[arg(long, value_name = "DIR", env = "TURNPIKE_MANIFESTS", required = true)]
+    pub manifests: Option<PathBuf>,
+
+    /// Address that clients call
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:4000", env = "TURNPIKE_LISTEN")]
+    pub listen: SocketAddr,
+
+    /// Address for metrics, health detail and configuration state
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4001", env = "TURNPIKE_INTERNAL_LISTEN")]
+    pub internal_listen: SocketAddr,
+
+    /// Folder for the spend database and generated keys
+    #[arg(long, value_name = "DIR", default_value = "turnpike-data", env = "TURNPIKE_DATA")]
+    pub data: PathBuf,
+
+    /// The admin key; generated into the data folder when absent
+    #[arg(long, value_name = "KEY", env = "TURNPIKE_ADMIN_KEY", hide_env_values = true)]
+    pub admin_key: Option<String>,
+
+    /// The admin key under LiteLLM's name
+    #[arg(long, value_name = "KEY", env = "LITELLM_MASTER_KEY", hide = true, hide_env_values = true)]
+    pub master_key: Option<String>,
+
+    /// Requests that may be under way at once; more get 503
+    #[arg(long, value_name = "N", default_value_t = 10_000, env = "TURNPIKE_MAX_IN_FLIGHT")]
+    pub max_in_flight: usize,
+
+    /// Largest request body, decoded
+    #[arg(long, value_name = "BYTES", default_value_t = 32 * 1024 * 1024, env = "TURNPIKE_MAX_BODY_BYTES")]
+    pub max_body_bytes: usize,
+
+    /// Request bodies held in memory at once [default: a quarter of the memory limit]
+    #[arg(long, value_name = "BYTES", env = "TURNPIKE_MAX_BUFFERED_BYTES")]
+    pub max_buffered_bytes: Option<usize>,
+
+    /// Longest wait for a request's headers, and for each part of its body
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, env = "TURNPIKE_READ_TIMEOUT")]
+    pub read_timeout: Duration,
+
+    /// How long streams may go on after SIGTERM
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, env = "TURNPIKE_SHUTDOWN_GRACE")]
+    pub shutdown_grace: Duration,
+
+    /// Which addresses may be dialled: all, or public ones and the ranges of --egress-allow
+    #[arg(long, value_enum, default_value_t = EgressMode::Open, env = "TURNPIKE_EGRESS")]
+    pub egress: EgressMode,
+
+    /// Private address ranges that may be dialled with --egress guarded
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', env = "TURNPIKE_EGRESS_ALLOW")]
+    pub egress_allow: Vec<Cidr>,
+
+    /// Additional certificate authorities for upstreams (PEM files)
+    #[arg(long, value_name = "FILE", value_delimiter = ',', env = "TURNPIKE_CA_FILES")]
+    pub ca_file: Vec<PathBuf>,
+
+    /// Threads that serve requests [default: the CPU quota]
+    #[arg(long, value_name = "N", env = "TURNPIKE_RUNTIMES")]
+    pub runtimes: Option<usize>,
+
+    /// Format of the log on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Json, env = "TURNPIKE_LOG_FORMAT")]
+    pub log_format: LogFormat,
+
+    /// Log filter, such as info or turnpike_gateway=debug
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "TURNPIKE_LOG")]
+    pub log: String,
+
+    /// Forward proxy for https upstreams
+    #[arg(long, value_name = "URL", env = "HTTPS_PROXY", hide_env_values = true)]
+    pub https_proxy: Option<String>,
+
+    /// Forward proxy for http upstreams
+    #[arg(long, value_name = "URL", env = "HTTP_PROXY", hide_env_values = true)]
+    pub http_proxy: Option<String>,
+
+    /// Hosts that go past the proxy
+    #[arg(long, value_name = "HOSTS", env = "NO_PROXY")]
+    pub no_proxy: Option<String>,
+}
+
+/// Other things that the binary does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Exits with 0 if a gateway answers on this address: a health command for containers without curl
+    Health {
+        /// Where the gateway listens
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4000", env = "TURNPIKE_HEALTH_ADDR")]
+        address: SocketAddr,
+    },
+}
+
+/// `--egress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EgressMode {
+    /// Every address may be dialled.
+    Open,
+    /// Loopback, link-local and metadata addresses are refused; private ones need `--egress-allow`.
+    Guarded,
+}
+
+impl Args {
+    /// The egress rules.
+    pub fn egress(&self) -> Egress {
+        match self.egress {
+            EgressMode::Open => Egress::Open,
+            EgressMode::Guarded => Egress::Guarded { allow: self.egress_allow.clone() },
+        }
+    }
+
+    /// Values of the proxy variables; empty ones count as unset.
+    pub fn proxy(&self) -> ProxyVariables {
+        let set = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
+        ProxyVariables { https: set(&self.https_proxy), http: set(&self.http_proxy), except: set(&self.no_proxy) }
+    }
+
+    /// The admin key given, under either name.
+    pub fn given_admin_key(&self) -> Option<&str> {
+        self.admin_key.as_deref().or(self.master_key.as_deref())
+    }
+}
+
+/// Reads one variable: manifests may refer to `env:NAME`.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    turnpike_crds::duration::parse(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,100 @@
+//! Why a request is refused or failed: one enum, `Display` for the caller. Only [`openai`] makes HTTP of it.
+
+use std::{borrow::Cow, time::Duration};
+
+use turnpike_llm::error::{EncodeError, UpstreamError};
+
+pub mod openai;
+
+/// A refusal or failure of one request.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No key in any of the four headers.
+    #[error("No API key was given. Send it as `Authorization: Bearer <key>` (or x-api-key, api-key, x-litellm-api-key).")]
+    KeyMissing,
+    /// The Authorization header is not `Bearer <key>`.
+    #[error("Malformed Authorization header. Send `Authorization: Bearer <key>`.")]
+    KeyMalformed,
+    /// Two headers carry different keys.
+    #[error("Two different API keys were given in one request. Send one.")]
+    KeyConflict,
+    /// Nobody has this key.
+    #[error("Incorrect API key provided. Check the key, or ask who issued it for a new one.")]
+    KeyUnknown,
+    /// Past `expiresAt`, or rotated out.
+    #[error("This API key has expired. Ask who issued it for a new one.")]
+    KeyExpired,
+    /// `spec.suspended`.
+    #[error("This API key is suspended. Ask who issued it to resume it.")]
+    KeySuspended,
+    /// Only the admin key may do this.
+    #[error("This needs the admin key.")]
+    AdminOnly,
+    /// Unknown, invisible or not allowed: one answer, so that nothing is revealed.
+    #[error("The model `{0}` does not exist or you do not have access to it. GET /v1/models lists the models that this key may call.")]
+    ModelNotFound(Box<str>),
+    /// The request names no model.
+    #[error("Missing required parameter: 'model'.")]
+    ModelMissing,
+    /// Not JSON, or JSON of the wrong shape.
+    #[error(transparent)]
+    Scan(#[from] turnpike_llm::request::ScanError),
+    /// This backend cannot take the request.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// A field is wrong.
+    #[error("{message}")]
+    Invalid {
+        /// With the remedy.
+        message: Cow<'static, str>,
+        /// The field.
+        param: Option<&'static str>,
+    },
+    /// Larger than the limit.
+    #[error("The request body is larger than {limit} bytes, the limit of this gateway.")]
+    BodyTooLarge {
+        /// Bytes.
+        limit: usize,
+    },
+    /// A Content-Encoding other than identity and gzip.
+    #[error("Content-Encoding `{0}` is not supported. Send the body unencoded, or as gzip.")]
+    EncodingUnsupported(Box<str>),
+    /// The client went silent within its own request.
+    #[error("The request body did not arrive in time.")]
+    BodyTimeout,
+    /// The client's connection broke within its own request.
+    #[error("The request body was cut short.")]
+    BodyIncomplete,
+    /// No room: in flight, buffered bytes, or spend rows not yet written.
+    #[error("The gateway is at capacity ({0}). Try again shortly.")]
+    Busy(&'static str),
+    /// No configuration yet, or shutting down.
+    #[error("The gateway is not ready.")]
+    NotReady,
+    /// The upstream answered with an error, or not what it should.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// No connection to the upstream. The text never holds addresses or credentials.
+    #[error("Could not connect to the model's backend: {0}.")]
+    Connect(&'static str),
+    /// The upstream closed or reset before it answered.
+    #[error("The model's backend closed the connection before it answered.")]
+    Broken,
+    /// One of our own time limits.
+    #[error("The model's backend did not answer in time ({what} timeout of {after:?}).")]
+    Timeout {
+        /// Which limit: connect, firstByte, idle or total.
+        what: &'static str,
+        /// The limit.
+        after: Duration,
+    },
+    /// No such path.
+    #[error("Unknown path: {0}. See GET /v1/models and the OpenAI API reference.")]
+    NoRoute(Box<str>),
+    /// The path exists, the method does not.
+    #[error("This path does not take {0}.")]
+    MethodNotAllowed(http::Method),
+    /// A fault of ours. The text says nothing of it; the log does.
+    #[error("Internal error.")]
+    Internal,
+}

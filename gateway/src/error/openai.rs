@@ -1,0 +1,219 @@
+//! The one table from errors to HTTP answers in OpenAI's shape, and how a record names them.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use turnpike_llm::{
+    error::{ErrorClass, UpstreamError},
+    json,
+};
+
+use super::Error;
+use crate::record::End;
+
+/// Official SDKs retry 408, 409, 429 and every 5xx unless this header says `false`.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// Milliseconds; the SDKs prefer it to Retry-After.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+/// What SDKs are told where nothing better is known.
+const SHORTLY: Duration = Duration::from_secs(1);
+
+/// One row of the table.
+struct Wire {
+    status: u16,
+    kind: &'static str,
+    code: &'static str,
+    param: Option<&'static str>,
+    retry: Retry,
+}
+
+/// What the client is told about trying again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    /// The SDK's own rule for the status.
+    Default,
+    /// `x-should-retry: false`.
+    Never,
+    /// Retry-After.
+    After(Duration),
+}
+
+const INVALID: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+
+impl Wire {
+    const fn new(status: u16, kind: &'static str, code: &'static str) -> Self {
+        Self { status, kind, code, param: None, retry: Retry::Default }
+    }
+
+    const fn param(mut self, param: &'static str) -> Self {
+        self.param = Some(param);
+        self
+    }
+
+    const fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+}
+
+impl Error {
+    fn wire(&self) -> Wire {
+        match self {
+            Self::KeyMissing | Self::KeyMalformed | Self::KeyConflict | Self::KeyUnknown => {
+                Wire::new(401, INVALID, "invalid_api_key")
+            }
+            Self::KeyExpired => Wire::new(401, INVALID, "expired_api_key"),
+            Self::KeySuspended => Wire::new(401, INVALID, "suspended_api_key"),
+            Self::AdminOnly => Wire::new(403, INVALID, "admin_key_required"),
+            Self::ModelNotFound(_) => Wire::new(404, INVALID, "model_not_found").param("model"),
+            Self::ModelMissing => Wire::new(400, INVALID, "missing_required_parameter").param("model"),
+            Self::Scan(error) => Wire::new(400, INVALID, error.code),
+            Self::Encode(error) => Wire::new(400, INVALID, error.code),
+            Self::Invalid { param, .. } => {
+                let wire = Wire::new(400, INVALID, "invalid_value");
+                param.map_or(wire, |param| Wire::new(400, INVALID, "invalid_value").param(param))
+            }
+            Self::BodyTooLarge { .. } => Wire::new(413, INVALID, "request_too_large"),
+            Self::EncodingUnsupported(_) => Wire::new(415, INVALID, "unsupported_content_encoding"),
+            Self::BodyTimeout => Wire::new(408, INVALID, "request_timeout").retry(Retry::Never),
+            Self::BodyIncomplete => Wire::new(400, INVALID, "incomplete_body"),
+            Self::Busy(_) | Self::NotReady => Wire::new(503, SERVER, "overloaded").retry(Retry::After(SHORTLY)),
+            Self::Upstream(error) => upstream(error),
+            Self::Connect(_) => Wire::new(503, SERVER, "backend_unreachable").retry(Retry::After(SHORTLY)),
+            Self::Broken => Wire::new(502, SERVER, "backend_closed"),
+            Self::Timeout { .. } => Wire::new(504, SERVER, "timeout"),
+            Self::NoRoute(_) => Wire::new(404, INVALID, "unknown_url"),
+            Self::MethodNotAllowed(_) => Wire::new(405, INVALID, "method_not_allowed"),
+            Self::Internal => Wire::new(500, SERVER, "internal_error"),
+        }
+    }
+
+    /// HTTP status of the answer.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.wire().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// OpenAI's `code`.
+    pub fn code(&self) -> &'static str {
+        self.wire().code
+    }
+
+    /// How a request that ends with this error is recorded.
+    pub fn end(&self) -> End {
+        match self {
+            Self::Upstream(error) => End::Upstream(error.class),
+            Self::Connect(_) | Self::Broken => End::Upstream(ErrorClass::ServerError),
+            Self::Timeout { .. } => End::Upstream(ErrorClass::Timeout),
+            other => End::Refused(other.code()),
+        }
+    }
+
+    /// `{"error":{"message","type","param","code"}}`.
+    pub fn json(&self) -> Bytes {
+        let wire = self.wire();
+        let (kind, param, code) = match self {
+            Self::Upstream(error) if keeps_upstream_words(error) => (
+                error.kind.as_deref().unwrap_or(wire.kind),
+                error.param.as_deref(),
+                error.code.as_deref().unwrap_or(wire.code),
+            ),
+            Self::Encode(error) => (wire.kind, error.param.as_deref(), wire.code),
+            Self::Scan(error) => (wire.kind, error.param, wire.code),
+            _ => (wire.kind, wire.param, wire.code),
+        };
+        let mut out = Vec::with_capacity(256);
+        let mut member = |start: &str, text: Option<&str>| {
+            out.extend_from_slice(start.as_bytes());
+            match text {
+                Some(text) => {
+                    out.push(b'"');
+                    json::escape_into(text, &mut out);
+                    out.push(b'"');
+                }
+                None => out.extend_from_slice(b"null"),
+            }
+        };
+        member("{\"error\":{\"message\":", Some(&self.to_string()));
+        member(",\"type\":", Some(kind));
+        member(",\"param\":", param);
+        member(",\"code\":", Some(code));
+        out.extend_from_slice(b"}}");
+        Bytes::from(out)
+    }
+
+    /// The data-only event that ends a stream which failed after its 200.
+    pub fn event(&self) -> Bytes {
+        let json = self.json();
+        let mut out = Vec::with_capacity(json.len() + 8);
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(&json);
+        out.extend_from_slice(b"\n\n");
+        Bytes::from(out)
+    }
+}
+
+/// The client's own fault keeps the upstream's type, param and code; what concerns only us and the upstream does not.
+fn keeps_upstream_words(error: &UpstreamError) -> bool {
+    match error.class {
+        ErrorClass::BadRequest
+        | ErrorClass::ContextWindow
+        | ErrorClass::ContentPolicy
+        | ErrorClass::RateLimit
+        | ErrorClass::NotFound => true,
+        ErrorClass::Authentication | ErrorClass::Timeout | ErrorClass::ServerError | ErrorClass::BadAnswer => false,
+    }
+}
+
+fn upstream(error: &UpstreamError) -> Wire {
+    match error.class {
+        ErrorClass::BadRequest => {
+            let status = if (400..500).contains(&error.status) { error.status } else { 400 };
+            Wire::new(status, INVALID, "bad_request")
+        }
+        ErrorClass::ContextWindow => Wire::new(400, INVALID, "context_length_exceeded"),
+        ErrorClass::ContentPolicy => Wire::new(400, INVALID, "content_policy_violation"),
+        // The caller's key is fine, ours is not: nothing that a retry could mend.
+        ErrorClass::Authentication => {
+            Wire::new(502, SERVER, "backend_authentication_failed").retry(Retry::Never)
+        }
+        ErrorClass::NotFound => Wire::new(404, INVALID, "not_found"),
+        ErrorClass::RateLimit => {
+            Wire::new(429, "rate_limit_error", "rate_limit_exceeded")
+                .retry(error.retry_after.map_or(Retry::Default, Retry::After))
+        }
+        ErrorClass::Timeout => Wire::new(504, SERVER, "timeout"),
+        ErrorClass::ServerError => {
+            let status = if (500..600).contains(&error.status) { error.status } else { 502 };
+            Wire::new(status, SERVER, "backend_error")
+                .retry(error.retry_after.map_or(Retry::Default, Retry::After))
+        }
+        ErrorClass::BadAnswer => Wire::new(502, SERVER, "bad_backend_answer"),
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(axum::body::Body::from(self.json()));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self.wire().retry {
+            Retry::Default => {}
+            Retry::Never => {
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
+            Retry::After(after) => {
+                let seconds = after.as_millis().div_ceil(1000);
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
+                headers.insert(
+                    RETRY_AFTER_MS,
+                    HeaderValue::from(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+                );
+            }
+        }
+        response
+    }
+}

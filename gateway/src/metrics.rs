@@ -1,0 +1,173 @@
+//! Prometheus metrics. Requests add to a few atomics; names, labels and formats are made when somebody scrapes.
+//!
+//! docs/metrics.md lists every metric; a test compares it with what is rendered.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::StatusCode;
+use prometheus::{
+    Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    process_collector::ProcessCollector,
+};
+use turnpike_llm::provider::Operation;
+
+use crate::{config::snapshot::Snapshot, record::Record};
+
+mod families;
+mod labels;
+mod requests;
+mod tally;
+
+/// A number that lives elsewhere and is read at each scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// Requests that are being served.
+    InFlight,
+    /// Spend rows that are not in the store yet.
+    SpendBacklog,
+    /// Spend rows written since the start.
+    SpendWritten,
+    /// Log lines lost because nobody took them fast enough, since the start.
+    LogLinesDropped,
+}
+
+type Source = Box<dyn Fn() -> u64 + Send + Sync>;
+
+/// All metrics of a gateway.
+pub struct Metrics {
+    registry: Registry,
+    requests: Arc<requests::Requests>,
+    own: Own,
+    sources: Mutex<Vec<(Polled, Source)>>,
+}
+
+/// What is not counted per request.
+struct Own {
+    in_flight: [IntGauge; 2],
+    spend_backlog: IntGauge,
+    spend_written: IntCounter,
+    log_lines_dropped: IntCounter,
+    reloads: IntCounterVec,
+    config_problems: IntGauge,
+    config_loaded_at: IntGauge,
+}
+
+impl Metrics {
+    /// An empty registry.
+    ///
+    /// # Errors
+    /// Two metrics of one name: a bug, found by any test.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let requests = Arc::new(requests::Requests::default());
+        registry.register(Box::new(requests::RequestsCollector::new(Arc::clone(&requests))?))?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let own = Own::register(&registry)?;
+        Ok(Self { registry, requests, own, sources: Mutex::new(Vec::new()) })
+    }
+
+    /// Reads `source` at each scrape from now on.
+    pub fn poll(&self, what: Polled, source: impl Fn() -> u64 + Send + Sync + 'static) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.retain(|(polled, _)| *polled != what);
+        sources.push((what, Box::new(source)));
+    }
+
+    /// Counts a finished request: one lookup and about twenty relaxed additions.
+    pub fn observe(&self, record: &Record) {
+        self.requests.observe(record);
+    }
+
+    /// Counts a request that was refused before its caller was known. `code`: OpenAI's error code.
+    pub fn refused(&self, operation: Operation, status: StatusCode, code: &'static str) {
+        self.requests.refused(operation, status, code);
+    }
+
+    /// A snapshot went live at `now` (seconds since the epoch), with so many objects left out or half used.
+    ///
+    /// Series of keys and models that it no longer has are removed.
+    pub fn config_loaded(&self, snapshot: &Snapshot, problems: usize, now: i64) {
+        self.requests.retain(snapshot);
+        self.own.reloads.with_label_values(&["success"]).inc();
+        self.own.config_problems.set(i64::try_from(problems).unwrap_or(i64::MAX));
+        self.own.config_loaded_at.set(now);
+    }
+
+    /// New configuration could not be used at all; the last good snapshot goes on.
+    pub fn config_rejected(&self) {
+        self.own.reloads.with_label_values(&["failure"]).inc();
+    }
+
+    /// Everything in Prometheus' text format. Takes milliseconds with thousands of keys: not for a request's thread.
+    pub fn render(&self) -> String {
+        self.own.refresh(&self.sources.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be rendered");
+        }
+        self.requests.prune();
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl Own {
+    fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let counter = |name: &str, help: &str| -> prometheus::Result<IntCounter> {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let build = IntGaugeVec::new(Opts::new("turnpike_build_info", "Always 1; the version is a label."), &["version"])?;
+        registry.register(Box::new(build.clone()))?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let reloads = Opts::new("turnpike_config_reloads_total", "Loads of the configuration by result.");
+        let reloads = IntCounterVec::new(reloads, &["result"])?;
+        registry.register(Box::new(reloads.clone()))?;
+        for result in ["success", "failure"] {
+            reloads.with_label_values(&[result]).reset();
+        }
+        counter("litellm_cache_hits_total", "Requests answered from the gateway's own cache.")?;
+        let in_flight = "Requests that are being served.";
+        Ok(Self {
+            in_flight: [gauge("turnpike_in_flight_requests", in_flight)?, gauge("litellm_in_flight_requests", in_flight)?],
+            spend_backlog: gauge("turnpike_spend_backlog_rows", "Spend rows that are not in the store yet.")?,
+            spend_written: counter("turnpike_spend_rows_written_total", "Spend rows written to the store.")?,
+            log_lines_dropped: counter(
+                "turnpike_log_lines_dropped_total",
+                "Log lines lost because nobody took them fast enough.",
+            )?,
+            reloads,
+            config_problems: gauge("turnpike_config_problems", "Problems of the loaded configuration.")?,
+            config_loaded_at: gauge(
+                "turnpike_config_last_success_timestamp_seconds",
+                "When configuration was last loaded, seconds since the epoch.",
+            )?,
+        })
+    }
+
+    fn refresh(&self, sources: &[(Polled, Source)]) {
+        for (what, source) in sources {
+            let value = source();
+            match what {
+                Polled::InFlight => self.in_flight.iter().for_each(|gauge| set(gauge, value)),
+                Polled::SpendBacklog => set(&self.spend_backlog, value),
+                Polled::SpendWritten => raise(&self.spend_written, value),
+                Polled::LogLinesDropped => raise(&self.log_lines_dropped, value),
+            }
+        }
+    }
+}
+
+fn set(gauge: &IntGauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}
+
+/// Only under the lock of the sources, so that no two scrapes add the same difference.
+fn raise(counter: &IntCounter, value: u64) {
+    counter.inc_by(value.saturating_sub(counter.get()));
+}

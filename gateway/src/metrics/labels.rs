@@ -1,0 +1,230 @@
+//! Every label of a request metric and the closed set that its values come from: the snapshot and the code, never a client.
+
+use std::{borrow::Cow, sync::Arc};
+
+use turnpike_llm::{error::ErrorClass, provider::Operation};
+
+use crate::{
+    config::snapshot::{Backend, Caller, Model},
+    record::End,
+    spend,
+};
+
+/// Requested names outside the snapshot share this one.
+const UNKNOWN: &str = "unknown";
+
+/// Whose request it was.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct KeyLabels {
+    id: Arc<str>,
+    alias: Arc<str>,
+    team: Arc<str>,
+    user: Arc<str>,
+    /// Not from a manifest (the admin key, or no valid key at all): never removed.
+    permanent: bool,
+}
+
+impl KeyLabels {
+    pub(super) fn new(caller: &Caller) -> Self {
+        let text = |value: &Option<Arc<str>>| value.clone().unwrap_or_default();
+        Self {
+            id: Arc::clone(&caller.key_id),
+            alias: caller.object.as_ref().map_or_else(|| Arc::clone(&caller.key_id), |object| object.name.as_str().into()),
+            team: text(&caller.team),
+            user: text(&caller.user),
+            permanent: caller.object.is_none(),
+        }
+    }
+
+    /// Of requests without a valid key.
+    pub(super) fn nobody() -> Self {
+        Self { id: "".into(), alias: "".into(), team: "".into(), user: "".into(), permanent: true }
+    }
+
+    pub(super) fn permanent(&self) -> bool {
+        self.permanent
+    }
+}
+
+/// What was asked for and what served it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ModelLabels {
+    id: Arc<str>,
+    provider: &'static str,
+    upstream: Arc<str>,
+    requested: Arc<str>,
+}
+
+impl ModelLabels {
+    /// `name`: index as of [`name_index`].
+    pub(super) fn new(model: &Model, name: usize) -> Self {
+        let upstream = match &model.backend {
+            Backend::Provider(upstream) => Arc::clone(&upstream.model),
+            Backend::Mock { .. } => "mock".into(),
+        };
+        let alias = name.checked_sub(1).and_then(|alias| model.entry.aliases.get(alias));
+        Self {
+            id: Arc::clone(&model.id),
+            provider: spend::provider(model),
+            upstream,
+            requested: alias.unwrap_or(&model.entry.model_name).as_str().into(),
+        }
+    }
+
+    /// Of requests that ended before a model was chosen.
+    pub(super) fn none() -> Self {
+        Self { id: "".into(), provider: "", upstream: "".into(), requested: UNKNOWN.into() }
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.id.is_empty()
+    }
+
+    /// The same for all that cannot be told apart by OpenTelemetry's labels.
+    pub(super) fn kind(&self) -> (&'static str, Arc<str>, Arc<str>) {
+        (self.provider, Arc::clone(&self.upstream), Arc::clone(&self.requested))
+    }
+}
+
+/// Which of a model's names was asked for: 0 = its own (also through a wildcard or a route), else an alias, from 1.
+pub(super) fn name_index(model: &Model, requested: &str) -> usize {
+    let entry = &model.entry;
+    if entry.aliases.is_empty() || entry.model_name == requested {
+        return 0;
+    }
+    entry.aliases.iter().position(|alias| alias == requested).map_or(0, |alias| alias + 1)
+}
+
+/// How it was asked and how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CallLabels {
+    pub(super) operation: Operation,
+    pub(super) status: u16,
+    pub(super) end: End,
+}
+
+impl CallLabels {
+    pub(super) fn failed(self) -> bool {
+        match self.end {
+            End::Refused(_) | End::Upstream(_) => true,
+            End::Success | End::Cancelled => false,
+        }
+    }
+
+    pub(super) fn succeeded(self) -> bool {
+        self.end == End::Success
+    }
+}
+
+/// The labels of one series; metrics whose labels follow models only have no key.
+#[derive(Clone, Copy)]
+pub(super) struct Series<'a> {
+    pub(super) key: Option<&'a KeyLabels>,
+    pub(super) model: &'a ModelLabels,
+    pub(super) call: CallLabels,
+    /// `input` or `output`, of metrics that tell tokens apart.
+    pub(super) token_type: &'static str,
+}
+
+/// A label of a request metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Label {
+    HashedApiKey,
+    ApiKeyAlias,
+    Team,
+    User,
+    RequestedModel,
+    ModelGroup,
+    Model,
+    LitellmModelName,
+    ModelId,
+    ApiProvider,
+    Route,
+    StatusCode,
+    ExceptionStatus,
+    ExceptionClass,
+    Type,
+    GenAiOperation,
+    GenAiProvider,
+    GenAiRequestModel,
+    GenAiResponseModel,
+    GenAiTokenType,
+    ErrorType,
+}
+
+impl Label {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::HashedApiKey => "hashed_api_key",
+            Self::ApiKeyAlias => "api_key_alias",
+            Self::Team => "team",
+            Self::User => "user",
+            Self::RequestedModel => "requested_model",
+            Self::ModelGroup => "model_group",
+            Self::Model => "model",
+            Self::LitellmModelName => "litellm_model_name",
+            Self::ModelId => "model_id",
+            Self::ApiProvider => "api_provider",
+            Self::Route => "route",
+            Self::StatusCode => "status_code",
+            Self::ExceptionStatus => "exception_status",
+            Self::ExceptionClass => "exception_class",
+            Self::Type => "type",
+            Self::GenAiOperation => "gen_ai_operation_name",
+            Self::GenAiProvider => "gen_ai_provider_name",
+            Self::GenAiRequestModel => "gen_ai_request_model",
+            Self::GenAiResponseModel => "gen_ai_response_model",
+            Self::GenAiTokenType => "gen_ai_token_type",
+            Self::ErrorType => "error_type",
+        }
+    }
+
+    pub(super) fn value(self, series: Series<'_>) -> Cow<'_, str> {
+        let Series { key, model, call, token_type } = series;
+        let of_key = |field: fn(&KeyLabels) -> &Arc<str>| Cow::Borrowed(key.map_or("", |key| field(key)));
+        match self {
+            Self::HashedApiKey => of_key(|key| &key.id),
+            Self::ApiKeyAlias => of_key(|key| &key.alias),
+            Self::Team => of_key(|key| &key.team),
+            Self::User => of_key(|key| &key.user),
+            Self::RequestedModel | Self::ModelGroup | Self::GenAiRequestModel => Cow::Borrowed(&*model.requested),
+            Self::Model | Self::LitellmModelName | Self::GenAiResponseModel => Cow::Borrowed(&*model.upstream),
+            Self::ModelId => Cow::Borrowed(&*model.id),
+            Self::ApiProvider | Self::GenAiProvider => Cow::Borrowed(model.provider),
+            Self::Route => Cow::Borrowed(route(call.operation)),
+            Self::StatusCode | Self::ExceptionStatus => Cow::Owned(call.status.to_string()),
+            Self::ExceptionClass => Cow::Borrowed(exception(call.end)),
+            Self::Type | Self::GenAiTokenType => Cow::Borrowed(token_type),
+            Self::GenAiOperation => Cow::Borrowed(spend::operation(call.operation)),
+            Self::ErrorType => Cow::Borrowed(match call.end {
+                End::Success => "",
+                End::Cancelled | End::Refused(_) | End::Upstream(_) => spend::outcome(call.end),
+            }),
+        }
+    }
+}
+
+fn route(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Chat => "/v1/chat/completions",
+        Operation::Completions => "/v1/completions",
+        Operation::Embeddings => "/v1/embeddings",
+    }
+}
+
+/// `LiteLLM`'s class names where it has one.
+fn exception(end: End) -> &'static str {
+    match end {
+        End::Success => "",
+        End::Cancelled | End::Refused(_) => spend::outcome(end),
+        End::Upstream(ErrorClass::BadRequest) => "BadRequestError",
+        End::Upstream(ErrorClass::ContextWindow) => "ContextWindowExceededError",
+        End::Upstream(ErrorClass::ContentPolicy) => "ContentPolicyViolationError",
+        End::Upstream(ErrorClass::Authentication) => "AuthenticationError",
+        End::Upstream(ErrorClass::NotFound) => "NotFoundError",
+        End::Upstream(ErrorClass::RateLimit) => "RateLimitError",
+        End::Upstream(ErrorClass::Timeout) => "Timeout",
+        End::Upstream(ErrorClass::ServerError) => "InternalServerError",
+        End::Upstream(ErrorClass::BadAnswer) => "APIError",
+    }
+}

@@ -1,0 +1,126 @@
+//! Reads a request's body within its limits, decoding gzip.
+
+use std::{io::Read, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use flate2::read::MultiGzDecoder;
+use http::{HeaderMap, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use turnpike_llm::request::Request;
+
+use super::admit::{Budget, Permit};
+use crate::error::Error;
+
+/// Work on more bytes than this leaves the runtime.
+pub const INLINE: usize = 64 * 1024;
+
+/// Limits on bodies.
+#[derive(Clone, Debug)]
+pub struct BodyLimits {
+    /// Largest body, decoded.
+    pub most: usize,
+    /// Longest silence between two parts.
+    pub idle: Duration,
+    /// Process-wide bytes of buffered bodies.
+    pub buffered: Budget,
+}
+
+/// A scanned body, and its share of the process-wide buffer: held until the first byte of the answer.
+pub struct Buffered {
+    /// The request.
+    pub request: Request,
+    /// Give back as soon as the bytes are no longer needed.
+    pub permit: Permit,
+}
+
+/// Reads, decodes and scans.
+///
+/// # Errors
+/// Too large, too slow, cut short, encoded in an unknown way, not a request, or no room.
+pub async fn read<B>(headers: &HeaderMap, body: B, limits: &BodyLimits) -> Result<Buffered, Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let gzip = is_gzip(headers)?;
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limits.most {
+        return Err(Error::BodyTooLarge { limit: limits.most });
+    }
+    let mut permit = limits.buffered.take(announced)?;
+    let mut bytes = collect(body, announced, limits, &mut permit).await?;
+    if gzip {
+        // What it decodes to is not known before: reserve the most it may be.
+        permit.grow(&limits.buffered, limits.most.min(bytes.len().saturating_mul(MOST_GZIP_RATIO)))?;
+        let most = limits.most;
+        bytes = tokio::task::spawn_blocking(move || gunzip(&bytes, most)).await.map_err(|_| Error::Internal)??;
+    }
+    let request = if bytes.len() <= INLINE {
+        Request::scan(bytes)?
+    } else {
+        tokio::task::spawn_blocking(move || Request::scan(bytes)).await.map_err(|_| Error::Internal)??
+    };
+    Ok(Buffered { request, permit })
+}
+
+/// Deflate's highest ratio is 1032 to 1 (zlib's technical notes).
+const MOST_GZIP_RATIO: usize = 1032;
+
+fn is_gzip(headers: &HeaderMap) -> Result<bool, Error> {
+    let Some(encoding) = headers.get(header::CONTENT_ENCODING) else {
+        return Ok(false);
+    };
+    let text = String::from_utf8_lossy(encoding.as_bytes());
+    match text.trim().to_ascii_lowercase().as_str() {
+        "" | "identity" => Ok(false),
+        "gzip" | "x-gzip" => Ok(true),
+        _ => Err(Error::EncodingUnsupported(text.chars().take(64).collect())),
+    }
+}
+
+async fn collect<B>(mut body: B, announced: usize, limits: &BodyLimits, permit: &mut Permit) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    let mut total = 0usize;
+    loop {
+        let frame = tokio::time::timeout(limits.idle, body.frame()).await.map_err(|_| Error::BodyTimeout)?;
+        let Some(frame) = frame else { break };
+        let Ok(data) = frame.map_err(|_| Error::BodyIncomplete)?.into_data() else {
+            continue;
+        };
+        let before = total;
+        total = total.saturating_add(data.len());
+        if total > limits.most {
+            return Err(Error::BodyTooLarge { limit: limits.most });
+        }
+        if total > announced {
+            permit.grow(&limits.buffered, total - announced.max(before))?;
+        }
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.reserve(announced.max(total));
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+        if body.is_end_stream() {
+            break;
+        }
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+fn gunzip(bytes: &[u8], most: usize) -> Result<Bytes, Error> {
+    let mut out = Vec::new();
+    let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    MultiGzDecoder::new(bytes).take(limit).read_to_end(&mut out).map_err(|_| Error::Invalid {
+        message: "The request body is not valid gzip, as its Content-Encoding says.".into(),
+        param: None,
+    })?;
+    if out.len() > most { Err(Error::BodyTooLarge { limit: most }) } else { Ok(Bytes::from(out)) }
+}

@@ -1,0 +1,313 @@
+//! Calls the chosen backend and gets its answer as far as it must be known before the client's status can be sent:
+//! a whole body, or the first event of a stream.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response, header};
+use http_body_util::BodyExt;
+use turnpike_llm::{
+    error::{ErrorClass, UpstreamError},
+    provider::{Decoded, Operation, Shown},
+    request::Request,
+    response::LargeAnswer,
+    splice::Splices,
+};
+
+use super::{
+    body::INLINE,
+    detach::Detach,
+    forward,
+    meter::{self, Arrival, Meter},
+    route::Routed,
+    stream::{Decoding, Source},
+};
+use crate::{
+    config::snapshot::{Backend, Model, Upstream},
+    error::Error,
+    upstream::{
+        Endpoint,
+        connect::ConnectError,
+        pool::{Pool, SendError, UpstreamBody},
+    },
+};
+
+/// Whole answers up to this size are collected; larger ones pass through as they come, without cost headers.
+const COLLECT: usize = 1024 * 1024;
+/// Largest whole answer that must be collected because its encoding changes.
+const COLLECT_CONVERTED: usize = 64 * 1024 * 1024;
+/// As much of an error answer as is read.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+/// How long a call goes on for a client that left, so that its tokens are known.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// A successful answer, ready for delivery.
+pub enum Reply {
+    /// All of it.
+    Whole {
+        /// For the client.
+        body: Splices,
+        /// The upstream's headers.
+        headers: HeaderMap,
+    },
+    /// A whole stream of events, made by the gateway itself.
+    Canned(Splices),
+    /// The first bytes of it, and where the rest comes from.
+    Streamed {
+        /// The rest.
+        source: Box<Source>,
+        /// The upstream's headers.
+        headers: HeaderMap,
+        /// Server-sent events; else one large JSON body.
+        events: bool,
+    },
+}
+
+/// One call: everything but the client's request.
+pub struct Call {
+    /// The choice.
+    pub routed: Routed,
+    /// When and as what the request came.
+    pub arrival: Arrival,
+    /// The name that the client asked for.
+    pub name: Arc<str>,
+    /// The client's headers.
+    pub client: HeaderMap,
+}
+
+/// What sending needs, by value: a non-streamed call may outlive its client.
+struct Prepared {
+    headers: HeaderMap,
+    body: Splices,
+    endpoint: Endpoint,
+    model: Arc<Model>,
+    upstream_model: Arc<str>,
+    operation: Operation,
+    shown: Shown,
+    total: Duration,
+}
+
+/// Makes the call. The meter comes back with the answer, or with the error that ends the request.
+///
+/// # Errors
+/// Encoding, connecting, the upstream's refusal, a broken answer, or a time limit.
+pub async fn call(pool: &Pool, call: Call, request: Request, mut meter: Meter) -> Result<(Reply, Meter), (Error, Meter)> {
+    let stream = request.stream() && call.arrival.operation != Operation::Embeddings;
+    let prepared = match prepare(call, &request, stream) {
+        Ok(prepared) => prepared,
+        Err(error) => return Err((error, meter)),
+    };
+    meter.chosen(&prepared.model, &prepared.upstream_model);
+    meter.dispatch(request);
+    if stream {
+        return match streamed(pool, prepared, &mut meter).await {
+            Ok(reply) => Ok((reply, meter)),
+            Err(error) => Err((error, meter)),
+        };
+    }
+    let pool = pool.clone();
+    let run = async move {
+        match whole(&pool, prepared, &mut meter).await {
+            Ok(reply) => Ok((reply, meter)),
+            Err(error) => Err((error, meter)),
+        }
+    };
+    Detach::new(run, DRAIN).await
+}
+
+fn prepare(call: Call, request: &Request, stream: bool) -> Result<Prepared, Error> {
+    let model = Arc::clone(&call.routed.member.model);
+    let upstream = upstream_of(&model)?;
+    let upstream_model: Arc<str> = match &call.routed.matched {
+        Some(matched) if upstream.config.model.contains('*') => {
+            upstream.config.model.replacen('*', matched, 1).into()
+        }
+        _ => Arc::clone(&upstream.model),
+    };
+    let target = upstream.target(&upstream_model, &model.entry, request.drop_params().unwrap_or(false));
+    let encoded = upstream.adapter.encode(call.arrival.operation, request, &target)?;
+    let endpoint = upstream.endpoint(call.arrival.operation, stream, &target).map_err(|_| Error::Invalid {
+        message: "This model name cannot be part of the backend's URL.".into(),
+        param: Some("model"),
+    })?;
+    let mut headers = forward::request(&upstream.headers, &call.client);
+    for (name, value) in encoded.headers {
+        headers.insert(name, value);
+    }
+    let limit = Duration::from_millis(model.entry.timeouts.total);
+    Ok(Prepared {
+        headers,
+        body: encoded.body,
+        endpoint,
+        operation: call.arrival.operation,
+        shown: Shown {
+            model: call.name,
+            include_usage: request.include_usage(),
+            base64_embeddings: request.base64_embeddings(),
+            upstream_model: Arc::clone(&upstream_model),
+            call_id: call.arrival.request_id,
+            created: call.arrival.at_us / 1_000_000,
+        },
+        upstream_model,
+        total: forward::timeout(&call.client).map_or(limit, |asked| asked.min(limit)),
+        model,
+    })
+}
+
+fn upstream_of(model: &Model) -> Result<&Upstream, Error> {
+    match &model.backend {
+        Backend::Provider(upstream) => Ok(upstream),
+        Backend::Mock { .. } => Err(Error::Internal),
+    }
+}
+
+async fn send(pool: &Pool, prepared: &mut Prepared, meter: &mut Meter) -> Result<Response<UpstreamBody>, Error> {
+    let headers = std::mem::take(&mut prepared.headers);
+    let body = std::mem::take(&mut prepared.body);
+    let upstream = upstream_of(&prepared.model)?;
+    match pool.send(&prepared.endpoint, headers, body, upstream.policy).await {
+        Ok(response) if response.status().is_success() => Ok(response),
+        Ok(response) => {
+            meter.release();
+            let (head, body) = response.into_parts();
+            let body = collect(body, MAX_ERROR_BODY).await.map_or_else(|_| Bytes::new(), Collected::bytes);
+            Err(upstream.adapter.error(head.status, &head.headers, &body).into())
+        }
+        Err(SendError::Connect(error)) => {
+            meter.release();
+            tracing::warn!(model = %prepared.model.id, error = &error as &dyn std::error::Error, "cannot connect to upstream");
+            Err(match error {
+                ConnectError::Timeout => Error::Timeout { what: "connect", after: upstream.policy.connect },
+                other => Error::Connect(other.text()),
+            })
+        }
+        Err(SendError::Broken(_)) => Err(Error::Broken),
+    }
+}
+
+async fn whole(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Result<Reply, Error> {
+    let total = prepared.total;
+    let late = |_| Error::Timeout { what: "total", after: total };
+    let run = async {
+        let response = send(pool, &mut prepared, meter).await?;
+        let (head, body) = response.into_parts();
+        let mut decoding = Decoding::of(&head.headers)?;
+        let converts = prepared.operation == Operation::Embeddings;
+        let collected = collect(body, if converts { COLLECT_CONVERTED } else { COLLECT }).await?;
+        meter.answered();
+        match collected {
+            Collected::Whole(bytes) => {
+                let bytes = decoding.take(bytes, COLLECT_CONVERTED)?;
+                let decoded = decode(&prepared, bytes).await?;
+                if let Some(usage) = decoded.usage {
+                    meter.used(usage);
+                }
+                Ok(Reply::Whole { body: decoded.body, headers: head.headers })
+            }
+            Collected::Larger(_, _) if converts => Err(too_large().into()),
+            Collected::Larger(start, rest) => {
+                let decoder = Box::new(LargeAnswer::new(&prepared.shown));
+                let idle = Duration::from_millis(prepared.model.entry.timeouts.idle);
+                let mut source = Box::new(Source::new(rest, decoder, decoding, idle));
+                source.feed(start)?;
+                Ok(Reply::Streamed { source, headers: head.headers, events: false })
+            }
+        }
+    };
+    tokio::time::timeout(total, run).await.map_err(late)?
+}
+
+async fn decode(prepared: &Prepared, bytes: Bytes) -> Result<Decoded, Error> {
+    let adapter = upstream_of(&prepared.model)?.adapter;
+    let operation = prepared.operation;
+    if bytes.len() <= INLINE {
+        return Ok(adapter.decode(operation, bytes, &prepared.shown)?);
+    }
+    let shown = prepared.shown.clone();
+    let work = tokio::task::spawn_blocking(move || adapter.decode(operation, bytes, &shown));
+    Ok(work.await.map_err(|_| Error::Internal)??)
+}
+
+async fn streamed(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Result<Reply, Error> {
+    let timeouts = prepared.model.entry.timeouts;
+    let limit = prepared.total.min(Duration::from_millis(timeouts.first_byte));
+    let run = async {
+        let response = send(pool, &mut prepared, meter).await?;
+        let (head, body) = response.into_parts();
+        if !is_event_stream(&head.headers) {
+            return Err(bad_answer("The model's backend did not answer with a stream.").into());
+        }
+        let decoding = Decoding::of(&head.headers)?;
+        let mut decoder = upstream_of(&prepared.model)?.adapter.stream(prepared.operation, prepared.shown.clone());
+        if prepared.shown.include_usage && prepared.model.entry.price.is_some() {
+            let model = Arc::clone(&prepared.model);
+            decoder.set_cost(Box::new(move |usage| meter::price_of(&model, usage)));
+        }
+        let idle = Duration::from_millis(timeouts.idle);
+        let mut source = Box::new(Source::new(body, decoder, decoding, idle));
+        // 200 is sent only once the upstream has shown that it really answers.
+        source.start().await?;
+        Ok(Reply::Streamed { source, headers: head.headers, events: true })
+    };
+    let late = |_| Error::Timeout { what: "firstByte", after: limit };
+    tokio::time::timeout(limit, run).await.map_err(late)?
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes).unwrap_or_default();
+    kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// As much of a body as was asked for.
+enum Collected {
+    Whole(Bytes),
+    Larger(Bytes, UpstreamBody),
+}
+
+impl Collected {
+    fn bytes(self) -> Bytes {
+        match self {
+            Self::Whole(bytes) | Self::Larger(bytes, _) => bytes,
+        }
+    }
+}
+
+async fn collect(mut body: UpstreamBody, most: usize) -> Result<Collected, Error> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Error::Broken)?.into_data() else {
+            continue;
+        };
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+        if first.len().max(rest.len()) > most {
+            let start = if rest.is_empty() { first } else { rest.freeze() };
+            return Ok(Collected::Larger(start, body));
+        }
+    }
+    Ok(Collected::Whole(if rest.is_empty() { first } else { rest.freeze() }))
+}
+
+/// A 2xx answer that cannot be used.
+pub fn bad_answer(message: &str) -> UpstreamError {
+    UpstreamError {
+        class: ErrorClass::BadAnswer,
+        status: 0,
+        message: message.to_owned(),
+        kind: None,
+        param: None,
+        code: None,
+        retry_after: None,
+    }
+}
+
+fn too_large() -> UpstreamError {
+    bad_answer("The model's backend sent an answer too large to convert.")
+}

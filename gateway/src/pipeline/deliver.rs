@@ -1,0 +1,127 @@
+//! Makes a response of an answer: headers that clients of `OpenAI` and users of `LiteLLM` read, and a body that settles.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{body::Body as AxumBody, response::Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+use turnpike_llm::{price::nano_to_usd_string, splice::Splices};
+
+use super::{call::Reply, forward, meter::Meter, stream::Streaming};
+use crate::{config::snapshot::Model, record::End};
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
+const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
+const MODEL_API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
+const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
+const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
+const VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
+const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The response for an answer. `group` is the name that the client asked for.
+pub fn respond(reply: Reply, mut meter: Meter, model: &Arc<Model>, group: &str) -> Response {
+    meter.status(StatusCode::OK);
+    let mut shown = HeaderMap::with_capacity(20);
+    let (body, events, upstream) = match reply {
+        Reply::Whole { body, headers } => {
+            timing(&meter, &mut shown);
+            (AxumBody::new(WholeBody::new(body, meter)), false, headers)
+        }
+        Reply::Canned(body) => (AxumBody::new(WholeBody::new(body, meter)), true, HeaderMap::new()),
+        Reply::Streamed { source, headers, events } => {
+            (AxumBody::new(Streaming::new(source, meter, events)), events, headers)
+        }
+    };
+    if events {
+        shown.insert(header::CONTENT_TYPE, EVENT_STREAM);
+        shown.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        shown.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    } else {
+        shown.insert(header::CONTENT_TYPE, JSON);
+    }
+    forward::response(&upstream, &mut shown);
+    shown.insert(MODEL_ID, model.id_header.clone());
+    shown.insert(MODEL_API_BASE, model.base_header.clone());
+    shown.insert(MODEL_GROUP, forward::value(group));
+    shown.insert(RETRIES, HeaderValue::from_static("0"));
+    shown.insert(FALLBACKS, HeaderValue::from_static("0"));
+    shown.insert(VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
+    let mut response = Response::new(body);
+    *response.headers_mut() = shown;
+    response
+}
+
+/// The ids that every response carries, errors too.
+pub fn identify(response: &mut Response, request_id: &str) {
+    let id = forward::value(request_id);
+    response.headers_mut().insert(CALL_ID, id.clone());
+    response.headers_mut().insert(REQUEST_ID, id);
+}
+
+/// Cost and times, known before the first byte of a whole answer.
+fn timing(meter: &Meter, shown: &mut HeaderMap) {
+    if let Some(cost) = meter.cost() {
+        shown.insert(COST, forward::value(&nano_to_usd_string(cost)));
+    }
+    let elapsed = meter.elapsed();
+    let overhead = elapsed.saturating_sub(meter.upstream().unwrap_or_default());
+    shown.insert(DURATION, milliseconds(elapsed));
+    shown.insert(OVERHEAD, milliseconds(overhead));
+}
+
+fn milliseconds(duration: std::time::Duration) -> HeaderValue {
+    let micros = duration.as_micros();
+    forward::value(&format!("{}.{:03}", micros / 1000, micros % 1000))
+}
+
+/// A whole answer in slices; its end settles the meter.
+struct WholeBody {
+    left: usize,
+    slices: <Splices as IntoIterator>::IntoIter,
+    meter: Meter,
+}
+
+impl WholeBody {
+    fn new(body: Splices, meter: Meter) -> Self {
+        Self { left: body.len(), slices: body.into_iter(), meter }
+    }
+}
+
+impl Body for WholeBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(slice) = self.slices.next() else {
+            self.meter.finish(End::Success);
+            return Poll::Ready(None);
+        };
+        self.meter.first_byte();
+        self.left = self.left.saturating_sub(slice.len());
+        if self.left == 0 {
+            self.meter.finish(End::Success);
+        }
+        Poll::Ready(Some(Ok(Frame::data(slice))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left as u64)
+    }
+}

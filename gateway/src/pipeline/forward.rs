@@ -1,0 +1,78 @@
+//! Which headers pass through the gateway, both ways. Allow-lists: what is not named here stays.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Headers of the client that reach the upstream: tracing, and switches of OpenAI's API.
+const REQUEST: [HeaderName; 5] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("openai-beta"),
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("accept-language"),
+];
+
+/// Headers of the upstream that reach the client under `llm_provider-`, as users of LiteLLM read them.
+const RESPONSE: [(HeaderName, HeaderName); 4] = [
+    (HeaderName::from_static("x-request-id"), HeaderName::from_static("llm_provider-x-request-id")),
+    (HeaderName::from_static("openai-processing-ms"), HeaderName::from_static("llm_provider-openai-processing-ms")),
+    (HeaderName::from_static("openai-version"), HeaderName::from_static("llm_provider-openai-version")),
+    (HeaderName::from_static("retry-after"), HeaderName::from_static("llm_provider-retry-after")),
+];
+
+/// Rate limits of the upstream pass under their own names.
+const RATE_LIMIT: &str = "x-ratelimit-";
+
+const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
+const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+/// Longest call id taken from a client.
+const MAX_CALL_ID: usize = 256;
+
+/// The upstream's headers with what this client may add to them.
+pub fn request(template: &HeaderMap, client: &HeaderMap) -> HeaderMap {
+    let mut headers = template.clone();
+    for name in REQUEST {
+        if let Some(value) = client.get(&name)
+            && !headers.contains_key(&name)
+        {
+            headers.insert(name, value.clone());
+        }
+    }
+    headers
+}
+
+/// Adds what the client may see of the upstream's headers.
+pub fn response(upstream: &HeaderMap, shown: &mut HeaderMap) {
+    for (name, value) in upstream {
+        if name.as_str().starts_with(RATE_LIMIT) {
+            shown.insert(name.clone(), value.clone());
+        } else if let Some((_, alias)) = RESPONSE.iter().find(|(known, _)| known == name) {
+            shown.insert(alias.clone(), value.clone());
+        }
+    }
+}
+
+/// The client's own time limit, seconds in `x-litellm-timeout`.
+pub fn timeout(client: &HeaderMap) -> Option<Duration> {
+    let seconds: f64 = client.get(&TIMEOUT)?.to_str().ok()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok().filter(|limit| !limit.is_zero())
+}
+
+/// Tags in `x-litellm-tags`, separated by commas.
+pub fn tags(client: &HeaderMap) -> Vec<Box<str>> {
+    let text = client.get(&TAGS).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(Into::into).collect()
+}
+
+/// The client's own call id, if it may stand in a log and a header.
+pub fn call_id(client: &HeaderMap) -> Option<&str> {
+    let id = client.get(&CALL_ID)?.to_str().ok()?;
+    (!id.is_empty() && id.len() <= MAX_CALL_ID).then_some(id)
+}
+
+/// Text as a header's value; empty where it cannot be one.
+pub fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}

@@ -1,0 +1,253 @@
+//! Follows one request to its end and settles it exactly once: spend row, metrics, log line.
+//!
+//! It lives in the response's body, so that a client which leaves, an upstream that breaks and a shutdown all settle.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::time::Instant;
+use turnpike_ledger::spend_log::SpendSlot;
+use turnpike_llm::{price, provider::Operation, request::Request, stream::Tape, tokens, usage::Usage};
+
+use super::{admit::Permit, body::INLINE};
+use crate::{
+    app::App,
+    config::snapshot::{Caller, Model},
+    error::Error,
+    record::{End, Record},
+};
+
+/// When and as what a request came.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// For durations.
+    pub at: Instant,
+    /// Wall clock, microseconds since the epoch.
+    pub at_us: i64,
+    /// Ours, or the client's own where it gave one.
+    pub request_id: Arc<str>,
+    /// What was called.
+    pub operation: Operation,
+}
+
+/// What a request holds while it runs.
+pub struct Held {
+    /// Its place in flight.
+    pub permit: Permit,
+    /// Its place in the spend log.
+    pub slot: SpendSlot,
+}
+
+/// One request under way.
+pub struct Meter {
+    app: Arc<App>,
+    open: Option<(Record, Held)>,
+    arrival: Instant,
+    dispatched: Option<Instant>,
+    /// The upstream got the request and did not refuse it: it is paid for even if nobody sees the answer.
+    owed: bool,
+    prompt: Prompt,
+    output: Tape,
+    mock: bool,
+}
+
+/// What the prompt is estimated from where the upstream reports nothing.
+enum Prompt {
+    None,
+    /// Kept whole: small bodies are counted by the tokenizer.
+    Request(Box<Request>),
+    /// Only the size of a large one is kept, so that its bytes can go.
+    Bytes(usize),
+}
+
+/// Bytes per token where only the size is known: what English text has in current tokenizers.
+const BYTES_PER_TOKEN: u64 = 4;
+
+impl Meter {
+    /// Starts to follow a request.
+    pub fn new(app: Arc<App>, arrival: &Arrival, caller: Arc<Caller>, held: Held) -> Self {
+        let record = Record {
+            request_id: Arc::clone(&arrival.request_id),
+            started_at_us: arrival.at_us,
+            operation: arrival.operation,
+            caller,
+            requested_model: Arc::clone(app.no_name()),
+            model: None,
+            upstream_model: None,
+            stream: false,
+            // What is recorded where nobody waited for an answer; as nginx does.
+            status: StatusCode::from_u16(499).unwrap_or_default(),
+            end: End::Cancelled,
+            usage: None,
+            cost: None,
+            first_byte: None,
+            total: Duration::ZERO,
+            upstream: None,
+            end_user: None,
+            tags: Vec::new(),
+            metadata: None,
+        };
+        Self {
+            app,
+            open: Some((record, held)),
+            arrival: arrival.at,
+            dispatched: None,
+            owed: false,
+            prompt: Prompt::None,
+            output: Tape::default(),
+            mock: false,
+        }
+    }
+
+    fn update(&mut self, change: impl FnOnce(&mut Record)) {
+        if let Some((record, _)) = &mut self.open {
+            change(record);
+        }
+    }
+
+    /// What the request says of itself.
+    pub fn describe(&mut self, request: &Request, name: &Arc<str>, header_tags: &[Box<str>]) {
+        self.update(|record| {
+            record.requested_model = Arc::clone(name);
+            record.stream = request.stream();
+            record.end_user = request.user().map(Into::into);
+            record.metadata = request.metadata().map(Bytes::copy_from_slice);
+            record.tags = request.tags().iter().map(|tag| tag.as_str().into()).chain(header_tags.iter().cloned()).collect();
+        });
+    }
+
+    /// The backend that was chosen.
+    pub fn chosen(&mut self, model: &Arc<Model>, upstream_model: &Arc<str>) {
+        self.mock = matches!(model.backend, crate::config::snapshot::Backend::Mock { .. });
+        self.update(|record| {
+            record.model = Some(Arc::clone(model));
+            record.upstream_model = Some(Arc::clone(upstream_model));
+        });
+    }
+
+    /// The request goes to the upstream now.
+    pub fn dispatch(&mut self, request: Request) {
+        self.dispatched = Some(Instant::now());
+        self.owed = true;
+        let size = request.bytes().len();
+        self.prompt = if size <= INLINE { Prompt::Request(Box::new(request)) } else { Prompt::Bytes(size) };
+    }
+
+    /// It never got there, or was refused there: nothing is owed.
+    pub fn release(&mut self) {
+        self.owed = false;
+    }
+
+    /// The upstream's answer has ended.
+    pub fn answered(&mut self) {
+        let now = Instant::now();
+        let upstream = self.dispatched.map(|at| now.duration_since(at));
+        self.update(|record| record.upstream = upstream);
+    }
+
+    /// The first byte of the answer's body goes out.
+    pub fn first_byte(&mut self) {
+        let elapsed = self.arrival.elapsed();
+        self.update(|record| {
+            record.first_byte.get_or_insert(elapsed);
+        });
+    }
+
+    /// Tokens as the upstream reported them.
+    pub fn used(&mut self, usage: Usage) {
+        let priced = self.app_price(&usage);
+        self.update(|record| {
+            record.usage = Some(usage);
+            record.cost = priced;
+        });
+    }
+
+    /// Output seen, for an estimate.
+    pub fn seen(&mut self, output: &Tape) {
+        self.output = output.clone();
+    }
+
+    /// nano-USD so far; `None` = unknown price or usage.
+    pub fn cost(&self) -> Option<i64> {
+        self.open.as_ref().and_then(|(record, _)| record.cost)
+    }
+
+    /// Arrival to now.
+    pub fn elapsed(&self) -> Duration {
+        self.arrival.elapsed()
+    }
+
+    /// From dispatch to the end of the upstream's answer, or to now.
+    pub fn upstream(&self) -> Option<Duration> {
+        let ended = self.open.as_ref().and_then(|(record, _)| record.upstream);
+        ended.or_else(|| self.dispatched.map(|at| at.elapsed()))
+    }
+
+    /// The answer's status is on its way.
+    pub fn status(&mut self, status: StatusCode) {
+        self.update(|record| record.status = status);
+    }
+
+    /// Settles a request that ends with an error answer.
+    pub fn fail(mut self, error: &Error) {
+        self.update(|record| record.status = error.status());
+        self.finish(error.end());
+    }
+
+    /// Settles. Later calls and the drop do nothing.
+    pub fn finish(&mut self, end: End) {
+        let Some((mut record, held)) = self.open.take() else {
+            return;
+        };
+        record.end = end;
+        record.total = self.arrival.elapsed();
+        if record.upstream.is_none() {
+            record.upstream = self.dispatched.map(|at| at.elapsed());
+        }
+        if record.usage.is_some() || !self.owed || self.mock {
+            self.app.settle(&record, held);
+            return;
+        }
+        let app = Arc::clone(&self.app);
+        let prompt = std::mem::replace(&mut self.prompt, Prompt::None);
+        let output = std::mem::take(&mut self.output);
+        let estimate = move || {
+            let usage = estimate(&record, &prompt, &output);
+            record.cost = record.model.as_ref().and_then(|model| price_of(model, &usage));
+            record.usage = Some(usage);
+            app.settle(&record, held);
+        };
+        // Tokenizing is work for another thread; outside a runtime (its shutdown) it is done here.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(estimate)),
+            Err(_) => estimate(),
+        }
+    }
+
+    fn app_price(&self, usage: &Usage) -> Option<i64> {
+        let (record, _) = self.open.as_ref()?;
+        price_of(record.model.as_ref()?, usage)
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.finish(End::Cancelled);
+    }
+}
+
+/// nano-USD; `None` = no known price.
+pub fn price_of(model: &Model, usage: &Usage) -> Option<i64> {
+    model.entry.price.as_ref().map(|price| price::cost(usage, price))
+}
+
+fn estimate(record: &Record, prompt: &Prompt, output: &Tape) -> Usage {
+    let model = record.upstream_model.as_deref().unwrap_or_default();
+    let prompt = match prompt {
+        Prompt::None => 0,
+        Prompt::Request(request) => tokens::prompt(model, request),
+        Prompt::Bytes(bytes) => u64::try_from(*bytes).unwrap_or(u64::MAX) / BYTES_PER_TOKEN,
+    };
+    Usage { prompt, completion: output.tokens(model), estimated: true, ..Usage::default() }
+}

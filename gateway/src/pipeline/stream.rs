@@ -1,0 +1,282 @@
+//! An upstream's body on its way to the client, decoded frame by frame.
+
+use std::{
+    io::Write,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use flate2::write::GzDecoder;
+use http::{HeaderMap, header};
+use http_body::{Body, Frame};
+use tokio::time::{Instant, Sleep};
+use turnpike_llm::stream::StreamDecoder;
+
+use super::{call::bad_answer, meter::Meter};
+use crate::{error::Error, record::End, upstream::pool::UpstreamBody};
+
+/// Bytes that are gathered at most before they go out.
+const MAX_GATHERED: usize = 64 * 1024;
+/// What one frame of an encoded answer may decode to.
+const MAX_DECODED_FRAME: usize = 8 * 1024 * 1024;
+
+/// How an answer's bytes are encoded, although identity was asked for.
+pub enum Decoding {
+    /// They are not.
+    Identity,
+    /// gzip.
+    Gzip(Box<GzDecoder<Vec<u8>>>),
+}
+
+impl Decoding {
+    /// From Content-Encoding.
+    ///
+    /// # Errors
+    /// An encoding that is not known here.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
+        match headers.get(header::CONTENT_ENCODING).map(http::HeaderValue::as_bytes) {
+            None | Some(b"identity" | b"") => Ok(Self::Identity),
+            Some(b"gzip" | b"x-gzip") => Ok(Self::Gzip(Box::new(GzDecoder::new(Vec::new())))),
+            Some(_) => Err(bad_answer("The model's backend used an encoding that was not asked for.").into()),
+        }
+    }
+
+    /// Decodes the next bytes.
+    ///
+    /// # Errors
+    /// Not gzip, or more than `most` bytes of it.
+    pub fn take(&mut self, bytes: Bytes, most: usize) -> Result<Bytes, Error> {
+        let Self::Gzip(decoder) = self else {
+            return Ok(bytes);
+        };
+        // In parts, so that a bomb is seen before it fills the memory.
+        for part in bytes.chunks(4096) {
+            let decoded = decoder.write_all(part).and_then(|()| decoder.flush());
+            if decoded.is_err() || decoder.get_ref().len() > most {
+                return Err(bad_answer("The model's backend sent an answer whose encoding is broken.").into());
+            }
+        }
+        Ok(Bytes::from(std::mem::take(decoder.get_mut())))
+    }
+}
+
+/// Where the rest of an answer comes from.
+pub struct Source {
+    upstream: UpstreamBody,
+    decoder: Box<dyn StreamDecoder>,
+    decoding: Decoding,
+    ready: Gathered,
+    idle: Duration,
+    over: bool,
+}
+
+/// Bytes for the client; a single piece is not copied.
+#[derive(Default)]
+struct Gathered {
+    single: Bytes,
+    many: BytesMut,
+}
+
+impl Gathered {
+    fn push(&mut self, bytes: Bytes) {
+        if self.is_empty() {
+            self.single = bytes;
+            return;
+        }
+        if self.many.is_empty() {
+            self.many.reserve(4096);
+            self.many.extend_from_slice(&std::mem::take(&mut self.single));
+        }
+        self.many.extend_from_slice(&bytes);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.single.is_empty() && self.many.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.single.len().max(self.many.len())
+    }
+
+    fn take(&mut self) -> Bytes {
+        if self.many.is_empty() { std::mem::take(&mut self.single) } else { self.many.split().freeze() }
+    }
+}
+
+impl Source {
+    /// A source at its beginning.
+    pub fn new(upstream: UpstreamBody, decoder: Box<dyn StreamDecoder>, decoding: Decoding, idle: Duration) -> Self {
+        Self { upstream, decoder, decoding, ready: Gathered::default(), idle, over: false }
+    }
+
+    /// Reads until the first event, or to an end that has none.
+    ///
+    /// # Errors
+    /// The upstream failed before it said anything.
+    pub async fn start(&mut self) -> Result<(), Error> {
+        while !self.over && !self.decoder.started() {
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut self.upstream).poll_frame(cx)).await;
+            self.take(frame)?;
+        }
+        Ok(())
+    }
+
+    /// Takes bytes that were read before.
+    ///
+    /// # Errors
+    /// They are not what they should be.
+    pub fn feed(&mut self, bytes: Bytes) -> Result<(), Error> {
+        let bytes = self.decoding.take(bytes, MAX_DECODED_FRAME)?;
+        let shown = self.decoder.push(bytes)?;
+        self.ready.push(shown);
+        if self.decoder.finished() {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), Error> {
+        match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => self.feed(data),
+                Err(_) => Ok(()),
+            },
+            Some(Err(_)) => {
+                self.over = true;
+                Err(Error::Broken)
+            }
+            None => self.close(),
+        }
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        self.over = true;
+        let shown = self.decoder.end()?;
+        self.ready.push(shown);
+        Ok(())
+    }
+}
+
+/// The response's body: what the source gives, gathered while more is at hand; settles the meter at its end.
+pub struct Streaming {
+    source: Box<Source>,
+    meter: Option<Meter>,
+    events: bool,
+    timer: Pin<Box<Sleep>>,
+    last: Instant,
+    yielded: bool,
+    failed: Option<Error>,
+}
+
+impl Streaming {
+    /// Starts delivery; `events` says that an error can be told as one more event.
+    pub fn new(source: Box<Source>, meter: Meter, events: bool) -> Self {
+        let timer = Box::pin(tokio::time::sleep(source.idle));
+        Self { source, meter: Some(meter), events, timer, last: Instant::now(), yielded: false, failed: None }
+    }
+
+    /// Reads what is there now, without waiting.
+    fn gather(&mut self, cx: &mut Context<'_>) {
+        while !self.source.over && self.failed.is_none() && self.source.ready.len() < MAX_GATHERED {
+            let Poll::Ready(frame) = Pin::new(&mut self.source.upstream).poll_frame(cx) else {
+                return;
+            };
+            self.last = Instant::now();
+            self.yielded = false;
+            if let Err(error) = self.source.take(frame) {
+                self.failed = Some(error);
+            }
+        }
+    }
+
+    fn ended(&self) -> bool {
+        self.source.over || self.failed.is_some()
+    }
+
+    fn settle(&mut self) -> Option<Error> {
+        let mut meter = self.meter.take()?;
+        let error = self.failed.take();
+        note(&self.source, &mut meter);
+        meter.finish(error.as_ref().map_or(End::Success, Error::end));
+        error
+    }
+
+    /// A chunk silence longer than the limit ends the stream. The timer is moved only when it fires.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let deadline = self.last + self.source.idle;
+            if deadline <= Instant::now() {
+                self.failed = Some(Error::Timeout { what: "idle", after: self.source.idle });
+                return;
+            }
+            self.timer.as_mut().reset(deadline);
+        }
+    }
+}
+
+/// Tells the meter what the answer used.
+fn note(source: &Source, meter: &mut Meter) {
+    meter.answered();
+    match source.decoder.usage() {
+        Some(usage) => meter.used(usage),
+        None => meter.seen(source.decoder.tape()),
+    }
+}
+
+impl Body for Streaming {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let this = &mut *self;
+        if this.meter.is_none() {
+            return Poll::Ready(None);
+        }
+        this.gather(cx);
+        if !this.ended() {
+            this.poll_idle(cx);
+        }
+        if this.source.ready.is_empty() && !this.ended() {
+            return Poll::Pending;
+        }
+        // What the connection's task has read but not handed over yet comes first: one write for all of a burst, and no
+        // wait for a lone token, as nothing else is due then.
+        if !this.ended() && !this.yielded && this.source.ready.len() < MAX_GATHERED {
+            this.yielded = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.yielded = false;
+        if let Some(meter) = &mut this.meter {
+            meter.first_byte();
+        }
+        if this.ended() {
+            let failed = this.settle();
+            return match (failed, this.events) {
+                (None, _) => finish(this.source.ready.take()),
+                (Some(error), true) => {
+                    this.source.ready.push(error.event());
+                    finish(this.source.ready.take())
+                }
+                // A JSON body cut short must not look whole.
+                (Some(error), false) => Poll::Ready(Some(Err(std::io::Error::other(error.to_string())))),
+            };
+        }
+        Poll::Ready(Some(Ok(Frame::data(this.source.ready.take()))))
+    }
+}
+
+fn finish(last: Bytes) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+    Poll::Ready((!last.is_empty()).then(|| Ok(Frame::data(last))))
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        if let Some(mut meter) = self.meter.take() {
+            note(&self.source, &mut meter);
+            meter.finish(End::Cancelled);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! chat/completions, completions and embeddings: one way for all three.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, request::Parts};
+use tokio::time::Instant;
+use turnpike_llm::provider::Operation;
+use uuid::Uuid;
+
+use crate::{
+    app::{Busy, Worker},
+    config::snapshot::{Backend, Caller, Model, Snapshot},
+    error::Error,
+    pipeline::{
+        authenticate::authenticate,
+        body::{self, Buffered},
+        call::{self, Call},
+        deliver, forward,
+        meter::{Arrival, Held, Meter},
+        mock::Mock,
+        route::{self, Routed},
+    },
+};
+
+/// Answers one model request. `named` is the model of an Azure-style path.
+pub async fn serve(worker: Arc<Worker>, operation: Operation, named: Option<&str>, request: Request) -> Response {
+    let _busy = Busy::new(&worker.busy);
+    let (parts, body) = request.into_parts();
+    let arrival = arrive(&parts.headers, operation);
+    let snapshot = worker.app.live.load();
+    let mut response = match admit(&worker, &snapshot, &arrival, &parts.headers) {
+        Ok((caller, meter)) => {
+            let request = Incoming { worker: &worker, snapshot: &snapshot, arrival: &arrival, caller: &caller, named };
+            request.run(parts, body, meter).await
+        }
+        Err(error) => {
+            worker.app.metrics.refused(operation, error.status(), error.code());
+            error.into_response()
+        }
+    };
+    deliver::identify(&mut response, &arrival.request_id);
+    response
+}
+
+fn arrive(headers: &HeaderMap, operation: Operation) -> Arrival {
+    let request_id = match forward::call_id(headers) {
+        Some(id) => id.into(),
+        None => (&*Uuid::new_v4().hyphenated().encode_lower(&mut Uuid::encode_buffer())).into(),
+    };
+    Arrival { at: Instant::now(), at_us: jiff::Timestamp::now().as_microsecond(), request_id, operation }
+}
+
+fn admit(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    arrival: &Arrival,
+    headers: &HeaderMap,
+) -> Result<(Arc<Caller>, Meter), Error> {
+    let app = &worker.app;
+    if !app.health.is_ready() {
+        return Err(Error::NotReady);
+    }
+    let caller = authenticate(headers, snapshot, &app.admin, arrival.at_us / 1_000_000)?;
+    let permit = app.in_flight.take(1)?;
+    let slot = app.spend.try_reserve().map_err(|_| Error::Busy("spend rows waiting for the store"))?;
+    let meter = Meter::new(Arc::clone(app), arrival, Arc::clone(&caller), Held { permit, slot });
+    Ok((caller, meter))
+}
+
+/// A request that was let in.
+struct Incoming<'a> {
+    worker: &'a Worker,
+    snapshot: &'a Snapshot,
+    arrival: &'a Arrival,
+    caller: &'a Caller,
+    named: Option<&'a str>,
+}
+
+impl Incoming<'_> {
+    async fn run(&self, parts: Parts, body: Body, mut meter: Meter) -> Response {
+        let prepared = match body::read(&parts.headers, body, &self.worker.app.bodies).await {
+            Ok(buffered) => self.choose(&parts.headers, buffered, &mut meter),
+            Err(error) => Err(error),
+        };
+        match prepared {
+            Ok(chosen) => self.answer(parts.headers, chosen, meter).await,
+            Err(error) => fail(meter, error),
+        }
+    }
+
+    fn choose(&self, headers: &HeaderMap, buffered: Buffered, meter: &mut Meter) -> Result<Chosen, Error> {
+        let name = self.named.or_else(|| buffered.request.model()).ok_or(Error::ModelMissing)?;
+        let name: Arc<str> = name.into();
+        meter.describe(&buffered.request, &name, &forward::tags(headers));
+        let routed = route::route(self.snapshot, self.caller, &name, rand::random())?;
+        Ok(Chosen { name, routed, buffered })
+    }
+
+    async fn answer(&self, headers: HeaderMap, chosen: Chosen, meter: Meter) -> Response {
+        let model = Arc::clone(&chosen.routed.member.model);
+        let name = Arc::clone(&chosen.name);
+        if let Backend::Mock { response } = &model.backend {
+            return self.mock(&model, response, &chosen, meter);
+        }
+        let call = Call { routed: chosen.routed, name: chosen.name, client: headers, arrival: self.arrival.clone() };
+        let Buffered { request, permit } = chosen.buffered;
+        let answered = call::call(&self.worker.pool, call, request, meter).await;
+        drop(permit);
+        match answered {
+            Ok((reply, meter)) => deliver::respond(reply, meter, &model, &name),
+            Err((error, meter)) => fail(meter, error),
+        }
+    }
+
+    fn mock(&self, model: &Arc<Model>, text: &Arc<str>, chosen: &Chosen, mut meter: Meter) -> Response {
+        meter.chosen(model, &chosen.name);
+        let mock = Mock {
+            operation: self.arrival.operation,
+            name: &chosen.name,
+            text,
+            request_id: &self.arrival.request_id,
+            created: self.arrival.at_us / 1_000_000,
+        };
+        match mock.answer(&chosen.buffered.request, &mut meter) {
+            Ok(reply) => deliver::respond(reply, meter, model, &chosen.name),
+            Err(error) => fail(meter, error),
+        }
+    }
+}
+
+/// A request whose backend is known.
+struct Chosen {
+    name: Arc<str>,
+    routed: Routed,
+    buffered: Buffered,
+}
+
+fn fail(meter: Meter, error: Error) -> Response {
+    meter.fail(&error);
+    error.into_response()
+}
