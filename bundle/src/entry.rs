@@ -73,6 +73,10 @@ pub struct ModelEntry {
 /// What answers for a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a model, and most models are of the large variant"
+)]
 pub enum Backend {
     /// An HTTP API.
     Provider(ProviderBackend),
@@ -136,7 +140,8 @@ pub struct RouteBackend {
 /// One target of a route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteTarget {
-    /// The `ModelDeployment` by object name (same namespace).
+    /// The `ModelDeployment` by object name (same namespace). It may be missing from the contents (when it cannot be
+    /// compiled) and then takes no traffic; it may be a route itself, but none that leads back here.
     pub model: ObjectRef,
     /// Share of the route's traffic.
     pub weight: u32,

@@ -11,4 +11,19 @@
 //! ```
 //! Everything here is pure: no IO, no clock, no randomness.
 
+mod canonical;
 pub mod entry;
+pub mod manifest;
+pub mod objects;
+pub mod parse;
+pub mod problem;
+pub mod render;
+pub mod shard;
+
+pub use entry::Contents;
+pub use manifest::Manifest;
+pub use objects::{Objects, Secret, Settings};
+pub use parse::{Parsed, State, parse};
+pub use problem::Problem;
+pub use render::{Rendered, render};
+pub use shard::{Bundle, Shard, shard};

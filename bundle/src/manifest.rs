@@ -1,0 +1,235 @@
+//! The bundle's table of contents: which shards there are, which slots each covers, and what each must hash to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::canonical;
+
+/// Format that this build writes.
+pub const FORMAT: u32 = 1;
+/// Oldest format that this build reads: this one and the one before.
+pub const OLDEST_READABLE: u32 = if FORMAT > 1 { FORMAT - 1 } else { 1 };
+/// Hash slots of each kind. Fixed for ever: an object's slot must not depend on how many shards there are.
+pub const SLOTS: u16 = 256;
+
+/// What a shard holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// [`crate::entry::ModelEntry`].
+    Models,
+    /// [`crate::entry::BudgetEntry`].
+    Budgets,
+    /// [`crate::entry::KeyEntry`].
+    Keys,
+    /// [`crate::entry::CredentialEntry`].
+    Credentials,
+}
+
+impl Kind {
+    /// In the order in which shards are listed and must be published: what others refer to comes first.
+    pub const ALL: [Self; 4] = [Self::Credentials, Self::Keys, Self::Budgets, Self::Models];
+
+    /// Whether shards of this kind are Secrets rather than `ConfigMap`s.
+    pub const fn is_secret(self) -> bool {
+        match self {
+            Self::Keys | Self::Credentials => true,
+            Self::Models | Self::Budgets => false,
+        }
+    }
+
+    /// Most shards of this kind. The volume that gateways mount lists 128 fixed names each of Secrets and of
+    /// `ConfigMap`s, the manifest being one of the latter.
+    pub const fn max_shards(self) -> u16 {
+        match self {
+            Self::Models => 95,
+            Self::Budgets | Self::Credentials => 32,
+            Self::Keys => 96,
+        }
+    }
+
+    /// As in names and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Models => "models",
+            Self::Budgets => "budgets",
+            Self::Keys => "keys",
+            Self::Credentials => "credentials",
+        }
+    }
+
+    /// Name of this kind's `number`th shard.
+    pub fn shard_name(self, number: u16) -> String {
+        format!("{}-{number:02}", self.name())
+    }
+}
+
+/// A range of hash slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Slots {
+    /// First.
+    pub start: u16,
+    /// One past the last.
+    pub end: u16,
+}
+
+impl Slots {
+    /// Every slot.
+    pub const ALL: Self = Self {
+        start: 0,
+        end: SLOTS,
+    };
+
+    /// How many.
+    pub const fn len(self) -> u16 {
+        self.end.saturating_sub(self.start)
+    }
+
+    /// Covers nothing.
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the slot is among them.
+    pub fn contains(self, slot: u8) -> bool {
+        (self.start..self.end).contains(&u16::from(slot))
+    }
+
+    /// Both halves.
+    pub(crate) const fn halves(self) -> (Self, Self) {
+        let middle = self.start + self.len() / 2;
+        (
+            Self {
+                start: self.start,
+                end: middle,
+            },
+            Self {
+                start: middle,
+                end: self.end,
+            },
+        )
+    }
+}
+
+/// One shard as the manifest lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardRef {
+    /// `models-00`, …; also the shard's key in the volume.
+    pub name: String,
+    /// What it holds.
+    pub kind: Kind,
+    /// The slots whose entries it holds.
+    pub slots: Slots,
+    /// Version of the manifest that last changed it.
+    pub version: u64,
+    /// sha256 of its bytes, lower-case hex.
+    pub hash: String,
+}
+
+/// The table of contents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`] of the writer.
+    pub format: u32,
+    /// Grows with every change.
+    pub version: u64,
+    /// sha256 over all other fields, lower-case hex: what gateways report as loaded.
+    pub hash: String,
+    /// Sorted by kind (order of [`Kind::ALL`]) and first slot.
+    pub shards: Vec<ShardRef>,
+}
+
+/// Why a manifest is not to be used at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// Not JSON, or not of this shape.
+    #[error("the manifest is not readable: {0}")]
+    Unreadable(String),
+    /// From a newer or a much older writer.
+    #[error("the manifest has format {0}; this build reads {OLDEST_READABLE} to {FORMAT}")]
+    Format(u32),
+    /// The hash does not fit the content.
+    #[error("the manifest's hash does not fit its content: it is torn or was edited")]
+    Torn,
+    /// Shards overlap or leave slots out.
+    #[error("the manifest's {} shards do not cover every slot once", .0.name())]
+    Coverage(Kind),
+}
+
+impl Manifest {
+    /// Computes the hash.
+    pub(crate) fn new(version: u64, shards: Vec<ShardRef>) -> Self {
+        let mut manifest = Self {
+            format: FORMAT,
+            version,
+            hash: String::new(),
+            shards,
+        };
+        manifest.hash = manifest.computed_hash();
+        manifest
+    }
+
+    /// Canonical JSON.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        canonical::to_string(self).into_bytes()
+    }
+
+    /// Reads and checks a manifest.
+    ///
+    /// # Errors
+    /// Where nothing in it can be relied on; the caller keeps what it has.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Header {
+            format: u32,
+        }
+        // The format comes first: a newer one may differ in everything else.
+        let unreadable = |error: serde_json::Error| ManifestError::Unreadable(error.to_string());
+        let header: Header = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if !readable(header.format) {
+            return Err(ManifestError::Format(header.format));
+        }
+        let manifest: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if manifest.computed_hash() != manifest.hash {
+            return Err(ManifestError::Torn);
+        }
+        match Kind::ALL.into_iter().find(|kind| !manifest.covers(*kind)) {
+            Some(kind) => Err(ManifestError::Coverage(kind)),
+            None => Ok(manifest),
+        }
+    }
+
+    /// The shard of this name.
+    pub fn shard(&self, name: &str) -> Option<&ShardRef> {
+        self.shards.iter().find(|shard| shard.name == name)
+    }
+
+    /// The shards of a kind, by first slot.
+    pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &ShardRef> {
+        self.shards.iter().filter(move |shard| shard.kind == kind)
+    }
+
+    /// Whether the kind's shards cover every slot exactly once, in order.
+    pub(crate) fn covers(&self, kind: Kind) -> bool {
+        let mut next = 0;
+        for shard in self.of_kind(kind) {
+            if shard.slots.start != next || shard.slots.is_empty() {
+                return false;
+            }
+            next = shard.slots.end;
+        }
+        next == SLOTS
+    }
+
+    fn computed_hash(&self) -> String {
+        let unhashed = Self {
+            hash: String::new(),
+            ..self.clone()
+        };
+        canonical::sha256_hex(canonical::to_string(&unhashed).as_bytes())
+    }
+}
+
+/// Whether this build reads a format.
+pub(crate) fn readable(format: u32) -> bool {
+    (OLDEST_READABLE..=FORMAT).contains(&format)
+}

@@ -1,0 +1,294 @@
+//! `VirtualKey` → [`KeyEntry`].
+
+use std::collections::BTreeSet;
+
+use turnpike_crds::{KeyHash as Hash, KeyId, Reason, VirtualKey, names::ModelPattern};
+
+use crate::{
+    canonical,
+    entry::{KeyEntry, KeyHash, ObjectRef},
+    objects::{Mode, PREVIOUS_SHA256, RETIRES_AT, object_ref},
+    problem::{ObjectKind, Report, Reported},
+    render::{
+        Context, Rendered, by_age,
+        secrets::{self, Use},
+        warn_not_yet,
+    },
+};
+
+/// Least length of a key that its owner brought, in bytes.
+const MIN_LENGTH: usize = 32;
+/// The same in a folder of one's own; below [`MIN_LENGTH`] it is warned of.
+const MIN_LENGTH_STANDALONE: usize = 16;
+
+/// All keys that can be used, sorted by object. One hash has one owner, the oldest.
+pub(super) fn render(context: Context<'_>, rendered: &mut Rendered) -> Vec<KeyEntry> {
+    let mut owned: BTreeSet<String> = BTreeSet::new();
+    let mut entries = Vec::new();
+    for (object, resource) in by_age(&context.objects.keys, ObjectKind::VirtualKey, rendered) {
+        let mut report = Report::new(ObjectKind::VirtualKey, object.clone());
+        warn_not_yet(ObjectKind::VirtualKey, resource, &mut report);
+        let hashes = hashes(context, &object, resource, &mut report);
+        let entry = compile(context, object, resource, &mut report);
+        let (mine, others): (Vec<KeyHash>, Vec<KeyHash>) = hashes
+            .into_iter()
+            .partition(|hash| owned.insert(hash.sha256.clone()));
+        if !others.is_empty() {
+            // Whose key it is must not be told: its user may be anybody.
+            let fault = "this key is already in use by an older VirtualKey";
+            report.problem("spec", Reason::DuplicateKey, fault, "use another key");
+        } else if let (Some(entry), false) = (entry, mine.is_empty()) {
+            entries.push(KeyEntry {
+                hashes: mine,
+                ..entry
+            });
+        }
+        rendered.take(report);
+    }
+    entries.sort_by(|a, b| a.object.cmp(&b.object));
+    entries
+}
+
+/// All but the hashes. `None` = reported.
+fn compile(
+    context: Context<'_>,
+    object: ObjectRef,
+    resource: &VirtualKey,
+    report: &mut Report,
+) -> Option<KeyEntry> {
+    let spec = &resource.spec;
+    let expires_at = expires_at(resource, report);
+    budgets_exist(context, &object, resource, report);
+    let subject = spec.subject.clone().unwrap_or_default();
+    Some(KeyEntry {
+        key_id: KeyId::of(&object.namespace, &object.name).to_string(),
+        object,
+        hashes: Vec::new(),
+        team: subject.team,
+        user: subject.user,
+        tags: subject.tags,
+        allowed_models: allowed_models(resource, report),
+        expires_at: expires_at.ok()?,
+        suspended: spec.suspended,
+    })
+}
+
+/// The hashes of the key's one source; empty = reported.
+fn hashes(
+    context: Context<'_>,
+    object: &ObjectRef,
+    resource: &VirtualKey,
+    report: &mut Report,
+) -> Vec<KeyHash> {
+    let spec = &resource.spec;
+    match (&spec.generate, &spec.secret_ref, &spec.key_hash) {
+        (Some(generate), None, None) => {
+            let name = generate.secret_name.as_ref().unwrap_or(&object.name);
+            generated(context, object, (name, &generate.secret_key), report)
+        }
+        (None, Some(reference), None) => {
+            let field = "spec.secretRef";
+            let key = secrets::value(
+                context,
+                &object.namespace,
+                (field, reference),
+                Use::Key,
+                report,
+            );
+            key.filter(|key| is_long_enough(context, key, field, report))
+                .map(|key| current(&key))
+                .into_iter()
+                .collect()
+        }
+        (None, None, Some(text)) => match Hash::parse(text) {
+            Ok(_) => vec![KeyHash {
+                sha256: text.trim_start_matches("sha256:").to_owned(),
+                retires_at: None,
+            }],
+            Err(error) => {
+                report.invalid(
+                    "spec.keyHash",
+                    error.to_string(),
+                    "compute it with: printf %s KEY | sha256sum",
+                );
+                Vec::new()
+            }
+        },
+        _ => {
+            let fault = "not exactly one of generate, secretRef and keyHash is set";
+            report.invalid(
+                "spec",
+                fault,
+                "set exactly one of generate, secretRef and keyHash",
+            );
+            Vec::new()
+        }
+    }
+}
+
+fn current(key: &str) -> KeyHash {
+    KeyHash {
+        sha256: canonical::sha256_hex(key.as_bytes()),
+        retires_at: None,
+    }
+}
+
+/// The key in the Secret that was minted for this object, and the one before it while it still works.
+fn generated(
+    context: Context<'_>,
+    object: &ObjectRef,
+    (name, key): (&String, &String),
+    report: &mut Report,
+) -> Vec<KeyHash> {
+    let field = "spec.generate";
+    let secret = ObjectRef {
+        namespace: object.namespace.clone(),
+        name: name.clone(),
+    };
+    let Some(secret) = context.objects.secrets.get(&secret) else {
+        let fault = format!("the Secret {name} has not been made yet");
+        report.problem(
+            field,
+            Reason::RefNotFound,
+            fault,
+            "wait; if it stays so, see the log for why",
+        );
+        return Vec::new();
+    };
+    if secret.minted_for.as_ref() != Some(object) {
+        report.problem(
+            format!("{field}.secretName"),
+            Reason::SecretExists,
+            format!("the Secret {name} exists and was not made for this key"),
+            "choose another secretName, or delete that Secret",
+        );
+        return Vec::new();
+    }
+    let mut hashes: Vec<KeyHash> = secrets::text(name, secret, key, field, report)
+        .map(|key| current(&key))
+        .into_iter()
+        .collect();
+    let retires_at = secret
+        .annotations
+        .get(RETIRES_AT)
+        .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+        .map(jiff::Timestamp::as_second);
+    if let (Some(previous), Some(retires_at)) =
+        (secret.annotations.get(PREVIOUS_SHA256), retires_at)
+        && Hash::parse(&format!("sha256:{previous}")).is_ok()
+    {
+        hashes.push(KeyHash {
+            sha256: previous.clone(),
+            retires_at: Some(retires_at),
+        });
+    }
+    hashes
+}
+
+fn is_long_enough(context: Context<'_>, key: &str, field: &str, report: &mut Report) -> bool {
+    let least = match context.settings.mode {
+        Mode::Standalone => MIN_LENGTH_STANDALONE,
+        Mode::Cluster | Mode::SingleTenant => MIN_LENGTH,
+    };
+    let fault = format!("the key has {} bytes; short keys can be guessed", key.len());
+    let next_step =
+        format!("use at least {MIN_LENGTH} random bytes, such as from: openssl rand -hex 32");
+    if key.len() < least {
+        report.problem(field, Reason::WeakKey, fault, next_step);
+        return false;
+    }
+    if key.len() < MIN_LENGTH {
+        report.warn(field, Reason::WeakKey, fault, next_step);
+    }
+    true
+}
+
+/// Seconds since the epoch; `None` = never.
+fn expires_at(resource: &VirtualKey, report: &mut Report) -> Result<Option<i64>, Reported> {
+    let spec = &resource.spec;
+    let ttl = match (&spec.expires_at, &spec.ttl) {
+        (None, None) => return Ok(None),
+        (Some(time), None) => return Ok(Some(time.0.as_second())),
+        (Some(_), Some(_)) => {
+            report.invalid(
+                "spec.ttl",
+                "expiresAt and ttl are both set",
+                "set expiresAt or ttl, not both",
+            );
+            return Err(Reported);
+        }
+        (None, Some(ttl)) => ttl,
+    };
+    let Some(created) = &resource.metadata.creation_timestamp else {
+        let fault = "ttl counts from metadata.creationTimestamp, which this manifest does not have";
+        report.invalid("spec.ttl", fault, "set expiresAt instead");
+        return Err(Reported);
+    };
+    match ttl.parse() {
+        Ok(ttl) => {
+            let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
+            Ok(Some(created.0.as_second().saturating_add(seconds)))
+        }
+        Err(error) => {
+            report.invalid(
+                "spec.ttl",
+                error.to_string(),
+                "write a duration such as 720h",
+            );
+            Err(Reported)
+        }
+    }
+}
+
+/// The patterns that can match something; the others are reported and left out alone, which allows less, not more.
+fn allowed_models(resource: &VirtualKey, report: &mut Report) -> Vec<String> {
+    let mut allowed = Vec::new();
+    for (at, text) in resource.spec.allowed_models.iter().enumerate() {
+        let field = format!("spec.allowedModels[{at}]");
+        match ModelPattern::parse(text) {
+            Err(error) => report.invalid(field, error.to_string(), "correct or remove it"),
+            Ok(ModelPattern::Prefix(prefix))
+                if prefix.is_empty() && resource.spec.allowed_models.len() > 1 =>
+            {
+                report.invalid(
+                    field,
+                    "* stands beside other names",
+                    "remove the other names, or the *",
+                );
+            }
+            Ok(_) => allowed.push(text.clone()),
+        }
+    }
+    allowed
+}
+
+/// A reference to a budget that does not exist is said, and refuses nobody.
+fn budgets_exist(
+    context: Context<'_>,
+    object: &ObjectRef,
+    resource: &VirtualKey,
+    report: &mut Report,
+) {
+    for (at, reference) in resource.spec.budget_refs.iter().enumerate() {
+        let budget = ObjectRef {
+            namespace: object.namespace.clone(),
+            name: reference.name.clone(),
+        };
+        if !context
+            .objects
+            .budgets
+            .iter()
+            .any(|candidate| object_ref(candidate) == budget)
+        {
+            report.problem(
+                format!("spec.budgetRefs[{at}].name"),
+                Reason::RefNotFound,
+                format!(
+                    "there is no Budget {} in namespace {}",
+                    budget.name, budget.namespace
+                ),
+                "create it, or correct the name",
+            );
+        }
+    }
+}
