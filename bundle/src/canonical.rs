@@ -26,8 +26,5 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
 
 /// The hash slot of a name: the first byte of its sha256.
 pub(crate) fn slot(name: &str) -> u8 {
-    Sha256::digest(name.as_bytes())
-        .first()
-        .copied()
-        .unwrap_or_default()
+    Sha256::digest(name.as_bytes()).first().copied().unwrap_or_default()
 }

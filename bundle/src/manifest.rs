@@ -74,10 +74,7 @@ pub struct Slots {
 
 impl Slots {
     /// Every slot.
-    pub const ALL: Self = Self {
-        start: 0,
-        end: SLOTS,
-    };
+    pub const ALL: Self = Self { start: 0, end: SLOTS };
 
     /// How many.
     pub const fn len(self) -> u16 {
@@ -97,16 +94,7 @@ impl Slots {
     /// Both halves.
     pub(crate) const fn halves(self) -> (Self, Self) {
         let middle = self.start + self.len() / 2;
-        (
-            Self {
-                start: self.start,
-                end: middle,
-            },
-            Self {
-                start: middle,
-                end: self.end,
-            },
-        )
+        (Self { start: self.start, end: middle }, Self { start: middle, end: self.end })
     }
 }
 
@@ -158,12 +146,7 @@ pub enum ManifestError {
 impl Manifest {
     /// Computes the hash.
     pub(crate) fn new(version: u64, shards: Vec<ShardRef>) -> Self {
-        let mut manifest = Self {
-            format: FORMAT,
-            version,
-            hash: String::new(),
-            shards,
-        };
+        let mut manifest = Self { format: FORMAT, version, hash: String::new(), shards };
         manifest.hash = manifest.computed_hash();
         manifest
     }
@@ -221,10 +204,7 @@ impl Manifest {
     }
 
     fn computed_hash(&self) -> String {
-        let unhashed = Self {
-            hash: String::new(),
-            ..self.clone()
-        };
+        let unhashed = Self { hash: String::new(), ..self.clone() };
         canonical::sha256_hex(canonical::to_string(&unhashed).as_bytes())
     }
 }

@@ -74,10 +74,7 @@ pub enum Mode {
 impl Settings {
     /// For a folder of manifests.
     pub fn standalone() -> Self {
-        Self {
-            mode: Mode::Standalone,
-            ..Self::default()
-        }
+        Self { mode: Mode::Standalone, ..Self::default() }
     }
 
     /// Whether a namespace's models may be visible to all.
@@ -98,17 +95,10 @@ impl Settings {
 
 /// Namespace (`default` where absent) and name of an object.
 pub fn object_ref<K: Resource>(object: &K) -> ObjectRef {
-    ObjectRef {
-        namespace: object.namespace().unwrap_or_else(|| "default".to_owned()),
-        name: object.name_any(),
-    }
+    ObjectRef { namespace: object.namespace().unwrap_or_else(|| "default".to_owned()), name: object.name_any() }
 }
 
 /// `metadata.creationTimestamp`, seconds since the epoch; 0 where absent.
 pub(crate) fn created<K: Resource>(object: &K) -> i64 {
-    object
-        .meta()
-        .creation_timestamp
-        .as_ref()
-        .map_or(0, |time| time.0.as_second())
+    object.meta().creation_timestamp.as_ref().map_or(0, |time| time.0.as_second())
 }

@@ -120,67 +120,34 @@ pub fn parse(manifest: &[u8], shards: &BTreeMap<String, Vec<u8>>, previous: Stat
     let manifest = match accept(manifest, &previous) {
         Ok(manifest) => manifest,
         Err(reason) => {
-            let rejection = Rejection {
-                part: "manifest".to_owned(),
-                reason,
-            };
-            return Parsed {
-                state: previous,
-                rejections: vec![rejection],
-            };
+            let rejection = Rejection { part: "manifest".to_owned(), reason };
+            return Parsed { state: previous, rejections: vec![rejection] };
         }
     };
     let (old, before) = (previous.contents, previous.taken);
-    let mut reader = Reader {
-        manifest: &manifest,
-        shards,
-        before,
-        taken: BTreeMap::new(),
-        rejections: Vec::new(),
-    };
-    let credentials = reader.read(
-        Kind::Credentials,
-        old.credentials
-            .values()
-            .cloned()
-            .collect::<Vec<CredentialEntry>>(),
-    );
+    let mut reader = Reader { manifest: &manifest, shards, before, taken: BTreeMap::new(), rejections: Vec::new() };
+    let credentials =
+        reader.read(Kind::Credentials, old.credentials.values().cloned().collect::<Vec<CredentialEntry>>());
     let mut contents = Contents {
-        credentials: credentials
-            .into_iter()
-            .map(|entry| (entry.digest.clone(), entry))
-            .collect(),
+        credentials: credentials.into_iter().map(|entry| (entry.digest.clone(), entry)).collect(),
         keys: reader.read::<KeyEntry>(Kind::Keys, old.keys),
         budgets: reader.read::<BudgetEntry>(Kind::Budgets, old.budgets),
         models: reader.read::<ModelEntry>(Kind::Models, old.models.clone()),
     };
     reader.pair(&mut contents, &old.models, &old.credentials);
-    let complete = manifest.shards.iter().all(|shard| {
-        reader
-            .taken
-            .get(&shard.name)
-            .is_some_and(|taken| taken.hash.as_ref() == Some(&shard.hash))
-    });
-    let Reader {
-        taken, rejections, ..
-    } = reader;
-    let state = State {
-        version: manifest.version,
-        hash: manifest.hash,
-        complete,
-        taken,
-        contents,
-    };
+    let complete = manifest
+        .shards
+        .iter()
+        .all(|shard| reader.taken.get(&shard.name).is_some_and(|taken| taken.hash.as_ref() == Some(&shard.hash)));
+    let Reader { taken, rejections, .. } = reader;
+    let state = State { version: manifest.version, hash: manifest.hash, complete, taken, contents };
     Parsed { state, rejections }
 }
 
 fn accept(bytes: &[u8], previous: &State) -> Result<Manifest, Reason> {
     let manifest = Manifest::from_bytes(bytes).map_err(Reason::Manifest)?;
     if manifest.version < previous.version {
-        return Err(Reason::Older {
-            found: manifest.version,
-            have: previous.version,
-        });
+        return Err(Reason::Older { found: manifest.version, have: previous.version });
     }
     if manifest.version == previous.version && manifest.hash != previous.hash {
         return Err(Reason::Conflict(previous.version));
@@ -201,23 +168,13 @@ impl Reader<'_> {
     fn read<E: Entry>(&mut self, kind: Kind, held: Vec<E>) -> Vec<E> {
         let mut held_by_slot: BTreeMap<u8, Vec<E>> = BTreeMap::new();
         for entry in held {
-            held_by_slot
-                .entry(canonical::slot(&entry.key()))
-                .or_default()
-                .push(entry);
+            held_by_slot.entry(canonical::slot(&entry.key())).or_default().push(entry);
         }
         let mut entries = Vec::new();
         for listed in self.manifest.of_kind(kind) {
             let before = self.before.get(&listed.name).cloned();
-            let current = before
-                .as_ref()
-                .is_some_and(|taken| taken.hash.as_ref() == Some(&listed.hash));
-            let offered = check::<E>(
-                listed,
-                self.shards.get(&listed.name),
-                before.as_ref(),
-                current,
-            );
+            let current = before.as_ref().is_some_and(|taken| taken.hash.as_ref() == Some(&listed.hash));
+            let offered = check::<E>(listed, self.shards.get(&listed.name), before.as_ref(), current);
             let (version, hash) = match offered {
                 Ok(Some(new)) => {
                     entries.extend(new);
@@ -232,8 +189,7 @@ impl Reader<'_> {
                     (version, current.then(|| listed.hash.clone()))
                 }
             };
-            self.taken
-                .insert(listed.name.clone(), Taken { version, hash });
+            self.taken.insert(listed.name.clone(), Taken { version, hash });
         }
         entries.sort_by_cached_key(Entry::key);
         entries
@@ -255,32 +211,18 @@ impl Reader<'_> {
         let mut kept = Vec::with_capacity(contents.models.len());
         for model in std::mem::take(&mut contents.models) {
             let held = |entry: &ModelEntry| {
-                credential(entry).is_none_or(|digest| {
-                    now.contains_key(digest) || credentials.contains_key(digest)
-                })
+                credential(entry).is_none_or(|digest| now.contains_key(digest) || credentials.contains_key(digest))
             };
             if held(&model) {
                 kept.push(model);
                 continue;
             }
-            kept.extend(
-                models
-                    .iter()
-                    .find(|old| old.object == model.object && held(old))
-                    .cloned(),
-            );
+            kept.extend(models.iter().find(|old| old.object == model.object && held(old)).cloned());
             let key = model.key();
-            self.reject(
-                format!("{} {key}", Kind::Models.name()),
-                Reason::CredentialMissing,
-            );
+            self.reject(format!("{} {key}", Kind::Models.name()), Reason::CredentialMissing);
             self.read_again(Kind::Models, &key);
         }
-        let named: BTreeSet<String> = kept
-            .iter()
-            .filter_map(credential)
-            .map(str::to_owned)
-            .collect();
+        let named: BTreeSet<String> = kept.iter().filter_map(credential).map(str::to_owned).collect();
         for digest in named {
             if let (false, Some(entry)) = (now.contains_key(&digest), credentials.get(&digest)) {
                 self.read_again(Kind::Credentials, &digest);
@@ -293,10 +235,7 @@ impl Reader<'_> {
     /// Has the shard that covers a key's slot read again next time.
     fn read_again(&mut self, kind: Kind, key: &str) {
         let slot = canonical::slot(key);
-        let shard = self
-            .manifest
-            .of_kind(kind)
-            .find(|shard| shard.slots.contains(slot));
+        let shard = self.manifest.of_kind(kind).find(|shard| shard.slots.contains(slot));
         if let Some(taken) = shard.and_then(|shard| self.taken.get_mut(&shard.name)) {
             taken.hash = None;
         }
@@ -304,9 +243,8 @@ impl Reader<'_> {
 }
 
 fn take<E>(held: &mut BTreeMap<u8, Vec<E>>, slots: Slots) -> Vec<E> {
-    let (taken, left) = std::mem::take(held)
-        .into_iter()
-        .partition::<BTreeMap<u8, Vec<E>>, _>(|(slot, _)| slots.contains(*slot));
+    let (taken, left) =
+        std::mem::take(held).into_iter().partition::<BTreeMap<u8, Vec<E>>, _>(|(slot, _)| slots.contains(*slot));
     *held = left;
     taken.into_values().flatten().collect()
 }
@@ -336,10 +274,9 @@ fn check<E: Entry>(
     let unreadable = |error: serde_json::Error| Reason::Unreadable(error.to_string());
     if canonical::sha256_hex(bytes) != listed.hash {
         return Err(match serde_json::from_slice::<Header>(bytes) {
-            Ok(header) if header.version != listed.version => Reason::Stale {
-                found: header.version,
-                listed: listed.version,
-            },
+            Ok(header) if header.version != listed.version => {
+                Reason::Stale { found: header.version, listed: listed.version }
+            }
             _ => Reason::Torn,
         });
     }
@@ -351,22 +288,14 @@ fn check<E: Entry>(
         return Err(Reason::Format(header.format));
     }
     if let Some(before) = before.filter(|before| header.version < before.version) {
-        return Err(Reason::Older {
-            found: header.version,
-            have: before.version,
-        });
+        return Err(Reason::Older { found: header.version, have: before.version });
     }
     // First without the entries' types, so that a shard in another's place is told from one with a bad entry.
     let outline: Document<IgnoredAny> = serde_json::from_slice(bytes).map_err(unreadable)?;
     if outline.kind != listed.kind || outline.name != listed.name {
-        return Err(Reason::Unreadable(format!(
-            "it says that it is {}",
-            outline.name
-        )));
+        return Err(Reason::Unreadable(format!("it says that it is {}", outline.name)));
     }
-    serde_json::from_slice::<Document<E>>(bytes)
-        .map(|document| Some(document.entries))
-        .map_err(unreadable)
+    serde_json::from_slice::<Document<E>>(bytes).map(|document| Some(document.entries)).map_err(unreadable)
 }
 
 fn credential(entry: &ModelEntry) -> Option<&str> {

@@ -61,13 +61,7 @@ pub struct Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            object,
-            field,
-            reason,
-            message,
-            next_step,
-        } = self;
+        let Self { object, field, reason, message, next_step } = self;
         write!(f, "{object}: {field}: {message} ({reason}); {next_step}")
     }
 }
@@ -86,11 +80,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(kind: ObjectKind, object: ObjectRef) -> Self {
-        Self {
-            object: ObjectId { kind, object },
-            problems: Vec::new(),
-            warnings: Vec::new(),
-        }
+        Self { object: ObjectId { kind, object }, problems: Vec::new(), warnings: Vec::new() }
     }
 
     /// Something is left out because of this.
@@ -128,12 +118,6 @@ impl Report {
     }
 
     fn entry(&self, field: String, reason: Reason, message: String, next_step: String) -> Problem {
-        Problem {
-            object: self.object.clone(),
-            field,
-            reason,
-            message,
-            next_step,
-        }
+        Problem { object: self.object.clone(), field, reason, message, next_step }
     }
 }

@@ -63,12 +63,10 @@ pub fn render(objects: &Objects, settings: &Settings) -> Rendered {
 }
 
 fn named_credentials(models: &[models::Compiled]) -> BTreeMap<String, CredentialEntry> {
-    let entries = models
-        .iter()
-        .filter_map(|model| match &model.entry.backend {
-            Backend::Provider(_) => model.credential.clone(),
-            Backend::Route(_) | Backend::Mock { .. } => None,
-        });
+    let entries = models.iter().filter_map(|model| match &model.entry.backend {
+        Backend::Provider(_) => model.credential.clone(),
+        Backend::Route(_) | Backend::Mock { .. } => None,
+    });
     entries.map(|entry| (entry.digest.clone(), entry)).collect()
 }
 
@@ -87,13 +85,7 @@ fn by_age<'a, K: kube::Resource>(
 ) -> Vec<(ObjectRef, &'a K)> {
     let mut sorted: Vec<(i64, ObjectRef, &K)> = objects
         .iter()
-        .map(|object| {
-            (
-                crate::objects::created(object),
-                crate::objects::object_ref(object),
-                object,
-            )
-        })
+        .map(|object| (crate::objects::created(object), crate::objects::object_ref(object), object))
         .collect();
     sorted.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
     let mut seen = BTreeSet::new();
@@ -101,11 +93,7 @@ fn by_age<'a, K: kube::Resource>(
     for (_, object, resource) in sorted {
         if object.name.is_empty() {
             let mut report = Report::new(kind, object);
-            report.invalid(
-                "metadata.name",
-                "the object has no name",
-                "set metadata.name",
-            );
+            report.invalid("metadata.name", "the object has no name", "set metadata.name");
             rendered.take(report);
         } else if seen.insert(object.clone()) {
             distinct.push((object, resource));
@@ -130,10 +118,7 @@ fn warn_not_yet<K: Serialize>(kind: ObjectKind, resource: &K, report: &mut Repor
         report.warn(
             field.path,
             Reason::NotYetSupported,
-            format!(
-                "the field has no effect in this version: {} is not there yet",
-                field.capability
-            ),
+            format!("the field has no effect in this version: {} is not there yet", field.capability),
             "remove the field, or keep it for a later version",
         );
     }

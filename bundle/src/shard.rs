@@ -46,13 +46,7 @@ pub struct Shard {
 impl std::fmt::Debug for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The bytes may hold credentials.
-        write!(
-            f,
-            "Shard({} version {}, {} bytes)",
-            self.name,
-            self.version,
-            self.bytes.len()
-        )
+        write!(f, "Shard({} version {}, {} bytes)", self.name, self.version, self.bytes.len())
     }
 }
 
@@ -70,14 +64,8 @@ pub struct Bundle {
 /// Cuts contents into shards. Unchanged shards keep version and bytes; the rest and the manifest get the version
 /// max(previous + 1, `now_ms`), unix milliseconds.
 pub fn shard(contents: &Contents, previous: Option<&Manifest>, now_ms: u64) -> Bundle {
-    let version = previous.map_or(now_ms, |manifest| {
-        now_ms.max(manifest.version.saturating_add(1))
-    });
-    let mut bundle = Bundle {
-        manifest: Manifest::new(version, Vec::new()),
-        shards: Vec::new(),
-        left_out: Vec::new(),
-    };
+    let version = previous.map_or(now_ms, |manifest| now_ms.max(manifest.version.saturating_add(1)));
+    let mut bundle = Bundle { manifest: Manifest::new(version, Vec::new()), shards: Vec::new(), left_out: Vec::new() };
     let mut refs = Vec::new();
     for kind in Kind::ALL {
         let items = items(contents, kind);
@@ -162,10 +150,7 @@ fn by_slot<'a, E: Entry + 'a>(entries: impl Iterator<Item = &'a E>) -> Items {
     let mut items = Items::new();
     for entry in entries {
         let key = entry.key();
-        let item = Item {
-            json: canonical::to_string(entry),
-            key,
-        };
+        let item = Item { json: canonical::to_string(entry), key };
         let slot = items.entry(canonical::slot(&item.key)).or_default();
         slot.bytes += item.json.len() + 1;
         slot.items.push(item);
@@ -186,12 +171,7 @@ struct Range {
 fn plan(kind: Kind, items: &Items, previous: Option<&Manifest>) -> Vec<Range> {
     let mut ranges = previous
         .and_then(|manifest| carried(kind, manifest))
-        .unwrap_or_else(|| {
-            vec![Range {
-                number: 0,
-                slots: Slots::ALL,
-            }]
-        });
+        .unwrap_or_else(|| vec![Range { number: 0, slots: Slots::ALL }]);
     while let Some(at) = largest_to_split(&ranges, items) {
         let Some(number) = free_number(kind, &ranges) else {
             break;
@@ -201,13 +181,7 @@ fn plan(kind: Kind, items: &Items, previous: Option<&Manifest>) -> Vec<Range> {
         };
         let (lower, upper) = range.slots.halves();
         range.slots = lower;
-        ranges.insert(
-            at + 1,
-            Range {
-                number,
-                slots: upper,
-            },
-        );
+        ranges.insert(at + 1, Range { number, slots: upper });
     }
     while let Some(at) = pair_to_join(&ranges, items) {
         let upper = ranges.remove(at + 1);
@@ -226,17 +200,9 @@ fn carried(kind: Kind, manifest: &Manifest) -> Option<Vec<Range>> {
     manifest
         .of_kind(kind)
         .map(|shard| {
-            let number = shard
-                .name
-                .strip_prefix(kind.name())?
-                .strip_prefix('-')?
-                .parse()
-                .ok()?;
+            let number = shard.name.strip_prefix(kind.name())?.strip_prefix('-')?.parse().ok()?;
             let known = number < kind.max_shards() && shard.slots.len().is_power_of_two();
-            known.then_some(Range {
-                number,
-                slots: shard.slots,
-            })
+            known.then_some(Range { number, slots: shard.slots })
         })
         .collect()
 }
@@ -255,8 +221,7 @@ fn largest_to_split(ranges: &[Range], items: &Items) -> Option<usize> {
 fn pair_to_join(ranges: &[Range], items: &Items) -> Option<usize> {
     ranges.windows(2).position(|pair| match pair {
         [lower, upper] => {
-            let halves = lower.slots.len() == upper.slots.len()
-                && lower.slots.start % (2 * lower.slots.len()) == 0;
+            let halves = lower.slots.len() == upper.slots.len() && lower.slots.start % (2 * lower.slots.len()) == 0;
             halves && size(lower.slots, items) + size(upper.slots, items) <= JOIN_BYTES
         }
         _ => false,
@@ -273,30 +238,15 @@ fn size(slots: Slots, items: &Items) -> usize {
 }
 
 fn within(slots: Slots, items: &Items) -> impl Iterator<Item = &Slot> {
-    items
-        .iter()
-        .filter(move |(number, _)| slots.contains(**number))
-        .map(|(_, slot)| slot)
+    items.iter().filter(move |(number, _)| slots.contains(**number)).map(|(_, slot)| slot)
 }
 
-fn build(
-    kind: Kind,
-    range: &Range,
-    items: &Items,
-    previous: Option<&Manifest>,
-    version: u64,
-) -> (Shard, Vec<String>) {
+fn build(kind: Kind, range: &Range, items: &Items, previous: Option<&Manifest>, version: u64) -> (Shard, Vec<String>) {
     let (items, left_out) = fitting(range.slots, items);
     let name = kind.shard_name(range.number);
     let shard = |version: u64| {
         let bytes = document(kind, &name, version, &items).into_bytes();
-        Shard {
-            name: name.clone(),
-            kind,
-            version,
-            hash: canonical::sha256_hex(&bytes),
-            bytes,
-        }
+        Shard { name: name.clone(), kind, version, hash: canonical::sha256_hex(&bytes), bytes }
     };
     let unchanged = previous
         .and_then(|manifest| manifest.shard(&name))
@@ -304,10 +254,7 @@ fn build(
         .map(|old| (shard(old.version), &old.hash))
         .filter(|(shard, hash)| shard.hash == **hash)
         .map(|(shard, _)| shard);
-    let left_out = left_out
-        .iter()
-        .map(|key| format!("{} {key}", kind.name()))
-        .collect();
+    let left_out = left_out.iter().map(|key| format!("{} {key}", kind.name())).collect();
     (unchanged.unwrap_or_else(|| shard(version)), left_out)
 }
 

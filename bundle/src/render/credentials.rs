@@ -32,11 +32,7 @@ pub(super) fn compile(
     if api_key.is_none() && headers.is_empty() {
         return Ok(None);
     }
-    Ok(Some(CredentialEntry {
-        digest: digest(api_key.as_deref(), &headers),
-        api_key,
-        headers,
-    }))
+    Ok(Some(CredentialEntry { digest: digest(api_key.as_deref(), &headers), api_key, headers }))
 }
 
 fn digest(api_key: Option<&str>, headers: &[(String, String)]) -> String {
@@ -61,8 +57,7 @@ fn api_key(
         ("gcp", credentials.gcp.is_some()),
         ("azure", credentials.azure.is_some()),
     ];
-    let set = clouds.iter().filter(|(_, set)| *set).count()
-        + usize::from(credentials.secret_ref.is_some());
+    let set = clouds.iter().filter(|(_, set)| *set).count() + usize::from(credentials.secret_ref.is_some());
     if set > 1 {
         let fault = "more than one of secretRef, aws, gcp and azure is set";
         report.invalid(FIELD, fault, "set at most one of them");
@@ -81,19 +76,10 @@ fn api_key(
         return Ok(None);
     };
     let field = "spec.provider.credentials.secretRef";
-    let key = secrets::value(
-        context,
-        &object.namespace,
-        (field, reference),
-        Use::Provider,
-        report,
-    )
-    .ok_or(Reported)?;
+    let key = secrets::value(context, &object.namespace, (field, reference), Use::Provider, report).ok_or(Reported)?;
     if HeaderValue::from_str(&key).is_err() {
-        let fault = format!(
-            "the key {} of Secret {} holds characters that no header may carry",
-            reference.key, reference.name
-        );
+        let fault =
+            format!("the key {} of Secret {} holds characters that no header may carry", reference.key, reference.name);
         report.invalid(field, fault, "put the bare API key there, on one line");
         return Err(Reported);
     }
@@ -116,11 +102,7 @@ fn headers(
             if names.insert(name.clone()) {
                 compiled.push((name, value));
             } else {
-                report.invalid(
-                    field,
-                    format!("the header {name} is listed twice"),
-                    "remove one of the two",
-                );
+                report.invalid(field, format!("the header {name} is listed twice"), "remove one of the two");
             }
         }
     }
@@ -131,34 +113,18 @@ fn headers(
 fn header_name(field: &str, header: &Header, report: &mut Report) -> Option<String> {
     let field = format!("{field}.name");
     let Ok(name) = HeaderName::try_from(&header.name) else {
-        report.invalid(
-            field,
-            "this is not a header's name",
-            "use letters, digits and -",
-        );
+        report.invalid(field, "this is not a header's name", "use letters, digits and -");
         return None;
     };
     let name = name.as_str();
-    if matches!(
-        name,
-        "host" | "content-length" | "transfer-encoding" | "connection"
-    ) {
-        report.invalid(
-            field,
-            format!("{name} is set by the gateway"),
-            "remove the header",
-        );
+    if matches!(name, "host" | "content-length" | "transfer-encoding" | "connection") {
+        report.invalid(field, format!("{name} is set by the gateway"), "remove the header");
         return None;
     }
-    let secret = matches!(name, "authorization" | "proxy-authorization" | "cookie")
-        || name.contains("api-key");
+    let secret = matches!(name, "authorization" | "proxy-authorization" | "cookie") || name.contains("api-key");
     if secret && header.value.is_some() {
         let fault = format!("{name} carries a secret and must not have a literal value");
-        report.invalid(
-            field,
-            fault,
-            "put the value into a Secret and use secretRef",
-        );
+        report.invalid(field, fault, "put the value into a Secret and use secretRef");
         return None;
     }
     Some(name.to_owned())
@@ -174,29 +140,15 @@ fn header_value(
         (Some(value), None) => Some(value.clone()),
         (None, Some(reference)) => {
             let field = format!("{field}.secretRef");
-            secrets::value(
-                context,
-                &object.namespace,
-                (&field, reference),
-                Use::Provider,
-                report,
-            )
+            secrets::value(context, &object.namespace, (&field, reference), Use::Provider, report)
         }
         _ => {
-            report.invalid(
-                field,
-                "a header needs a value",
-                "set exactly one of value and secretRef",
-            );
+            report.invalid(field, "a header needs a value", "set exactly one of value and secretRef");
             None
         }
     }?;
     if HeaderValue::from_str(&value).is_err() {
-        report.invalid(
-            field,
-            "the value holds characters that no header may carry",
-            "put it on one line",
-        );
+        report.invalid(field, "the value holds characters that no header may carry", "put it on one line");
         return None;
     }
     Some(value)

@@ -30,18 +30,14 @@ pub(super) fn render(context: Context<'_>, rendered: &mut Rendered) -> Vec<KeyEn
         warn_not_yet(ObjectKind::VirtualKey, resource, &mut report);
         let hashes = hashes(context, &object, resource, &mut report);
         let entry = compile(context, object, resource, &mut report);
-        let (mine, others): (Vec<KeyHash>, Vec<KeyHash>) = hashes
-            .into_iter()
-            .partition(|hash| owned.insert(hash.sha256.clone()));
+        let (mine, others): (Vec<KeyHash>, Vec<KeyHash>) =
+            hashes.into_iter().partition(|hash| owned.insert(hash.sha256.clone()));
         if !others.is_empty() {
             // Whose key it is must not be told: its user may be anybody.
             let fault = "this key is already in use by an older VirtualKey";
             report.problem("spec", Reason::DuplicateKey, fault, "use another key");
         } else if let (Some(entry), false) = (entry, mine.is_empty()) {
-            entries.push(KeyEntry {
-                hashes: mine,
-                ..entry
-            });
+            entries.push(KeyEntry { hashes: mine, ..entry });
         }
         rendered.take(report);
     }
@@ -50,12 +46,7 @@ pub(super) fn render(context: Context<'_>, rendered: &mut Rendered) -> Vec<KeyEn
 }
 
 /// All but the hashes. `None` = reported.
-fn compile(
-    context: Context<'_>,
-    object: ObjectRef,
-    resource: &VirtualKey,
-    report: &mut Report,
-) -> Option<KeyEntry> {
+fn compile(context: Context<'_>, object: ObjectRef, resource: &VirtualKey, report: &mut Report) -> Option<KeyEntry> {
     let spec = &resource.spec;
     let expires_at = expires_at(resource, report);
     budgets_exist(context, &object, resource, report);
@@ -74,12 +65,7 @@ fn compile(
 }
 
 /// The hashes of the key's one source; empty = reported.
-fn hashes(
-    context: Context<'_>,
-    object: &ObjectRef,
-    resource: &VirtualKey,
-    report: &mut Report,
-) -> Vec<KeyHash> {
+fn hashes(context: Context<'_>, object: &ObjectRef, resource: &VirtualKey, report: &mut Report) -> Vec<KeyHash> {
     let spec = &resource.spec;
     match (&spec.generate, &spec.secret_ref, &spec.key_hash) {
         (Some(generate), None, None) => {
@@ -88,49 +74,26 @@ fn hashes(
         }
         (None, Some(reference), None) => {
             let field = "spec.secretRef";
-            let key = secrets::value(
-                context,
-                &object.namespace,
-                (field, reference),
-                Use::Key,
-                report,
-            );
-            key.filter(|key| is_long_enough(context, key, field, report))
-                .map(|key| current(&key))
-                .into_iter()
-                .collect()
+            let key = secrets::value(context, &object.namespace, (field, reference), Use::Key, report);
+            key.filter(|key| is_long_enough(context, key, field, report)).map(|key| current(&key)).into_iter().collect()
         }
         (None, None, Some(text)) => match Hash::parse(text) {
-            Ok(_) => vec![KeyHash {
-                sha256: text.trim_start_matches("sha256:").to_owned(),
-                retires_at: None,
-            }],
+            Ok(_) => vec![KeyHash { sha256: text.trim_start_matches("sha256:").to_owned(), retires_at: None }],
             Err(error) => {
-                report.invalid(
-                    "spec.keyHash",
-                    error.to_string(),
-                    "compute it with: printf %s KEY | sha256sum",
-                );
+                report.invalid("spec.keyHash", error.to_string(), "compute it with: printf %s KEY | sha256sum");
                 Vec::new()
             }
         },
         _ => {
             let fault = "not exactly one of generate, secretRef and keyHash is set";
-            report.invalid(
-                "spec",
-                fault,
-                "set exactly one of generate, secretRef and keyHash",
-            );
+            report.invalid("spec", fault, "set exactly one of generate, secretRef and keyHash");
             Vec::new()
         }
     }
 }
 
 fn current(key: &str) -> KeyHash {
-    KeyHash {
-        sha256: canonical::sha256_hex(key.as_bytes()),
-        retires_at: None,
-    }
+    KeyHash { sha256: canonical::sha256_hex(key.as_bytes()), retires_at: None }
 }
 
 /// The key in the Secret that was minted for this object, and the one before it while it still works.
@@ -141,18 +104,10 @@ fn generated(
     report: &mut Report,
 ) -> Vec<KeyHash> {
     let field = "spec.generate";
-    let secret = ObjectRef {
-        namespace: object.namespace.clone(),
-        name: name.clone(),
-    };
+    let secret = ObjectRef { namespace: object.namespace.clone(), name: name.clone() };
     let Some(secret) = context.objects.secrets.get(&secret) else {
         let fault = format!("the Secret {name} has not been made yet");
-        report.problem(
-            field,
-            Reason::RefNotFound,
-            fault,
-            "wait; if it stays so, see the log for why",
-        );
+        report.problem(field, Reason::RefNotFound, fault, "wait; if it stays so, see the log for why");
         return Vec::new();
     };
     if secret.minted_for.as_ref() != Some(object) {
@@ -164,23 +119,17 @@ fn generated(
         );
         return Vec::new();
     }
-    let mut hashes: Vec<KeyHash> = secrets::text(name, secret, key, field, report)
-        .map(|key| current(&key))
-        .into_iter()
-        .collect();
+    let mut hashes: Vec<KeyHash> =
+        secrets::text(name, secret, key, field, report).map(|key| current(&key)).into_iter().collect();
     let retires_at = secret
         .annotations
         .get(RETIRES_AT)
         .and_then(|text| text.parse::<jiff::Timestamp>().ok())
         .map(jiff::Timestamp::as_second);
-    if let (Some(previous), Some(retires_at)) =
-        (secret.annotations.get(PREVIOUS_SHA256), retires_at)
+    if let (Some(previous), Some(retires_at)) = (secret.annotations.get(PREVIOUS_SHA256), retires_at)
         && Hash::parse(&format!("sha256:{previous}")).is_ok()
     {
-        hashes.push(KeyHash {
-            sha256: previous.clone(),
-            retires_at: Some(retires_at),
-        });
+        hashes.push(KeyHash { sha256: previous.clone(), retires_at: Some(retires_at) });
     }
     hashes
 }
@@ -191,8 +140,7 @@ fn is_long_enough(context: Context<'_>, key: &str, field: &str, report: &mut Rep
         Mode::Cluster | Mode::SingleTenant => MIN_LENGTH,
     };
     let fault = format!("the key has {} bytes; short keys can be guessed", key.len());
-    let next_step =
-        format!("use at least {MIN_LENGTH} random bytes, such as from: openssl rand -hex 32");
+    let next_step = format!("use at least {MIN_LENGTH} random bytes, such as from: openssl rand -hex 32");
     if key.len() < least {
         report.problem(field, Reason::WeakKey, fault, next_step);
         return false;
@@ -210,11 +158,7 @@ fn expires_at(resource: &VirtualKey, report: &mut Report) -> Result<Option<i64>,
         (None, None) => return Ok(None),
         (Some(time), None) => return Ok(Some(time.0.as_second())),
         (Some(_), Some(_)) => {
-            report.invalid(
-                "spec.ttl",
-                "expiresAt and ttl are both set",
-                "set expiresAt or ttl, not both",
-            );
+            report.invalid("spec.ttl", "expiresAt and ttl are both set", "set expiresAt or ttl, not both");
             return Err(Reported);
         }
         (None, Some(ttl)) => ttl,
@@ -230,11 +174,7 @@ fn expires_at(resource: &VirtualKey, report: &mut Report) -> Result<Option<i64>,
             Ok(Some(created.0.as_second().saturating_add(seconds)))
         }
         Err(error) => {
-            report.invalid(
-                "spec.ttl",
-                error.to_string(),
-                "write a duration such as 720h",
-            );
+            report.invalid("spec.ttl", error.to_string(), "write a duration such as 720h");
             Err(Reported)
         }
     }
@@ -247,14 +187,8 @@ fn allowed_models(resource: &VirtualKey, report: &mut Report) -> Vec<String> {
         let field = format!("spec.allowedModels[{at}]");
         match ModelPattern::parse(text) {
             Err(error) => report.invalid(field, error.to_string(), "correct or remove it"),
-            Ok(ModelPattern::Prefix(prefix))
-                if prefix.is_empty() && resource.spec.allowed_models.len() > 1 =>
-            {
-                report.invalid(
-                    field,
-                    "* stands beside other names",
-                    "remove the other names, or the *",
-                );
+            Ok(ModelPattern::Prefix(prefix)) if prefix.is_empty() && resource.spec.allowed_models.len() > 1 => {
+                report.invalid(field, "* stands beside other names", "remove the other names, or the *");
             }
             Ok(_) => allowed.push(text.clone()),
         }
@@ -263,30 +197,14 @@ fn allowed_models(resource: &VirtualKey, report: &mut Report) -> Vec<String> {
 }
 
 /// A reference to a budget that does not exist is said, and refuses nobody.
-fn budgets_exist(
-    context: Context<'_>,
-    object: &ObjectRef,
-    resource: &VirtualKey,
-    report: &mut Report,
-) {
+fn budgets_exist(context: Context<'_>, object: &ObjectRef, resource: &VirtualKey, report: &mut Report) {
     for (at, reference) in resource.spec.budget_refs.iter().enumerate() {
-        let budget = ObjectRef {
-            namespace: object.namespace.clone(),
-            name: reference.name.clone(),
-        };
-        if !context
-            .objects
-            .budgets
-            .iter()
-            .any(|candidate| object_ref(candidate) == budget)
-        {
+        let budget = ObjectRef { namespace: object.namespace.clone(), name: reference.name.clone() };
+        if !context.objects.budgets.iter().any(|candidate| object_ref(candidate) == budget) {
             report.problem(
                 format!("spec.budgetRefs[{at}].name"),
                 Reason::RefNotFound,
-                format!(
-                    "there is no Budget {} in namespace {}",
-                    budget.name, budget.namespace
-                ),
+                format!("there is no Budget {} in namespace {}", budget.name, budget.namespace),
                 "create it, or correct the name",
             );
         }

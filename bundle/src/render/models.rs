@@ -32,15 +32,9 @@ pub(super) struct Candidate<'a> {
 
 /// All models that can be served, sorted by object.
 pub(super) fn render(context: Context<'_>, rendered: &mut Rendered) -> Vec<Compiled> {
-    let models = by_age(
-        &context.objects.models,
-        ObjectKind::ModelDeployment,
-        rendered,
-    );
-    let mut candidates: Vec<Candidate<'_>> = models
-        .into_iter()
-        .map(|(object, resource)| candidate(context, object, resource))
-        .collect();
+    let models = by_age(&context.objects.models, ObjectKind::ModelDeployment, rendered);
+    let mut candidates: Vec<Candidate<'_>> =
+        models.into_iter().map(|(object, resource)| candidate(context, object, resource)).collect();
     names::settle(context.settings, &mut candidates);
     routes::settle(&mut candidates);
     let mut compiled = Vec::with_capacity(candidates.len());
@@ -52,20 +46,11 @@ pub(super) fn render(context: Context<'_>, rendered: &mut Rendered) -> Vec<Compi
     compiled
 }
 
-fn candidate<'a>(
-    context: Context<'_>,
-    object: ObjectRef,
-    resource: &'a ModelDeployment,
-) -> Candidate<'a> {
+fn candidate<'a>(context: Context<'_>, object: ObjectRef, resource: &'a ModelDeployment) -> Candidate<'a> {
     let mut report = Report::new(ObjectKind::ModelDeployment, object.clone());
     warn_not_yet(ObjectKind::ModelDeployment, resource, &mut report);
     let compiled = compile(context, &object, resource, &mut report);
-    Candidate {
-        object,
-        resource,
-        compiled,
-        report,
-    }
+    Candidate { object, resource, compiled, report }
 }
 
 /// Reads every part before it gives up, so that all problems are reported at once.
@@ -78,23 +63,18 @@ fn compile(
     let spec = &resource.spec;
     let source = source(resource, report);
     let model_name = model_name(resource, source, report);
-    let weight =
-        range("spec.weight", spec.weight, report).and_then(|weight| u32::try_from(weight).ok());
+    let weight = range("spec.weight", spec.weight, report).and_then(|weight| u32::try_from(weight).ok());
     let priority = range("spec.priority", spec.priority, report);
     let timeouts = policy::timeouts(spec.timeouts.as_ref(), report);
     let own_price = policy::own_price(spec.price.as_ref(), report);
     let own_capabilities = policy::own_capabilities(spec.capabilities.as_ref(), report);
     let (backend, credential) = backend(context, object, resource, source, report)?;
-    let (model_name, own_capabilities, own_price) =
-        (model_name?, own_capabilities?, own_price.ok()?);
+    let (model_name, own_capabilities, own_price) = (model_name?, own_capabilities?, own_price.ok()?);
     let (price, capabilities) = match &backend {
-        Backend::Provider(backend) => {
-            policy::with_built_in(own_price, &own_capabilities, backend, report)
+        Backend::Provider(backend) => policy::with_built_in(own_price, &own_capabilities, backend, report),
+        Backend::Mock { .. } => {
+            (own_price.map_or(Some(Price::free()), |price| Some(price.over(None))), own_capabilities)
         }
-        Backend::Mock { .. } => (
-            own_price.map_or(Some(Price::free()), |price| Some(price.over(None))),
-            own_capabilities,
-        ),
         Backend::Route(_) => (own_price.map(|price| price.over(None)), own_capabilities),
     };
     let entry = ModelEntry {
@@ -141,27 +121,15 @@ fn source(resource: &ModelDeployment, report: &mut Report) -> Option<SourceKind>
     None
 }
 
-fn model_name(
-    resource: &ModelDeployment,
-    source: Option<SourceKind>,
-    report: &mut Report,
-) -> Option<String> {
+fn model_name(resource: &ModelDeployment, source: Option<SourceKind>, report: &mut Report) -> Option<String> {
     let name = resource.model_name();
     match ModelPattern::parse(name) {
         Err(error) => {
-            report.invalid(
-                "spec.modelName",
-                error.to_string(),
-                "set spec.modelName to a name of that form",
-            );
+            report.invalid("spec.modelName", error.to_string(), "set spec.modelName to a name of that form");
             None
         }
         Ok(ModelPattern::Prefix(_)) if !matches!(source, None | Some(SourceKind::Provider)) => {
-            report.invalid(
-                "spec.modelName",
-                "a modelName with * needs provider",
-                "give the model a full name",
-            );
+            report.invalid("spec.modelName", "a modelName with * needs provider", "give the model a full name");
             None
         }
         Ok(_) => Some(name.to_owned()),
@@ -190,11 +158,7 @@ fn range(field: &str, value: i32, report: &mut Report) -> Option<i32> {
     if (0..=1000).contains(&value) {
         return Some(value);
     }
-    report.invalid(
-        field,
-        format!("{value} is out of range"),
-        "use a number from 0 to 1000",
-    );
+    report.invalid(field, format!("{value} is out of range"), "use a number from 0 to 1000");
     None
 }
 
@@ -208,25 +172,15 @@ fn backend(
     let spec = &resource.spec;
     match source? {
         SourceKind::Provider => {
-            let (backend, credential) = provider::compile(
-                context,
-                object,
-                resource.model_name(),
-                spec.provider.as_ref()?,
-                report,
-            )?;
+            let (backend, credential) =
+                provider::compile(context, object, resource.model_name(), spec.provider.as_ref()?, report)?;
             Some((Backend::Provider(backend), credential))
         }
         SourceKind::Route => {
             let route = routes::compile(context, object, spec.route.as_ref()?, report)?;
             Some((Backend::Route(route), None))
         }
-        SourceKind::Mock => Some((
-            Backend::Mock {
-                response: spec.mock.as_ref()?.response.clone(),
-            },
-            None,
-        )),
+        SourceKind::Mock => Some((Backend::Mock { response: spec.mock.as_ref()?.response.clone() }, None)),
         SourceKind::Vllm => {
             report.problem(
                 "spec.vllm",

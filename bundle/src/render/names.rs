@@ -25,9 +25,7 @@ pub(super) fn settle(settings: &Settings, candidates: &mut [Candidate<'_>]) {
     let mut everywhere: BTreeMap<String, String> = BTreeMap::new();
     for candidate in candidates {
         // Nobody can ask for an internal model, so it holds no name.
-        if candidate.resource.spec.visibility
-            == turnpike_crds::model_deployment::Visibility::Internal
-        {
+        if candidate.resource.spec.visibility == turnpike_crds::model_deployment::Visibility::Internal {
             continue;
         }
         if hold_names(candidate, &mut names) {
@@ -37,10 +35,7 @@ pub(super) fn settle(settings: &Settings, candidates: &mut [Candidate<'_>]) {
 }
 
 /// Whether the candidate has its `modelName`; a clash of an alias costs only the alias.
-fn hold_names(
-    candidate: &mut Candidate<'_>,
-    names: &mut BTreeMap<(String, String), Holder>,
-) -> bool {
+fn hold_names(candidate: &mut Candidate<'_>, names: &mut BTreeMap<(String, String), Holder>) -> bool {
     let spec = &candidate.resource.spec;
     let namespace = &candidate.object.namespace;
     let model_name = candidate.resource.model_name();
@@ -50,9 +45,7 @@ fn hold_names(
         Holder::Pool(model_name.to_owned())
     };
     let mut hold = |name: &str| {
-        let held = names
-            .entry((namespace.clone(), name.to_owned()))
-            .or_insert_with(|| holder.clone());
+        let held = names.entry((namespace.clone(), name.to_owned())).or_insert_with(|| holder.clone());
         *held == holder
     };
     if ModelPattern::parse(model_name).is_ok() && !hold(model_name) {
@@ -83,27 +76,15 @@ fn hold_names(
 }
 
 /// Cluster visibility falls back to the own namespace where it is not allowed or a name is taken.
-fn settle_visibility(
-    settings: &Settings,
-    candidate: &mut Candidate<'_>,
-    everywhere: &mut BTreeMap<String, String>,
-) {
+fn settle_visibility(settings: &Settings, candidate: &mut Candidate<'_>, everywhere: &mut BTreeMap<String, String>) {
     let spec = &candidate.resource.spec;
     if spec.visibility != turnpike_crds::model_deployment::Visibility::Cluster {
         return;
     }
     let namespace = candidate.object.namespace.clone();
     let allowed = settings.allows_cluster_visibility(&namespace);
-    let mut names = spec
-        .aliases
-        .iter()
-        .map(String::as_str)
-        .chain([candidate.resource.model_name()]);
-    let taken = names.clone().find(|name| {
-        everywhere
-            .get(*name)
-            .is_some_and(|holder| *holder != namespace)
-    });
+    let mut names = spec.aliases.iter().map(String::as_str).chain([candidate.resource.model_name()]);
+    let taken = names.clone().find(|name| everywhere.get(*name).is_some_and(|holder| *holder != namespace));
     if !allowed {
         candidate.report.problem(
             "spec.visibility",

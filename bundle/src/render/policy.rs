@@ -2,9 +2,7 @@
 
 use turnpike_crds::{
     DurationError, PriceString, Reason,
-    model_deployment::{
-        Capabilities as CapabilitiesSpec, Price as PriceSpec, Timeouts as TimeoutsSpec,
-    },
+    model_deployment::{Capabilities as CapabilitiesSpec, Price as PriceSpec, Timeouts as TimeoutsSpec},
 };
 use turnpike_llm::{
     price::{self, Price, Row},
@@ -24,20 +22,12 @@ pub(super) fn timeouts(spec: Option<&TimeoutsSpec>, report: &mut Report) -> Opti
         let field = format!("spec.timeouts.{name}");
         match duration.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)) {
             Ok(0) => {
-                report.invalid(
-                    field,
-                    "a timeout of zero would fail every request",
-                    "remove it for the default",
-                );
+                report.invalid(field, "a timeout of zero would fail every request", "remove it for the default");
                 None
             }
             Ok(milliseconds) => Some(milliseconds),
             Err(error) => {
-                report.invalid(
-                    field,
-                    error.to_string(),
-                    "write a duration such as 30s or 5m",
-                );
+                report.invalid(field, error.to_string(), "write a duration such as 30s or 5m");
                 None
             }
         }
@@ -46,12 +36,7 @@ pub(super) fn timeouts(spec: Option<&TimeoutsSpec>, report: &mut Report) -> Opti
     let first_byte = read("firstByte", spec.first_byte());
     let idle = read("idle", spec.idle());
     let total = read("total", spec.total());
-    Some(Timeouts {
-        connect: connect?,
-        first_byte: first_byte?,
-        idle: idle?,
-        total: total?,
-    })
+    Some(Timeouts { connect: connect?, first_byte: first_byte?, idle: idle?, total: total? })
 }
 
 /// The rates that the spec sets, nano-USD.
@@ -70,30 +55,14 @@ impl OwnPrice {
     pub(super) fn over(self, base: Option<Price>) -> Price {
         let mut price = base.unwrap_or_else(Price::free);
         if self.input.is_some() || self.output.is_some() {
-            price = Price {
-                tiers: Vec::new(),
-                batch: None,
-                flex: None,
-                priority: None,
-                ..price
-            };
+            price = Price { tiers: Vec::new(), batch: None, flex: None, priority: None, ..price };
         }
         if let Some(input) = self.input {
             // Rates that are usually a fraction of the input's would now be of another price list.
-            price = Price {
-                input,
-                cached_input: None,
-                cache_write_5m: None,
-                cache_write_1h: None,
-                ..price
-            };
+            price = Price { input, cached_input: None, cache_write_5m: None, cache_write_1h: None, ..price };
         }
         if let Some(output) = self.output {
-            price = Price {
-                output,
-                reasoning: None,
-                ..price
-            };
+            price = Price { output, reasoning: None, ..price };
         }
         price.cached_input = self.cached_input.or(price.cached_input);
         price.per_request = self.per_request.unwrap_or(price.per_request);
@@ -102,10 +71,7 @@ impl OwnPrice {
 }
 
 /// `spec.price`; `None` = it sets no rate.
-pub(super) fn own_price(
-    spec: Option<&PriceSpec>,
-    report: &mut Report,
-) -> Result<Option<OwnPrice>, Reported> {
+pub(super) fn own_price(spec: Option<&PriceSpec>, report: &mut Report) -> Result<Option<OwnPrice>, Reported> {
     let Some(spec) = spec else { return Ok(None) };
     let mut sound = true;
     let mut read = |name: &str, text: Option<&PriceString>| {
@@ -120,31 +86,16 @@ pub(super) fn own_price(
     let price = OwnPrice {
         input: read("inputPerMillion", spec.input_per_million.as_ref()),
         output: read("outputPerMillion", spec.output_per_million.as_ref()),
-        cached_input: read(
-            "cachedInputPerMillion",
-            spec.cached_input_per_million.as_ref(),
-        ),
+        cached_input: read("cachedInputPerMillion", spec.cached_input_per_million.as_ref()),
         per_request: read("perRequest", spec.per_request.as_ref()),
     };
     read("gpuHour", spec.gpu_hour.as_ref());
-    let set = price
-        .input
-        .or(price.output)
-        .or(price.cached_input)
-        .or(price.per_request)
-        .is_some();
-    if sound {
-        Ok(set.then_some(price))
-    } else {
-        Err(Reported)
-    }
+    let set = price.input.or(price.output).or(price.cached_input).or(price.per_request).is_some();
+    if sound { Ok(set.then_some(price)) } else { Err(Reported) }
 }
 
 /// `spec.capabilities`. `None` = reported.
-pub(super) fn own_capabilities(
-    spec: Option<&CapabilitiesSpec>,
-    report: &mut Report,
-) -> Option<Capabilities> {
+pub(super) fn own_capabilities(spec: Option<&CapabilitiesSpec>, report: &mut Report) -> Option<Capabilities> {
     let Some(spec) = spec else {
         return Some(Capabilities::default());
     };
@@ -153,11 +104,7 @@ pub(super) fn own_capabilities(
         let count = u64::try_from(tokens?).ok().filter(|count| *count > 0);
         if count.is_none() {
             sound = false;
-            report.invalid(
-                format!("spec.capabilities.{name}"),
-                "the number must be above 0",
-                "correct or remove it",
-            );
+            report.invalid(format!("spec.capabilities.{name}"), "the number must be above 0", "correct or remove it");
         }
         count
     };
@@ -204,8 +151,5 @@ pub(super) fn with_built_in(
             "set spec.price, with \"0\" for what is free",
         );
     }
-    (
-        own_price.map(|own| own.over(base.clone())).or(base),
-        capabilities,
-    )
+    (own_price.map(|own| own.over(base.clone())).or(base), capabilities)
 }

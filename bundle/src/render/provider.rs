@@ -76,15 +76,11 @@ fn is_spoken(provider: ProviderKind, report: &mut Report) -> bool {
         return true;
     }
     let instead = match provider {
-        ProviderKind::Anthropic => {
-            "use type OpenAICompatible with baseURL https://api.anthropic.com/v1 until then"
-        }
+        ProviderKind::Anthropic => "use type OpenAICompatible with baseURL https://api.anthropic.com/v1 until then",
         ProviderKind::Gemini => {
             "use type OpenAICompatible with baseURL https://generativelanguage.googleapis.com/v1beta/openai until then"
         }
-        _ => {
-            "use an OpenAI-compatible address of the provider with type OpenAICompatible until then"
-        }
+        _ => "use an OpenAI-compatible address of the provider with type OpenAICompatible until then",
     };
     report.problem(
         "spec.provider.type",
@@ -102,19 +98,13 @@ fn upstream_model(model_name: &str, spec: &Provider, report: &mut Report) -> Opt
     } else if model.matches('*').count() > 1 {
         Some("the upstream's model name may hold one * only")
     } else if model.contains('*') && !model_name.contains('*') {
-        Some(
-            "the * of the upstream's model name stands for what the * of modelName matched, and modelName has none",
-        )
+        Some("the * of the upstream's model name stands for what the * of modelName matched, and modelName has none")
     } else {
         None
     };
     match fault {
         Some(fault) => {
-            report.invalid(
-                "spec.provider.model",
-                fault,
-                "write the upstream's own name of the model",
-            );
+            report.invalid("spec.provider.model", fault, "write the upstream's own name of the model");
             None
         }
         None => Some(model.to_owned()),
@@ -135,11 +125,7 @@ fn base_url(provider: ProviderKind, spec: &Provider, report: &mut Report) -> Opt
     }
     let Some(default) = provider.default_base_url() else {
         let fault = format!("type {provider:?} has no usual address");
-        report.invalid(
-            FIELD,
-            fault,
-            "set provider.baseURL, such as http://host:8000/v1",
-        );
+        report.invalid(FIELD, fault, "set provider.baseURL, such as http://host:8000/v1");
         return None;
     };
     match &spec.region {
@@ -147,11 +133,7 @@ fn base_url(provider: ProviderKind, spec: &Provider, report: &mut Report) -> Opt
         None if !default.contains("{region}") => Some(default.to_owned()),
         None => {
             let fault = format!("type {provider:?} needs a region");
-            report.invalid(
-                "spec.provider.region",
-                fault,
-                "set provider.region, such as us-east-1",
-            );
+            report.invalid("spec.provider.region", fault, "set provider.region, such as us-east-1");
             None
         }
     }
@@ -163,18 +145,12 @@ fn base_url_fault(url: &str) -> Option<(&'static str, &'static str)> {
         "write it in full, such as https://api.example.com/v1",
     );
     if url.contains(['?', '#']) {
-        return Some((
-            "the base URL has a query or fragment",
-            "remove it; use apiVersion, headers or params",
-        ));
+        return Some(("the base URL has a query or fragment", "remove it; use apiVersion, headers or params"));
     }
     let Ok(uri) = url.parse::<http::Uri>() else {
         return Some(no_url);
     };
-    if uri
-        .authority()
-        .is_some_and(|authority| authority.as_str().contains('@'))
-    {
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Some((
             "the base URL contains a user name or password",
             "remove it; put the key into a Secret and name it in credentials.secretRef",
@@ -185,27 +161,14 @@ fn base_url_fault(url: &str) -> Option<(&'static str, &'static str)> {
 }
 
 /// A value that becomes part of a URL: letters, digits and `others`.
-fn plain(
-    name: &str,
-    value: Option<&String>,
-    others: &[u8],
-    report: &mut Report,
-) -> Result<Option<String>, Reported> {
+fn plain(name: &str, value: Option<&String>, others: &[u8], report: &mut Report) -> Result<Option<String>, Reported> {
     let Some(value) = value else { return Ok(None) };
-    if !value.is_empty()
-        && value
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
-    {
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte)) {
         return Ok(Some(value.clone()));
     }
     let others = String::from_utf8_lossy(others);
     let fault = format!("{name} may hold only letters, digits and {others}");
-    report.invalid(
-        format!("spec.provider.{name}"),
-        fault,
-        "correct or remove it",
-    );
+    report.invalid(format!("spec.provider.{name}"), fault, "correct or remove it");
     Err(Reported)
 }
 
@@ -218,11 +181,7 @@ fn params(spec: &Provider, report: &mut Report) -> Params {
         let reserved = matches!(name, "model" | "messages" | "prompt" | "input" | "stream");
         if reserved {
             let fault = format!("{name} is the request itself and stays as the client sent it");
-            report.invalid(
-                format!("spec.provider.params.{part}"),
-                fault,
-                format!("remove {name} from it"),
-            );
+            report.invalid(format!("spec.provider.params.{part}"), fault, format!("remove {name} from it"));
         }
         !reserved
     };
@@ -233,12 +192,7 @@ fn params(spec: &Provider, report: &mut Report) -> Params {
             .filter(|(name, _)| free("defaults", name))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect::<BTreeMap<_, _>>(),
-        drop: spec
-            .drop
-            .iter()
-            .filter(|name| free("drop", name))
-            .cloned()
-            .collect(),
+        drop: spec.drop.iter().filter(|name| free("drop", name)).cloned().collect(),
         rename: spec
             .rename
             .iter()

@@ -22,41 +22,19 @@ pub(super) fn compile(
     let mut sound = true;
     for (at, target) in route.targets.iter().enumerate() {
         let field = format!("spec.route.targets[{at}]");
-        let Some(weight) = u32::try_from(target.weight)
-            .ok()
-            .filter(|weight| *weight <= 1000)
-        else {
-            report.invalid(
-                format!("{field}.weight"),
-                "the weight is out of range",
-                "use a number from 0 to 1000",
-            );
+        let Some(weight) = u32::try_from(target.weight).ok().filter(|weight| *weight <= 1000) else {
+            report.invalid(format!("{field}.weight"), "the weight is out of range", "use a number from 0 to 1000");
             sound = false;
             continue;
         };
-        let model = ObjectRef {
-            namespace: object.namespace.clone(),
-            name: target.model_ref.name.clone(),
-        };
-        if context
-            .objects
-            .models
-            .iter()
-            .any(|candidate| object_ref(candidate) == model)
-        {
-            targets.push(RouteTarget {
-                model,
-                weight,
-                priority: target.priority,
-            });
+        let model = ObjectRef { namespace: object.namespace.clone(), name: target.model_ref.name.clone() };
+        if context.objects.models.iter().any(|candidate| object_ref(candidate) == model) {
+            targets.push(RouteTarget { model, weight, priority: target.priority });
         } else {
             report.problem(
                 format!("{field}.modelRef.name"),
                 Reason::RefNotFound,
-                format!(
-                    "there is no ModelDeployment {} in namespace {}",
-                    model.name, model.namespace
-                ),
+                format!("there is no ModelDeployment {} in namespace {}", model.name, model.namespace),
                 "create it, or correct the name (it is the metadata.name, not the modelName)",
             );
         }
@@ -82,10 +60,8 @@ pub(super) fn settle(candidates: &mut [Candidate<'_>]) {
         };
         let mut dropped = BTreeSet::new();
         for (at, target) in route.targets.iter().enumerate() {
-            let model = ObjectRef {
-                namespace: candidate.object.namespace.clone(),
-                name: target.model_ref.name.clone(),
-            };
+            let model =
+                ObjectRef { namespace: candidate.object.namespace.clone(), name: target.model_ref.name.clone() };
             if leads_to(&model, &candidate.object, &onward) {
                 candidate.report.invalid(
                     format!("spec.route.targets[{at}].modelRef.name"),
@@ -94,10 +70,7 @@ pub(super) fn settle(candidates: &mut [Candidate<'_>]) {
                 );
                 dropped.insert(model);
             } else {
-                onward
-                    .entry(candidate.object.clone())
-                    .or_default()
-                    .insert(model);
+                onward.entry(candidate.object.clone()).or_default().insert(model);
             }
         }
         let Some(compiled) = &mut candidate.compiled else {
@@ -106,20 +79,14 @@ pub(super) fn settle(candidates: &mut [Candidate<'_>]) {
         let Backend::Route(backend) = &mut compiled.entry.backend else {
             continue;
         };
-        backend
-            .targets
-            .retain(|target| !dropped.contains(&target.model));
+        backend.targets.retain(|target| !dropped.contains(&target.model));
         if backend.targets.is_empty() {
             candidate.compiled = None;
         }
     }
 }
 
-fn leads_to(
-    from: &ObjectRef,
-    to: &ObjectRef,
-    onward: &BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
-) -> bool {
+fn leads_to(from: &ObjectRef, to: &ObjectRef, onward: &BTreeMap<ObjectRef, BTreeSet<ObjectRef>>) -> bool {
     let mut seen = BTreeSet::new();
     let mut ahead = vec![from];
     while let Some(next) = ahead.pop() {

@@ -36,19 +36,13 @@ pub(super) fn value(
     report: &mut Report,
 ) -> Option<String> {
     let name = &reference.name;
-    let object = ObjectRef {
-        namespace: namespace.to_owned(),
-        name: name.clone(),
-    };
+    let object = ObjectRef { namespace: namespace.to_owned(), name: name.clone() };
     let Some(secret) = context.objects.secrets.get(&object) else {
         report.problem(
             field,
             Reason::RefNotFound,
             format!("there is no Secret {name} in namespace {namespace}"),
-            format!(
-                "create the Secret {name} with a key {}, or correct the reference",
-                reference.key
-            ),
+            format!("create the Secret {name} with a key {}, or correct the reference", reference.key),
         );
         return None;
     };
@@ -61,9 +55,7 @@ pub(super) fn value(
         );
         return None;
     }
-    if context.settings.requires_label()
-        && secret.labels.get(USE_LABEL).map(String::as_str) != Some(wanted.label())
-    {
+    if context.settings.requires_label() && secret.labels.get(USE_LABEL).map(String::as_str) != Some(wanted.label()) {
         let label = wanted.label();
         report.problem(
             field,
@@ -77,29 +69,17 @@ pub(super) fn value(
 }
 
 /// The text of a Secret's key. `None` = reported.
-pub(super) fn text(
-    name: &str,
-    secret: &Secret,
-    key: &str,
-    field: &str,
-    report: &mut Report,
-) -> Option<String> {
+pub(super) fn text(name: &str, secret: &Secret, key: &str, field: &str, report: &mut Report) -> Option<String> {
     let Some(bytes) = secret.data.get(key) else {
-        let next_step = secret.absent.get(key).cloned().unwrap_or_else(|| {
-            format!("add the key {key} to the Secret {name}, or correct the reference")
-        });
-        report.problem(
-            field,
-            Reason::RefNotFound,
-            format!("the Secret {name} has no key {key}"),
-            next_step,
-        );
+        let next_step = secret
+            .absent
+            .get(key)
+            .cloned()
+            .unwrap_or_else(|| format!("add the key {key} to the Secret {name}, or correct the reference"));
+        report.problem(field, Reason::RefNotFound, format!("the Secret {name} has no key {key}"), next_step);
         return None;
     };
-    let text = std::str::from_utf8(bytes)
-        .ok()
-        .map(str::trim)
-        .filter(|text| !text.is_empty());
+    let text = std::str::from_utf8(bytes).ok().map(str::trim).filter(|text| !text.is_empty());
     if text.is_none() {
         report.problem(
             field,

@@ -20,22 +20,13 @@ struct View<'a> {
 #[test]
 fn cases_compile_to_their_snapshots() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let mut cases: Vec<_> = fs::read_dir(&golden)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut cases: Vec<_> = fs::read_dir(&golden).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     assert!(cases.len() >= 15, "only {} cases", cases.len());
     for case in cases {
-        let (objects, settings) =
-            manifests::read(&fs::read_to_string(case.join("in.yaml")).unwrap());
+        let (objects, settings) = manifests::read(&fs::read_to_string(case.join("in.yaml")).unwrap());
         let rendered = render(&objects, &settings);
-        let Contents {
-            models,
-            keys,
-            budgets,
-            credentials,
-        } = &rendered.contents;
+        let Contents { models, keys, budgets, credentials } = &rendered.contents;
         let view = View {
             models,
             keys,

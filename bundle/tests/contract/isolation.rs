@@ -2,9 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use turnpike_bundle::{
-    Contents, Objects, Secret, Settings, entry::ObjectRef, objects::object_ref, render,
-};
+use turnpike_bundle::{Contents, Objects, Secret, Settings, entry::ObjectRef, objects::object_ref, render};
 
 /// Objects that refer to one another and clash in every way that is legal to write.
 fn objects(count: usize) -> Objects {
@@ -24,32 +22,16 @@ fn objects(count: usize) -> Objects {
                 json!({"modelName": format!("wild-{}/*", at % 2), "provider": {"type": "Groq", "model": "*"}})
             }
         };
-        objects
-            .models
-            .push(object("ModelDeployment", "model", at, &spec));
+        objects.models.push(object("ModelDeployment", "model", at, &spec));
         let spec = json!({"secretRef": {"name": "secret", "key": format!("key-{}", at % 5)}, "allowedModels": ["*"]});
         objects.keys.push(object("VirtualKey", "key", at, &spec));
         let spec = json!({"limits": [{"window": "Month", "usd": format!("{}.50", at + 1)}]});
         objects.budgets.push(object("Budget", "budget", at, &spec));
     }
     for namespace in ["a", "b"] {
-        let data = (0..5).map(|key| {
-            (
-                format!("key-{key}"),
-                format!("{namespace}-{key}").repeat(20).into_bytes(),
-            )
-        });
-        let secret = Secret {
-            data: data.collect(),
-            ..Secret::default()
-        };
-        objects.secrets.insert(
-            ObjectRef {
-                namespace: namespace.to_owned(),
-                name: "secret".to_owned(),
-            },
-            secret,
-        );
+        let data = (0..5).map(|key| (format!("key-{key}"), format!("{namespace}-{key}").repeat(20).into_bytes()));
+        let secret = Secret { data: data.collect(), ..Secret::default() };
+        objects.secrets.insert(ObjectRef { namespace: namespace.to_owned(), name: "secret".to_owned() }, secret);
     }
     objects
 }
@@ -103,26 +85,15 @@ fn spoil_model(objects: &mut Objects, at: usize, fault: usize) {
 fn entries(contents: &Contents, but: &ObjectRef, kind: &str) -> Vec<String> {
     let mut all = Vec::new();
     let keep = |of: &str, object: &ObjectRef| of != kind || object != but;
-    for model in contents
-        .models
-        .iter()
-        .filter(|model| keep("model", &model.object))
-    {
+    for model in contents.models.iter().filter(|model| keep("model", &model.object)) {
         all.push(serde_json::to_string(model).unwrap());
         if let turnpike_bundle::entry::Backend::Provider(backend) = &model.backend {
-            let credential = backend
-                .credential
-                .as_ref()
-                .map(|digest| &contents.credentials[digest]);
+            let credential = backend.credential.as_ref().map(|digest| &contents.credentials[digest]);
             all.push(serde_json::to_string(&credential).unwrap());
         }
     }
     all.extend(
-        contents
-            .keys
-            .iter()
-            .filter(|key| keep("key", &key.object))
-            .map(|key| serde_json::to_string(key).unwrap()),
+        contents.keys.iter().filter(|key| keep("key", &key.object)).map(|key| serde_json::to_string(key).unwrap()),
     );
     all.extend(
         contents

@@ -6,11 +6,8 @@ use turnpike_bundle::{Objects, Secret, Settings, entry::ObjectRef, objects::Mode
 /// The documents of a case. A document of kind `Settings` says where the objects are; a Secret's `mintedFor` names the
 /// `VirtualKey` that it was made for.
 pub(crate) fn read(yaml: &str) -> (Objects, Settings) {
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(
-        yaml,
-        serde_saphyr::options! { strict_booleans: true },
-    )
-    .unwrap();
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(yaml, serde_saphyr::options! { strict_booleans: true }).unwrap();
     let mut objects = Objects::default();
     let mut settings = Settings::standalone();
     for mut document in documents {
@@ -22,20 +19,13 @@ pub(crate) fn read(yaml: &str) -> (Objects, Settings) {
             }
             kind => {
                 let kind = kind.to_owned();
-                document
-                    .as_object_mut()
-                    .unwrap()
-                    .retain(|key, _| key != "kind" && key != "apiVersion");
+                document.as_object_mut().unwrap().retain(|key, _| key != "kind" && key != "apiVersion");
                 document["apiVersion"] = turnpike_crds::API_VERSION.into();
                 document["kind"] = kind.clone().into();
                 match kind.as_str() {
-                    "ModelDeployment" => objects
-                        .models
-                        .push(serde_json::from_value(document).unwrap()),
+                    "ModelDeployment" => objects.models.push(serde_json::from_value(document).unwrap()),
                     "VirtualKey" => objects.keys.push(serde_json::from_value(document).unwrap()),
-                    "Budget" => objects
-                        .budgets
-                        .push(serde_json::from_value(document).unwrap()),
+                    "Budget" => objects.budgets.push(serde_json::from_value(document).unwrap()),
                     other => panic!("unknown kind {other}"),
                 }
             }
@@ -46,16 +36,10 @@ pub(crate) fn read(yaml: &str) -> (Objects, Settings) {
 
 fn read_settings(document: &Value) -> Settings {
     let text = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
-    let namespaces = document["clusterModelNamespaces"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
+    let namespaces = document["clusterModelNamespaces"].as_array().cloned().unwrap_or_default();
     Settings {
         release_namespace: text("releaseNamespace"),
-        cluster_model_namespaces: namespaces
-            .iter()
-            .map(|name| name.as_str().unwrap().to_owned())
-            .collect(),
+        cluster_model_namespaces: namespaces.iter().map(|name| name.as_str().unwrap().to_owned()).collect(),
         mode: match text("mode").as_str() {
             "Cluster" => Mode::Cluster,
             "SingleTenant" => Mode::SingleTenant,
@@ -66,36 +50,20 @@ fn read_settings(document: &Value) -> Settings {
 
 fn read_secret(document: &Value) -> (ObjectRef, Secret) {
     let metadata = &document["metadata"];
-    let namespace = metadata["namespace"]
-        .as_str()
-        .unwrap_or("default")
-        .to_owned();
+    let namespace = metadata["namespace"].as_str().unwrap_or("default").to_owned();
     let strings = |value: &Value| {
         let pairs = value.as_object().cloned().unwrap_or_default();
-        pairs
-            .into_iter()
-            .map(|(key, value)| (key, value.as_str().unwrap().to_owned()))
-            .collect()
+        pairs.into_iter().map(|(key, value)| (key, value.as_str().unwrap().to_owned())).collect()
     };
     let data: std::collections::BTreeMap<String, String> = strings(&document["stringData"]);
     let secret = Secret {
         labels: strings(&metadata["labels"]),
         annotations: strings(&metadata["annotations"]),
-        data: data
-            .into_iter()
-            .map(|(key, value)| (key, value.into_bytes()))
-            .collect(),
+        data: data.into_iter().map(|(key, value)| (key, value.into_bytes())).collect(),
         absent: strings(&document["absent"]),
-        minted_for: document["mintedFor"].as_str().map(|name| ObjectRef {
-            namespace: namespace.clone(),
-            name: name.to_owned(),
-        }),
+        minted_for: document["mintedFor"]
+            .as_str()
+            .map(|name| ObjectRef { namespace: namespace.clone(), name: name.to_owned() }),
     };
-    (
-        ObjectRef {
-            namespace,
-            name: metadata["name"].as_str().unwrap().to_owned(),
-        },
-        secret,
-    )
+    (ObjectRef { namespace, name: metadata["name"].as_str().unwrap().to_owned() }, secret)
 }

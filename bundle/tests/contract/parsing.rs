@@ -15,11 +15,7 @@ use turnpike_llm::provider::ProviderKind;
 use crate::sharding::{bytes, contents, credential, model};
 
 fn taken(bundle: &Bundle) -> State {
-    let parsed = parse(
-        &bundle.manifest.to_bytes(),
-        &bytes(bundle),
-        State::default(),
-    );
+    let parsed = parse(&bundle.manifest.to_bytes(), &bytes(bundle), State::default());
     assert_eq!(parsed.rejections, []);
     parsed.state
 }
@@ -44,26 +40,13 @@ fn a_torn_shard_keeps_its_last_good_content_and_the_others_are_taken() {
     torn.truncate(torn.len() / 2);
     let parsed = parse(&second.manifest.to_bytes(), &shards, state);
     assert_eq!(parsed.rejections.len(), 1);
-    assert_eq!(
-        (
-            parsed.rejections[0].part.as_str(),
-            &parsed.rejections[0].reason
-        ),
-        ("models-00", &Reason::Torn)
-    );
+    assert_eq!((parsed.rejections[0].part.as_str(), &parsed.rejections[0].reason), ("models-00", &Reason::Torn));
     assert_eq!(parsed.state.contents().models, old.models);
     assert_eq!(parsed.state.contents().keys, new.keys);
-    assert_eq!(
-        parsed.state.hash(),
-        None,
-        "it must not be reported as loaded"
-    );
+    assert_eq!(parsed.state.hash(), None, "it must not be reported as loaded");
     // Once the rest arrives, all is taken.
     let parsed = parse(&second.manifest.to_bytes(), &bytes(&second), parsed.state);
-    assert_eq!(
-        (parsed.rejections.len(), parsed.state.contents()),
-        (0, &new)
-    );
+    assert_eq!((parsed.rejections.len(), parsed.state.contents()), (0, &new));
     assert_eq!(parsed.state.hash(), Some(second.manifest.hash.as_str()));
     assert_ne!(first.manifest.hash, second.manifest.hash);
 }
@@ -73,11 +56,7 @@ fn a_tampered_shard_is_not_taken_even_when_it_reads_well() {
     let (_, state, new, second) = two();
     let mut shards = bytes(&second);
     let text = String::from_utf8(shards["keys-00"].clone()).unwrap();
-    shards.insert(
-        "keys-00".to_owned(),
-        text.replace("\"suspended\":true", "\"suspended\":false")
-            .into_bytes(),
-    );
+    shards.insert("keys-00".to_owned(), text.replace("\"suspended\":true", "\"suspended\":false").into_bytes());
     let before = state.contents().keys.clone();
     let parsed = parse(&second.manifest.to_bytes(), &shards, state);
     assert_eq!(parsed.rejections[0].reason, Reason::Torn);
@@ -92,18 +71,9 @@ fn a_shard_that_has_not_arrived_is_told_from_a_torn_one() {
     shards.insert("models-00".to_owned(), bytes(&first)["models-00"].clone());
     shards.remove("keys-00");
     let parsed = parse(&second.manifest.to_bytes(), &shards, state);
-    let reasons: BTreeMap<_, _> = parsed
-        .rejections
-        .iter()
-        .map(|rejection| (rejection.part.as_str(), &rejection.reason))
-        .collect();
-    assert_eq!(
-        reasons["models-00"],
-        &Reason::Stale {
-            found: 1000,
-            listed: 2000
-        }
-    );
+    let reasons: BTreeMap<_, _> =
+        parsed.rejections.iter().map(|rejection| (rejection.part.as_str(), &rejection.reason)).collect();
+    assert_eq!(reasons["models-00"], &Reason::Stale { found: 1000, listed: 2000 });
     assert_eq!(reasons["keys-00"], &Reason::Missing);
     assert_eq!(parsed.state.contents().keys.len(), 1);
 }
@@ -116,43 +86,28 @@ fn an_unreadable_manifest_changes_nothing() {
     let good = second.manifest.to_bytes();
     let text = String::from_utf8(good.clone()).unwrap();
     let cases: [(Vec<u8>, Expected); 4] = [
-        (Vec::new(), |reason| {
-            matches!(reason, Reason::Manifest(ManifestError::Unreadable(_)))
+        (Vec::new(), |reason| matches!(reason, Reason::Manifest(ManifestError::Unreadable(_)))),
+        (good[..good.len() / 2].to_vec(), |reason| matches!(reason, Reason::Manifest(ManifestError::Unreadable(_)))),
+        (text.replace("\"format\":1", "\"format\":2").into_bytes(), |reason| {
+            *reason == Reason::Manifest(ManifestError::Format(2))
         }),
-        (good[..good.len() / 2].to_vec(), |reason| {
-            matches!(reason, Reason::Manifest(ManifestError::Unreadable(_)))
+        (text.replace("\"version\":2000", "\"version\":3000").into_bytes(), |reason| {
+            *reason == Reason::Manifest(ManifestError::Torn)
         }),
-        (
-            text.replace("\"format\":1", "\"format\":2").into_bytes(),
-            |reason| *reason == Reason::Manifest(ManifestError::Format(2)),
-        ),
-        (
-            text.replace("\"version\":2000", "\"version\":3000")
-                .into_bytes(),
-            |reason| *reason == Reason::Manifest(ManifestError::Torn),
-        ),
     ];
     for (bytes_of_manifest, expected) in cases {
         let parsed = parse(&bytes_of_manifest, &bytes(&second), state.clone());
         assert_eq!(parsed.state, state);
         assert_eq!(parsed.rejections.len(), 1);
         assert_eq!(parsed.rejections[0].part, "manifest");
-        assert!(
-            expected(&parsed.rejections[0].reason),
-            "{}",
-            parsed.rejections[0]
-        );
+        assert!(expected(&parsed.rejections[0].reason), "{}", parsed.rejections[0]);
     }
 }
 
 #[test]
 fn a_newer_format_of_one_shard_is_left_alone() {
     let (_, state, new, mut second) = two();
-    let at = second
-        .shards
-        .iter()
-        .position(|shard| shard.name == "models-00")
-        .unwrap();
+    let at = second.shards.iter().position(|shard| shard.name == "models-00").unwrap();
     let text = String::from_utf8(second.shards[at].bytes.clone()).unwrap();
     second.shards[at].bytes = text.replace("\"format\":1", "\"format\":2").into_bytes();
     let manifest = with_hashes_of(&second);
@@ -166,23 +121,13 @@ fn a_newer_format_of_one_shard_is_left_alone() {
 #[test]
 fn a_bad_entry_costs_its_shard_only() {
     let (_, state, new, mut second) = two();
-    let at = second
-        .shards
-        .iter()
-        .position(|shard| shard.name == "models-00")
-        .unwrap();
+    let at = second.shards.iter().position(|shard| shard.name == "models-00").unwrap();
     let text = String::from_utf8(second.shards[at].bytes.clone()).unwrap();
-    second.shards[at].bytes = text
-        .replace("\"weight\":1", "\"weight\":\"one\"")
-        .into_bytes();
+    second.shards[at].bytes = text.replace("\"weight\":1", "\"weight\":\"one\"").into_bytes();
     let manifest = with_hashes_of(&second);
     let before = state.contents().models.clone();
     let parsed = parse(&manifest, &bytes(&second), state);
-    assert!(
-        matches!(parsed.rejections[0].reason, Reason::Unreadable(_)),
-        "{}",
-        parsed.rejections[0]
-    );
+    assert!(matches!(parsed.rejections[0].reason, Reason::Unreadable(_)), "{}", parsed.rejections[0]);
     assert_eq!(parsed.state.contents().models, before);
     assert_eq!(parsed.state.contents().keys, new.keys);
 }
@@ -192,13 +137,7 @@ fn an_older_manifest_is_not_taken() {
     let (first, _, new, second) = two();
     let state = taken(&second);
     let parsed = parse(&first.manifest.to_bytes(), &bytes(&first), state.clone());
-    assert_eq!(
-        parsed.rejections[0].reason,
-        Reason::Older {
-            found: 1000,
-            have: 2000
-        }
-    );
+    assert_eq!(parsed.rejections[0].reason, Reason::Older { found: 1000, have: 2000 });
     assert_eq!(parsed.state, state);
     assert_eq!(parsed.state.contents(), &new);
 }
@@ -211,11 +150,7 @@ fn an_older_shard_under_a_newer_manifest_is_not_taken() {
     forged.manifest.version = 3000;
     let manifest = with_hashes_of(&forged);
     let parsed = parse(&manifest, &bytes(&first), state);
-    assert!(parsed.rejections.iter().any(|rejection| rejection.reason
-        == Reason::Older {
-            found: 1000,
-            have: 2000
-        }));
+    assert!(parsed.rejections.iter().any(|rejection| rejection.reason == Reason::Older { found: 1000, have: 2000 }));
     assert_eq!(parsed.state.contents(), &new);
 }
 
@@ -234,25 +169,13 @@ fn a_half_of_a_split_that_has_not_arrived_keeps_its_entries() {
     let first = shard(&small, None, 1000);
     let big = contents(400, 500);
     let second = shard(&big, Some(&first.manifest), 2000);
-    assert!(
-        second.shards.len() > first.shards.len(),
-        "nothing was split"
-    );
+    assert!(second.shards.len() > first.shards.len(), "nothing was split");
     let mut shards = bytes(&second);
     shards.remove("models-01").unwrap();
     let parsed = parse(&second.manifest.to_bytes(), &shards, taken(&first));
-    let names = |contents: &Contents| {
-        contents
-            .models
-            .iter()
-            .map(|model| model.object.clone())
-            .collect::<Vec<_>>()
-    };
+    let names = |contents: &Contents| contents.models.iter().map(|model| model.object.clone()).collect::<Vec<_>>();
     let now = names(parsed.state.contents());
-    assert!(
-        names(&small).iter().all(|name| now.contains(name)),
-        "a model that still exists was lost"
-    );
+    assert!(names(&small).iter().all(|name| now.contains(name)), "a model that still exists was lost");
     let parsed = parse(&second.manifest.to_bytes(), &bytes(&second), parsed.state);
     assert_eq!(parsed.state.contents(), &big);
 }
@@ -260,10 +183,7 @@ fn a_half_of_a_split_that_has_not_arrived_keeps_its_entries() {
 fn with_credential(digest: &str) -> Contents {
     let mut contents = contents(1, 10);
     contents.credentials.clear();
-    contents.credentials.insert(
-        digest.to_owned(),
-        credential(digest, &format!("sk-{digest}")),
-    );
+    contents.credentials.insert(digest.to_owned(), credential(digest, &format!("sk-{digest}")));
     contents.models[0].backend = Backend::Provider(ProviderBackend {
         provider: ProviderKind::OpenAI,
         model: "gpt-4o".to_owned(),
@@ -283,23 +203,13 @@ fn a_model_whose_credential_has_not_arrived_keeps_its_last_good_entry() {
     let first = shard(&old, None, 1000);
     let second = shard(&new, Some(&first.manifest), 2000);
     let mut shards = bytes(&second);
-    shards.insert(
-        "credentials-00".to_owned(),
-        bytes(&first)["credentials-00"].clone(),
-    );
+    shards.insert("credentials-00".to_owned(), bytes(&first)["credentials-00"].clone());
     let parsed = parse(&second.manifest.to_bytes(), &shards, taken(&first));
     assert_eq!(parsed.state.contents(), &old);
-    let waiting = parsed
-        .rejections
-        .iter()
-        .find(|rejection| rejection.reason == Reason::CredentialMissing)
-        .unwrap();
+    let waiting = parsed.rejections.iter().find(|rejection| rejection.reason == Reason::CredentialMissing).unwrap();
     assert_eq!(waiting.part, "models ml/model-00000");
     let parsed = parse(&second.manifest.to_bytes(), &bytes(&second), parsed.state);
-    assert_eq!(
-        (parsed.rejections.len(), parsed.state.contents()),
-        (0, &new)
-    );
+    assert_eq!((parsed.rejections.len(), parsed.state.contents()), (0, &new));
 }
 
 #[test]
@@ -313,21 +223,14 @@ fn a_credential_still_named_by_a_model_stays() {
     assert_eq!(parsed.state.contents().models, old.models);
     assert!(parsed.state.contents().credentials.contains_key("d1"));
     let parsed = parse(&second.manifest.to_bytes(), &bytes(&second), parsed.state);
-    assert_eq!(
-        (parsed.rejections.len(), parsed.state.contents()),
-        (0, &new)
-    );
+    assert_eq!((parsed.rejections.len(), parsed.state.contents()), (0, &new));
 }
 
 /// The manifest that a writer of these very shards would have made.
 fn with_hashes_of(bundle: &Bundle) -> Vec<u8> {
     let mut manifest = bundle.manifest.clone();
     for shard in &mut manifest.shards {
-        let written = bundle
-            .shards
-            .iter()
-            .find(|written| written.name == shard.name)
-            .unwrap();
+        let written = bundle.shards.iter().find(|written| written.name == shard.name).unwrap();
         shard.hash = sha256(&written.bytes);
     }
     manifest.hash = String::new();
@@ -337,7 +240,5 @@ fn with_hashes_of(bundle: &Bundle) -> Vec<u8> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    turnpike_crds::KeyHash::of(bytes)
-        .to_string()
-        .replace("sha256:", "")
+    turnpike_crds::KeyHash::of(bytes).to_string().replace("sha256:", "")
 }
