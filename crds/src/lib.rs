@@ -4,14 +4,8 @@
 //! The types only describe; what the fields do is decided in `bundle` (compilation), `gateway` and the operator.
 //! `make generate` writes the CRDs to `charts/turnpike/crds` with the binary `crdgen`.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "doc comments become descriptions, which kubectl explain shows as plain text"
-)]
-#![expect(
-    unreachable_pub,
-    reason = "KubeSchema copies each public struct into a function body"
-)]
+#![expect(clippy::doc_markdown, reason = "doc comments become descriptions, which kubectl explain shows as plain text")]
+#![expect(unreachable_pub, reason = "KubeSchema copies each public struct into a function body")]
 
 pub mod budget;
 pub mod condition;

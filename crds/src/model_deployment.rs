@@ -10,12 +10,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use engine::{
-    Autoscaling, ColdStart, Engine, EngineCache, Gpu, Lora, LoraAdapter, ModelSource, Vllm,
-};
+pub use engine::{Autoscaling, ColdStart, Engine, EngineCache, Gpu, Lora, LoraAdapter, ModelSource, Vllm};
 pub use policy::{
-    Cache, CacheScope, Capabilities, Fallback, FallbackOn, Health, Limits, Price, Retry,
-    RetryPerClass, SemanticCache, Timeouts,
+    Cache, CacheScope, Capabilities, Fallback, FallbackOn, Health, Limits, Price, Retry, RetryPerClass, SemanticCache,
+    Timeouts,
 };
 pub use provider::{Credentials, Header, Params, Provider, ProviderType};
 pub use route::{Complexity, Hedge, Mirror, Route, Strategy, Target};
@@ -216,20 +214,14 @@ impl Mock {
 
 impl Default for Mock {
     fn default() -> Self {
-        Self {
-            response: Self::greeting(),
-        }
+        Self { response: Self::greeting() }
     }
 }
 
 impl ModelDeployment {
     /// The name that clients ask for: `spec.modelName`, else `metadata.name` (empty if the object has none).
     pub fn model_name(&self) -> &str {
-        self.spec
-            .model_name
-            .as_deref()
-            .or(self.metadata.name.as_deref())
-            .unwrap_or_default()
+        self.spec.model_name.as_deref().or(self.metadata.name.as_deref()).unwrap_or_default()
     }
 }
 

@@ -16,9 +16,7 @@ pub const AMOUNT_DECIMALS: usize = 6;
 pub const PRICE_DECIMALS: usize = 9;
 
 /// An amount of money in nano-USD; negative only as a difference.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NanoUsd(pub i64);
 
@@ -31,8 +29,7 @@ pub struct UsdString(#[schemars(length(min = 1, max = 20))] pub String);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PriceString(
-    #[schemars(length(min = 1, max = 20), extend("pattern" = "^[0-9]{1,9}([.][0-9]{1,9})?$"))]
-    pub  String,
+    #[schemars(length(min = 1, max = 20), extend("pattern" = "^[0-9]{1,9}([.][0-9]{1,9})?$"))] pub String,
 );
 
 /// Why a text is not an amount of money.
@@ -95,10 +92,7 @@ impl NanoUsd {
         }
         let most = decimals.min(PRICE_DECIMALS);
         if fraction.len() > most {
-            return Err(MoneyError::TooPrecise {
-                text: text.to_owned(),
-                most,
-            });
+            return Err(MoneyError::TooPrecise { text: text.to_owned(), most });
         }
         if whole.len() > 9 {
             return Err(MoneyError::TooLarge(text.to_owned()));
@@ -129,10 +123,6 @@ impl fmt::Display for NanoUsd {
         let full = self.to_decimal(PRICE_DECIMALS);
         let trimmed = full.trim_end_matches('0');
         let decimals = trimmed.rsplit('.').next().map_or(0, str::len);
-        write!(
-            f,
-            "{trimmed}{}",
-            "0".repeat(2_usize.saturating_sub(decimals))
-        )
+        write!(f, "{trimmed}{}", "0".repeat(2_usize.saturating_sub(decimals)))
     }
 }

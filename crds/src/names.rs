@@ -25,9 +25,7 @@ pub enum NameError {
     #[error("\"{0}\" is not a model pattern; a * may stand only at the end")]
     Wildcard(String),
     /// Not `sha256:` and 64 lower-case hexadecimal digits.
-    #[error(
-        "a key hash is \"sha256:\" followed by 64 lower-case hexadecimal digits, the SHA-256 of the key's bytes"
-    )]
+    #[error("a key hash is \"sha256:\" followed by 64 lower-case hexadecimal digits, the SHA-256 of the key's bytes")]
     KeyHash,
 }
 
@@ -43,25 +41,16 @@ pub enum ModelPattern {
 impl ModelPattern {
     /// Parses a `modelName`, alias or an entry of `allowedModels`.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let (stem, wildcard) = text
-            .strip_suffix('*')
-            .map_or((text, false), |stem| (stem, true));
+        let (stem, wildcard) = text.strip_suffix('*').map_or((text, false), |stem| (stem, true));
         if stem.contains('*') {
             return Err(NameError::Wildcard(text.to_owned()));
         }
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"._:/@+-".contains(&b);
-        let starts_well = stem
-            .bytes()
-            .next()
-            .map_or(wildcard, |b| b.is_ascii_alphanumeric());
+        let starts_well = stem.bytes().next().map_or(wildcard, |b| b.is_ascii_alphanumeric());
         if !starts_well || text.len() > MODEL_NAME_MAX || !stem.bytes().all(legal) {
             return Err(NameError::Model(text.to_owned()));
         }
-        Ok(if wildcard {
-            Self::Prefix(stem.to_owned())
-        } else {
-            Self::Exact(stem.to_owned())
-        })
+        Ok(if wildcard { Self::Prefix(stem.to_owned()) } else { Self::Exact(stem.to_owned()) })
     }
 
     /// Whether `name` is covered; case matters.
@@ -126,10 +115,7 @@ impl KeyHash {
 
     /// Parses `sha256:<64 lower-case hex>`, the form of `spec.keyHash`.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let hex = text
-            .strip_prefix(HASH_PREFIX)
-            .filter(|hex| hex.len() == 64)
-            .ok_or(NameError::KeyHash)?;
+        let hex = text.strip_prefix(HASH_PREFIX).filter(|hex| hex.len() == 64).ok_or(NameError::KeyHash)?;
         let mut bytes = [0_u8; 32];
         for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
             *byte = pair
@@ -168,9 +154,7 @@ fn base32(bytes: &[u8], length: usize) -> String {
     (0..length)
         .filter_map(|at| {
             let index = (0..5).fold(0_u8, |value, offset| value << 1 | bit(at * 5 + offset));
-            BASE32
-                .get(usize::from(index))
-                .map(|&letter| char::from(letter))
+            BASE32.get(usize::from(index)).map(|&letter| char::from(letter))
         })
         .collect()
 }

@@ -17,11 +17,7 @@ pub struct NotYet {
 
 impl fmt::Display for NotYet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} has no effect in this version: {} is not there yet",
-            self.path, self.capability
-        )
+        write!(f, "{} has no effect in this version: {} is not there yet", self.path, self.capability)
     }
 }
 
@@ -36,60 +32,26 @@ struct Row {
 }
 
 const fn model(path: &'static str, works: &'static str, capability: &'static str) -> Row {
-    Row {
-        kind: "ModelDeployment",
-        path,
-        works,
-        capability,
-    }
+    Row { kind: "ModelDeployment", path, works, capability }
 }
 
 const fn key(path: &'static str, capability: &'static str) -> Row {
-    Row {
-        kind: "VirtualKey",
-        path,
-        works: "",
-        capability,
-    }
+    Row { kind: "VirtualKey", path, works: "", capability }
 }
 
 const ROWS: &[Row] = &[
     model("spec.vllm", "", "running engines in the cluster"),
     model("spec.provider.credentials.aws", "", "signing in to AWS"),
-    model(
-        "spec.provider.credentials.gcp",
-        "",
-        "signing in to Google Cloud",
-    ),
-    model(
-        "spec.provider.credentials.azure",
-        "",
-        "signing in to Microsoft Entra",
-    ),
-    model(
-        "spec.route.strategy",
-        "Weighted",
-        "choosing a target by anything but weights",
-    ),
-    model(
-        "spec.route.stickyBy",
-        "None",
-        "keeping a caller on one target",
-    ),
+    model("spec.provider.credentials.gcp", "", "signing in to Google Cloud"),
+    model("spec.provider.credentials.azure", "", "signing in to Microsoft Entra"),
+    model("spec.route.strategy", "Weighted", "choosing a target by anything but weights"),
+    model("spec.route.stickyBy", "None", "keeping a caller on one target"),
     model("spec.route.targets[].tags", "", "routing by tag"),
-    model(
-        "spec.route.complexity",
-        "",
-        "choosing a target by the prompt",
-    ),
+    model("spec.route.complexity", "", "choosing a target by the prompt"),
     model("spec.route.mirror", "", "mirroring requests"),
     model("spec.route.hedge", "", "hedging requests"),
     model("spec.tags", "", "routing by tag"),
-    model(
-        "spec.poolStrategy",
-        "Weighted",
-        "choosing within a pool by anything but weights",
-    ),
+    model("spec.poolStrategy", "Weighted", "choosing within a pool by anything but weights"),
     model("spec.limits", "", "limiting a backend"),
     model("spec.price.gpuHour", "", "the cost of engines"),
     model("spec.retry", "", "retrying"),
@@ -100,12 +62,7 @@ const ROWS: &[Row] = &[
     key("spec.budget", "enforcing budgets"),
     key("spec.budgetRefs", "enforcing budgets"),
     key("spec.rotation", "rotating keys"),
-    Row {
-        kind: "Budget",
-        path: "spec",
-        works: "",
-        capability: "enforcing budgets",
-    },
+    Row { kind: "Budget", path: "spec", works: "", capability: "enforcing budgets" },
 ];
 
 /// Every field of `object` that is in use and does nothing yet; none for a kind that is not ours.
@@ -125,17 +82,12 @@ pub fn paths() -> impl Iterator<Item = (&'static str, &'static str)> {
 fn visit(value: &Value, rest: &str, path: String, row: &Row, found: &mut Vec<NotYet>) {
     if rest.is_empty() {
         if in_use(value, row.works) {
-            found.push(NotYet {
-                path,
-                capability: row.capability,
-            });
+            found.push(NotYet { path, capability: row.capability });
         }
         return;
     }
     let (step, rest) = rest.split_once('.').unwrap_or((rest, ""));
-    let (name, every) = step
-        .strip_suffix("[]")
-        .map_or((step, false), |name| (name, true));
+    let (name, every) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));
     let Some(value) = value.get(name) else { return };
     let dot = if path.is_empty() { "" } else { "." };
     let path = format!("{path}{dot}{name}");

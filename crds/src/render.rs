@@ -26,10 +26,7 @@ pub enum RenderError {
 ///
 /// Use this and not `CustomResourceExt::crd()`, whose schema lacks the status default and the version annotation.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    documents()
-        .into_iter()
-        .filter_map(|document| serde_json::from_value(document).ok())
-        .collect()
+    documents().into_iter().filter_map(|document| serde_json::from_value(document).ok()).collect()
 }
 
 /// The openAPIV3Schema of each kind, by its name.
@@ -51,10 +48,7 @@ pub fn files() -> Result<Vec<(String, String)>, RenderError> {
         .map(|document| {
             let crd: CustomResourceDefinition = serde_json::from_value(document)?;
             let yaml = serde_saphyr::to_string(&serde_json::to_value(&crd)?)?;
-            Ok((
-                format!("{}.yaml", crd.spec.names.plural),
-                format!("{HEADER}{yaml}"),
-            ))
+            Ok((format!("{}.yaml", crd.spec.names.plural), format!("{HEADER}{yaml}")))
         })
         .collect()
 }
@@ -76,10 +70,7 @@ fn documents() -> Vec<Value> {
 
 fn annotate(document: &mut Value) {
     if let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert(
-            "annotations".to_owned(),
-            json!({ CRD_VERSION_ANNOTATION: CRD_VERSION }),
-        );
+        metadata.insert("annotations".to_owned(), json!({ CRD_VERSION_ANNOTATION: CRD_VERSION }));
     }
 }
 
@@ -98,38 +89,23 @@ fn tidy(schema: &mut Value) {
             tidy(inner);
         }
     }
-    for property in object
-        .get_mut("properties")
-        .and_then(Value::as_object_mut)
-        .into_iter()
-        .flat_map(Map::values_mut)
-    {
+    for property in object.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
         tidy(property);
     }
 }
 
 fn default_status(root: &mut Value) {
     let pending = schema::pending_conditions();
-    if let Some(status) = root
-        .pointer_mut("/properties/status")
-        .and_then(Value::as_object_mut)
-    {
+    if let Some(status) = root.pointer_mut("/properties/status").and_then(Value::as_object_mut) {
         status.insert("default".to_owned(), json!({ "conditions": pending }));
-        status.insert(
-            "description".to_owned(),
-            json!("What was last observed; written by Turnpike only."),
-        );
+        status.insert("description".to_owned(), json!("What was last observed; written by Turnpike only."));
     }
-    if let Some(conditions) = root
-        .pointer_mut("/properties/status/properties/conditions")
-        .and_then(Value::as_object_mut)
+    if let Some(conditions) =
+        root.pointer_mut("/properties/status/properties/conditions").and_then(Value::as_object_mut)
     {
         conditions.insert("default".to_owned(), pending);
     }
-    if let Some(spec) = root
-        .pointer_mut("/properties/spec")
-        .and_then(Value::as_object_mut)
-    {
+    if let Some(spec) = root.pointer_mut("/properties/spec").and_then(Value::as_object_mut) {
         spec.insert("description".to_owned(), json!("What is wanted."));
     }
 }

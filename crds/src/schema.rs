@@ -109,13 +109,5 @@ pub(crate) fn pending_conditions() -> Value {
             "message": "Waiting for the operator", "lastTransitionTime": "1970-01-01T00:00:00Z"
         })
     };
-    Value::from(
-        [
-            ConditionType::Ready,
-            ConditionType::Accepted,
-            ConditionType::Programmed,
-        ]
-        .map(pending)
-        .to_vec(),
-    )
+    Value::from([ConditionType::Ready, ConditionType::Accepted, ConditionType::Programmed].map(pending).to_vec())
 }

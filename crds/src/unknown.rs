@@ -28,20 +28,14 @@ pub fn unknown_fields(manifest: &Value, kind: &str) -> Vec<String> {
 }
 
 fn visit_field(parent: &Value, name: &str, value: &Value, path: String, found: &mut Vec<String>) {
-    match parent
-        .pointer("/properties")
-        .and_then(|properties| properties.get(name))
-    {
+    match parent.pointer("/properties").and_then(|properties| properties.get(name)) {
         Some(schema) => visit(schema, value, &path, found),
         None => found.push(path),
     }
 }
 
 fn visit(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
-    let open = schema
-        .get("x-kubernetes-preserve-unknown-fields")
-        .and_then(Value::as_bool)
-        .unwrap_or_default();
+    let open = schema.get("x-kubernetes-preserve-unknown-fields").and_then(Value::as_bool).unwrap_or_default();
     match value {
         Value::Object(fields) if schema.get("properties").is_some() => {
             for (name, value) in fields {

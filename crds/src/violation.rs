@@ -48,10 +48,7 @@ pub fn violations(manifest: &Value, kind: &str) -> Vec<Violation> {
 
 fn visit(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violation>) {
     let mut report = |message: String| {
-        found.push(Violation {
-            path: path.to_owned(),
-            message,
-        });
+        found.push(Violation { path: path.to_owned(), message });
     };
     if schema.get("x-kubernetes-int-or-string").is_some() {
         return match value {
@@ -72,9 +69,9 @@ fn visit(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violation>) 
         (Some("boolean"), _) => report("must be true or false".to_owned()),
         (Some("array"), _) => report("must be a list".to_owned()),
         (Some("object"), _) => report("must be a set of fields".to_owned()),
-        (Some(kind), _) => report(format!(
-            "must be a {kind}; quote a value that reads as a number or as true or false"
-        )),
+        (Some(kind), _) => {
+            report(format!("must be a {kind}; quote a value that reads as a number or as true or false"))
+        }
     }
 }
 
@@ -93,18 +90,12 @@ fn string(schema: &Value, text: &str, report: &mut impl FnMut(String)) {
         report(format!("has {length} characters; at least {least}"));
     }
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
-        && PATTERNS
-            .get(pattern)
-            .is_some_and(|pattern| !pattern.is_match(text))
+        && PATTERNS.get(pattern).is_some_and(|pattern| !pattern.is_match(text))
     {
         report(format!("\"{text}\" does not match {pattern}"));
     }
-    if schema.get("format").and_then(Value::as_str) == Some("date-time")
-        && text.parse::<jiff::Timestamp>().is_err()
-    {
-        report(format!(
-            "\"{text}\" is not a time such as 2027-01-01T00:00:00Z"
-        ));
+    if schema.get("format").and_then(Value::as_str) == Some("date-time") && text.parse::<jiff::Timestamp>().is_err() {
+        report(format!("\"{text}\" is not a time such as 2027-01-01T00:00:00Z"));
     }
 }
 
@@ -121,10 +112,7 @@ fn number_range(schema: &Value, value: &Value, report: &mut impl FnMut(String)) 
 
 fn array(schema: &Value, items: &[Value], path: &str, found: &mut Vec<Violation>) {
     let mut report = |path: &str, message: String| {
-        found.push(Violation {
-            path: path.to_owned(),
-            message,
-        });
+        found.push(Violation { path: path.to_owned(), message });
     };
     if let Some(most) = limit(schema, "maxItems").filter(|&most| items.len() as u64 > most) {
         report(path, format!("has {} entries; at most {most}", items.len()));
@@ -132,10 +120,7 @@ fn array(schema: &Value, items: &[Value], path: &str, found: &mut Vec<Violation>
     let mut seen = BTreeSet::new();
     for (index, item) in items.iter().enumerate() {
         if identity(schema, item).is_some_and(|identity| !seen.insert(identity)) {
-            report(
-                &format!("{path}[{index}]"),
-                "is there twice; remove one".to_owned(),
-            );
+            report(&format!("{path}[{index}]"), "is there twice; remove one".to_owned());
         }
     }
     if let Some(schema) = schema.get("items") {
@@ -151,10 +136,7 @@ fn identity(schema: &Value, item: &Value) -> Option<String> {
         "set" => Some(item.to_string()),
         "map" => {
             let keys = schema.get("x-kubernetes-list-map-keys")?.as_array()?;
-            let values: Vec<_> = keys
-                .iter()
-                .filter_map(|key| item.get(key.as_str()?))
-                .collect();
+            let values: Vec<_> = keys.iter().filter_map(|key| item.get(key.as_str()?)).collect();
             serde_json::to_string(&values).ok()
         }
         _ => None,
@@ -166,11 +148,7 @@ fn object(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violation>)
         return;
     };
     let at = |name: &str| {
-        if path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{path}.{name}")
-        }
+        if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
     };
     if let Some(most) = limit(schema, "maxProperties").filter(|&most| fields.len() as u64 > most) {
         found.push(Violation {
@@ -178,34 +156,17 @@ fn object(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violation>)
             message: format!("has {} entries; at most {most}", fields.len()),
         });
     }
-    for name in schema
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
+    for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         if fields.get(name).is_none_or(Value::is_null) {
-            found.push(Violation {
-                path: at(name),
-                message: "is required".to_owned(),
-            });
+            found.push(Violation { path: at(name), message: "is required".to_owned() });
         }
     }
-    for (name, schema) in schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
+    for (name, schema) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         if let Some(value) = fields.get(name).filter(|value| !value.is_null()) {
             visit(schema, value, &at(name), found);
         }
     }
-    if let Some(schema) = schema
-        .get("additionalProperties")
-        .filter(|schema| schema.is_object())
-    {
+    if let Some(schema) = schema.get("additionalProperties").filter(|schema| schema.is_object()) {
         for (name, value) in fields {
             visit(schema, value, &at(name), found);
         }
@@ -222,15 +183,7 @@ fn collect_patterns(schema: &'static Value, patterns: &mut BTreeMap<&'static str
     {
         patterns.insert(pattern, compiled);
     }
-    let properties = schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flat_map(serde_json::Map::values);
-    let nested = ["items", "additionalProperties"]
-        .into_iter()
-        .filter_map(|name| schema.get(name));
-    properties
-        .chain(nested)
-        .for_each(|schema| collect_patterns(schema, patterns));
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flat_map(serde_json::Map::values);
+    let nested = ["items", "additionalProperties"].into_iter().filter_map(|name| schema.get(name));
+    properties.chain(nested).for_each(|schema| collect_patterns(schema, patterns));
 }

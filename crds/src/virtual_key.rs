@@ -146,10 +146,7 @@ impl Generate {
 
 impl Default for Generate {
     fn default() -> Self {
-        Self {
-            secret_name: None,
-            secret_key: Self::api_key(),
-        }
+        Self { secret_name: None, secret_key: Self::api_key() }
     }
 }
 

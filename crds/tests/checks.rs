@@ -55,22 +55,13 @@ fn values_outside_the_schema_are_named_with_what_would_be_right() {
         "cache": {"enabled": "yes"},
         "vllm": {"source": [], "sharedMemory": 1.5, "resources": {"limits": {"cpu": 4, "memory": "much"}}},
     }));
-    let found: Vec<String> = violations(&manifest, "ModelDeployment")
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let found: Vec<String> = violations(&manifest, "ModelDeployment").iter().map(ToString::to_string).collect();
     golden("violations-of-a-model", &found);
     let key = json!({"spec": {"expiresAt": "tomorrow", "metadata": {"n": 1}}});
-    let found: Vec<String> = violations(&key, "VirtualKey")
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let found: Vec<String> = violations(&key, "VirtualKey").iter().map(ToString::to_string).collect();
     golden("violations-of-a-key", &found);
     assert_eq!(
-        violations(&json!({"metadata": {}}), "Budget")
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>(),
+        violations(&json!({"metadata": {}}), "Budget").iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["spec: is required"]
     );
     assert_eq!(violations(&manifest, "Secret"), []);
@@ -84,11 +75,7 @@ fn fields_without_effect_are_named_with_what_is_missing() {
         for document in serde_saphyr::from_multiple::<Value>(&text).unwrap() {
             let kind = document["kind"].as_str().unwrap().to_owned();
             let object = document["metadata"]["name"].as_str().unwrap().to_owned();
-            found.extend(
-                not_yet(&document, &kind)
-                    .into_iter()
-                    .map(|field| format!("{name} {object}: {field}")),
-            );
+            found.extend(not_yet(&document, &kind).into_iter().map(|field| format!("{name} {object}: {field}")));
         }
     }
     golden("not-yet", &found);
@@ -128,9 +115,6 @@ fn every_field_without_effect_is_in_the_schema() {
                 None => format!("/properties/{step}"),
             })
             .collect();
-        assert!(
-            schema_of(kind).pointer(&pointer).is_some(),
-            "{kind} has no {path}"
-        );
+        assert!(schema_of(kind).pointer(&pointer).is_some(), "{kind} has no {path}");
     }
 }

@@ -42,12 +42,7 @@ fn schema_of(kind: &str) -> &'static Value {
 /// Calls `seen` with the path and the schema of every place in a schema, the root first.
 fn walk(path: &str, schema: &Value, seen: &mut impl FnMut(&str, &Value)) {
     seen(path, schema);
-    for (name, property) in schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
+    for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         walk(&format!("{path}.{name}"), property, seen);
     }
     for (name, suffix) in [("items", "[]"), ("additionalProperties", "{}")] {
@@ -59,13 +54,8 @@ fn walk(path: &str, schema: &Value, seen: &mut impl FnMut(&str, &Value)) {
 
 /// The YAML files of a folder below `tests`, sorted by name.
 fn files(folder: &str) -> Vec<(PathBuf, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests")
-        .join(folder);
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths
         .into_iter()

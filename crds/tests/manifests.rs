@@ -26,13 +26,7 @@ fn refusals(new: &Value, old: Option<&Value>) -> Vec<String> {
         Err(errors) => errors
             .into_iter()
             .map(|error| {
-                assert_eq!(
-                    error.kind,
-                    ErrorKind::ValidationFailure,
-                    "{}: {}",
-                    error.rule,
-                    error.message
-                );
+                assert_eq!(error.kind, ErrorKind::ValidationFailure, "{}: {}", error.rule, error.message);
                 error.message
             })
             .collect(),
@@ -46,11 +40,7 @@ fn assert_fits_schema(name: &str, document: &Value) {
 }
 
 fn comment<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| {
-        line.strip_prefix("# ")?
-            .strip_prefix(key)?
-            .strip_prefix(": ")
-    })
+    text.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(key)?.strip_prefix(": "))
 }
 
 #[test]
@@ -58,8 +48,7 @@ fn each_bad_manifest_is_refused_with_its_message() {
     let (mut run, mut skipped) = (0, 0);
     for (path, text) in files("bad") {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let expected =
-            comment(&text, "expect").unwrap_or_else(|| panic!("{name} lacks an `# expect:` line"));
+        let expected = comment(&text, "expect").unwrap_or_else(|| panic!("{name} lacks an `# expect:` line"));
         let documents = documents(&text);
         for document in &documents {
             assert_fits_schema(&name, document);
@@ -72,11 +61,7 @@ fn each_bad_manifest_is_refused_with_its_message() {
         match documents.as_slice() {
             [new] => assert_eq!(refusals(new, None), [expected], "{name}"),
             [old, new] => {
-                assert_eq!(
-                    refusals(old, None),
-                    [""; 0],
-                    "{name}: the object before the update"
-                );
+                assert_eq!(refusals(old, None), [""; 0], "{name}: the object before the update");
                 assert_eq!(refusals(new, Some(old)), [expected], "{name}");
             }
             _ => panic!("{name} has {} documents", documents.len()),
@@ -91,26 +76,15 @@ fn each_rule_has_a_bad_manifest_and_a_message() {
     let mut rules = BTreeSet::new();
     for (kind, schema) in schemas() {
         walk(&kind, schema, &mut |path, schema| {
-            for rule in schema["x-kubernetes-validations"]
-                .as_array()
-                .into_iter()
-                .flatten()
-            {
-                let message = rule["message"]
-                    .as_str()
-                    .unwrap_or_else(|| panic!("a rule of {path} has no message"));
+            for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+                let message = rule["message"].as_str().unwrap_or_else(|| panic!("a rule of {path} has no message"));
                 rules.insert((kind.clone(), message.to_owned()));
             }
         });
     }
     let covered: BTreeSet<_> = files("bad")
         .iter()
-        .map(|(_, text)| {
-            (
-                kind(&documents(text)[0]).to_owned(),
-                comment(text, "expect").unwrap_or_default().to_owned(),
-            )
-        })
+        .map(|(_, text)| (kind(&documents(text)[0]).to_owned(), comment(text, "expect").unwrap_or_default().to_owned()))
         .collect();
     assert_eq!(
         rules.difference(&covered).collect::<Vec<_>>(),
@@ -133,11 +107,7 @@ fn good_manifests_are_accepted_and_lose_nothing() {
             seen += 1;
             assert_fits_schema(&name, &document);
             assert_eq!(refusals(&document, None), [""; 0], "{name}");
-            assert_eq!(
-                refusals(&document, Some(&document)),
-                [""; 0],
-                "{name}: as an update of itself"
-            );
+            assert_eq!(refusals(&document, Some(&document)), [""; 0], "{name}: as an update of itself");
             assert_read(&name, &document);
         }
     }
@@ -147,15 +117,9 @@ fn good_manifests_are_accepted_and_lose_nothing() {
 /// Reading a manifest into its type and writing it again keeps every value that is not empty.
 fn assert_read(name: &str, document: &Value) {
     let again = match kind(document) {
-        "ModelDeployment" => serde_json::to_value(
-            serde_json::from_value::<ModelDeployment>(document.clone()).unwrap(),
-        ),
-        "VirtualKey" => {
-            serde_json::to_value(serde_json::from_value::<VirtualKey>(document.clone()).unwrap())
-        }
-        "Budget" => {
-            serde_json::to_value(serde_json::from_value::<Budget>(document.clone()).unwrap())
-        }
+        "ModelDeployment" => serde_json::to_value(serde_json::from_value::<ModelDeployment>(document.clone()).unwrap()),
+        "VirtualKey" => serde_json::to_value(serde_json::from_value::<VirtualKey>(document.clone()).unwrap()),
+        "Budget" => serde_json::to_value(serde_json::from_value::<Budget>(document.clone()).unwrap()),
         other => panic!("{name} holds a {other}"),
     };
     assert_contains(name, &again.unwrap(), document);
@@ -183,19 +147,14 @@ fn assert_contains(path: &str, whole: &Value, part: &Value) {
 
 #[test]
 fn good_manifests_show_every_field() {
-    let shown: Vec<Value> = files("good")
-        .iter()
-        .flat_map(|(_, text)| documents(text))
-        .collect();
+    let shown: Vec<Value> = files("good").iter().flat_map(|(_, text)| documents(text)).collect();
     let mut missing = Vec::new();
     for (kind, schema) in schemas() {
         walk("", schema, &mut |path, schema| {
             let leaf = schema.get("properties").is_none() && !path.ends_with("{}");
             if leaf
                 && !path.contains(".conditions[]")
-                && !shown
-                    .iter()
-                    .any(|one| one["kind"] == kind.as_str() && has(one, path))
+                && !shown.iter().any(|one| one["kind"] == kind.as_str() && has(one, path))
             {
                 missing.push(format!("{kind}{path}"));
             }
@@ -214,14 +173,7 @@ fn has(value: &Value, path: &str) -> bool {
         return false;
     };
     match rest.strip_prefix("[]") {
-        Some(rest) => {
-            rest.is_empty()
-                || value
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .any(|item| has(item, rest))
-        }
+        Some(rest) => rest.is_empty() || value.as_array().into_iter().flatten().any(|item| has(item, rest)),
         None => has(value, rest),
     }
 }

@@ -3,43 +3,29 @@
 use std::time::Duration;
 
 use turnpike_crds::{
-    DurationError, DurationString, KeyHash, KeyId, ModelPattern, MoneyError, NameError, NanoUsd,
-    PriceString, UsdString, model_deployment::Timeouts,
+    DurationError, DurationString, KeyHash, KeyId, ModelPattern, MoneyError, NameError, NanoUsd, PriceString,
+    UsdString, model_deployment::Timeouts,
 };
 
 #[test]
 fn durations_add_their_parts() {
-    let seconds = |text: &str| {
-        DurationString::from(text)
-            .parse()
-            .map(|duration| duration.as_secs())
-    };
+    let seconds = |text: &str| DurationString::from(text).parse().map(|duration| duration.as_secs());
     assert_eq!(seconds("30s"), Ok(30));
     assert_eq!(seconds("0s"), Ok(0));
     assert_eq!(seconds("720h"), Ok(720 * 3600));
     assert_eq!(seconds("1h30m5s"), Ok(5405));
     assert_eq!(seconds("1s1s"), Ok(2));
-    for bad in [
-        "", "s", "5", "5 s", "-5s", "1.5h", "5ms", "5d", "5S", "5s ", "1h5",
-    ] {
+    for bad in ["", "s", "5", "5 s", "-5s", "1.5h", "5ms", "5d", "5S", "5s ", "1h5"] {
         assert_eq!(seconds(bad), Err(DurationError::Format(bad.to_owned())));
     }
-    for long in [
-        "99999999999999999999s",
-        "5200000000000000000h",
-        "18446744073709551615s1s",
-    ] {
+    for long in ["99999999999999999999s", "5200000000000000000h", "18446744073709551615s1s"] {
         assert_eq!(seconds(long), Err(DurationError::TooLong(long.to_owned())));
     }
 }
 
 #[test]
 fn timeouts_have_the_documented_defaults() {
-    let timeouts = Timeouts {
-        idle: Some("2m".into()),
-        total: Some("soon".into()),
-        ..Timeouts::default()
-    };
+    let timeouts = Timeouts { idle: Some("2m".into()), total: Some("soon".into()), ..Timeouts::default() };
     assert_eq!(timeouts.connect(), Ok(Duration::from_secs(5)));
     assert_eq!(timeouts.first_byte(), Ok(Duration::from_mins(5)));
     assert_eq!(timeouts.idle(), Ok(Duration::from_mins(2)));
@@ -53,47 +39,21 @@ fn amounts_become_nano_usd_exactly() {
     assert_eq!(amount("50.00"), Ok(NanoUsd(50_000_000_000)));
     assert_eq!(amount("0.000001"), Ok(NanoUsd(1000)));
     assert_eq!(amount("7"), Ok(NanoUsd(7_000_000_000)));
-    assert_eq!(
-        amount("999999999.999999"),
-        Ok(NanoUsd(999_999_999_999_999_000))
-    );
+    assert_eq!(amount("999999999.999999"), Ok(NanoUsd(999_999_999_999_999_000)));
     assert_eq!(PriceString::from("0.000000001").nano(), Ok(NanoUsd(1)));
-    assert_eq!(
-        amount("0.0000001"),
-        Err(MoneyError::TooPrecise {
-            text: "0.0000001".to_owned(),
-            most: 6
-        })
-    );
-    assert_eq!(
-        amount("1000000000"),
-        Err(MoneyError::TooLarge("1000000000".to_owned()))
-    );
-    for bad in [
-        "", ".", "1.", ".5", "-1", "+1", "1,5", "1e3", "1.2.3", " 1", "$1", "१",
-    ] {
-        assert_eq!(
-            amount(bad),
-            Err(MoneyError::Format(bad.to_owned())),
-            "{bad}"
-        );
+    assert_eq!(amount("0.0000001"), Err(MoneyError::TooPrecise { text: "0.0000001".to_owned(), most: 6 }));
+    assert_eq!(amount("1000000000"), Err(MoneyError::TooLarge("1000000000".to_owned())));
+    for bad in ["", ".", "1.", ".5", "-1", "+1", "1,5", "1e3", "1.2.3", " 1", "$1", "१"] {
+        assert_eq!(amount(bad), Err(MoneyError::Format(bad.to_owned())), "{bad}");
     }
     let told = amount("ten").unwrap_err().to_string();
-    assert_eq!(
-        told,
-        "\"ten\" is not an amount in USD; write digits with a decimal point, such as \"2.50\""
-    );
+    assert_eq!(told, "\"ten\" is not an amount in USD; write digits with a decimal point, such as \"2.50\"");
 }
 
 #[test]
 fn amounts_print_exactly_or_rounded() {
-    let exact = [
-        (0, "0.00"),
-        (1, "0.000000001"),
-        (2_500_000_000, "2.50"),
-        (1_230_000, "0.00123"),
-        (-50_000_000, "-0.05"),
-    ];
+    let exact =
+        [(0, "0.00"), (1, "0.000000001"), (2_500_000_000, "2.50"), (1_230_000, "0.00123"), (-50_000_000, "-0.05")];
     for (nano, text) in exact {
         assert_eq!(NanoUsd(nano).to_string(), text);
     }
@@ -108,11 +68,7 @@ fn amounts_print_exactly_or_rounded() {
 #[test]
 fn a_pattern_is_a_name_or_a_prefix() {
     let claude = ModelPattern::parse("claude-*").unwrap();
-    assert!(
-        claude.matches("claude-sonnet-4")
-            && !claude.matches("gpt-4o")
-            && !claude.matches("Claude-sonnet-4")
-    );
+    assert!(claude.matches("claude-sonnet-4") && !claude.matches("gpt-4o") && !claude.matches("Claude-sonnet-4"));
     assert_eq!(claude.captured("claude-sonnet-4"), Some("sonnet-4"));
     assert!(ModelPattern::parse("*").unwrap().matches("anything/at:all"));
     let exact = ModelPattern::parse("meta/llama-3.1:70b@v1+x").unwrap();
@@ -122,15 +78,9 @@ fn a_pattern_is_a_name_or_a_prefix() {
         assert_eq!(ModelPattern::parse(text).unwrap().to_string(), text);
     }
     for bad in ["", "-a", "a b", "a\n", "é", &"a".repeat(254)] {
-        assert_eq!(
-            ModelPattern::parse(bad),
-            Err(NameError::Model(bad.to_owned()))
-        );
+        assert_eq!(ModelPattern::parse(bad), Err(NameError::Model(bad.to_owned())));
     }
-    assert_eq!(
-        ModelPattern::parse("a*b"),
-        Err(NameError::Wildcard("a*b".to_owned()))
-    );
+    assert_eq!(ModelPattern::parse("a*b"), Err(NameError::Wildcard("a*b".to_owned())));
 }
 
 #[test]
@@ -147,15 +97,7 @@ fn a_key_hash_reads_and_writes_its_documented_form() {
     assert_eq!(KeyHash::of(b"abc").to_string(), text);
     assert_eq!(KeyHash::parse(text), Ok(KeyHash::of(b"abc")));
     let upper = format!("sha256:{}", text[7..].to_uppercase());
-    for bad in [
-        "",
-        "abc",
-        &text[7..],
-        &text[..70],
-        &format!("{text}0"),
-        &upper,
-        &text.replace('f', "g"),
-    ] {
+    for bad in ["", "abc", &text[7..], &text[..70], &format!("{text}0"), &upper, &text.replace('f', "g")] {
         assert_eq!(KeyHash::parse(bad), Err(NameError::KeyHash), "{bad}");
     }
 }

@@ -239,10 +239,7 @@ impl Gpu {
 
 impl Default for Gpu {
     fn default() -> Self {
-        Self {
-            count: one(),
-            resource_name: Self::nvidia(),
-        }
+        Self { count: one(), resource_name: Self::nvidia() }
     }
 }
 

@@ -182,7 +182,7 @@ pub struct RetryPerClass {
 pub struct Fallback {
     /// The other model.
     pub model_ref: ModelRef,
-    /// For which failures; default: Error, RateLimit and Timeout.
+    /// For which failures; default: Error, RateLimit and Timeout. Write the key in quotes, `"on"`: kubectl reads a bare on as true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 6), extend("x-kubernetes-list-type" = "set"))]
     pub on: Vec<FallbackOn>,
@@ -193,9 +193,7 @@ pub struct Fallback {
 }
 
 /// A failure that a fallback answers to.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum FallbackOn {
     /// The upstream failed or could not be reached.
     Error,

@@ -114,12 +114,7 @@ pub struct Target {
 
 impl Default for Target {
     fn default() -> Self {
-        Self {
-            model_ref: ModelRef::default(),
-            weight: 1,
-            priority: 0,
-            tags: Vec::new(),
-        }
+        Self { model_ref: ModelRef::default(), weight: 1, priority: 0, tags: Vec::new() }
     }
 }
 

@@ -71,9 +71,7 @@ pub struct ModelDeploymentStatus {
 }
 
 /// Where a model comes from.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum SourceKind {
     /// A provider's API.
     Provider,
