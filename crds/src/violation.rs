@@ -70,7 +70,7 @@ fn visit(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violation>) 
         (Some("array"), _) => report("must be a list".to_owned()),
         (Some("object"), _) => report("must be a set of fields".to_owned()),
         (Some(kind), _) => {
-            report(format!("must be a {kind}; quote a value that reads as a number or as true or false"))
+            report(format!("must be a {kind}; quote a value that reads as a number or as true or false"));
         }
     }
 }
