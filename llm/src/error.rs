@@ -10,7 +10,7 @@ pub struct EncodeError {
     pub message: Cow<'static, str>,
     /// The offending field of the request.
     pub param: Option<Cow<'static, str>>,
-    /// `OpenAI`'s `code`.
+    /// OpenAI's `code`.
     pub code: &'static str,
 }
 

@@ -11,13 +11,14 @@ use super::{CostFn, StreamDecoder, Tape, chunk::Chunk, output::Output};
 use crate::{
     error::UpstreamError,
     json::{self, Member, Span},
-    price::nano_to_usd_string,
     provider::Shown,
     response,
     splice::Editor,
     sse::{Event, Fields, Splitter},
     usage::Usage,
 };
+
+mod with_usage;
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
@@ -52,11 +53,7 @@ enum Phase {
 impl OpenAiStream {
     /// A decoder for one answer.
     pub fn new(shown: Shown) -> Self {
-        let Shown {
-            model,
-            include_usage,
-            ..
-        } = shown;
+        let Shown { model, include_usage, .. } = shown;
         Self {
             include_usage,
             model: json::quoted(&model).into(),
@@ -114,29 +111,17 @@ impl OpenAiStream {
         self.phase = Phase::Done;
     }
 
-    fn chunk(
-        &mut self,
-        event: &Event,
-        fields: &Fields<'_>,
-        out: &mut Output,
-    ) -> Result<(), UpstreamError> {
+    fn chunk(&mut self, event: &Event, fields: &Fields<'_>, out: &mut Output) -> Result<(), UpstreamError> {
         let data = fields.data.as_deref().unwrap_or_default();
         let mut members = std::mem::take(&mut self.members);
-        let chunk = Chunk::read(data, &mut members, &mut self.tape)
-            .map_err(|error| response::bad_answer(&error))?;
+        let chunk = Chunk::read(data, &mut members, &mut self.tape).map_err(|error| response::bad_answer(&error))?;
         let named_error = chunk.is_error || fields.event == Some(b"error");
         if chunk.error || (named_error && chunk.choices.is_none()) {
             return Err(response::reported(data));
         }
         self.started = true;
         self.complete |= chunk.finish;
-        let view = View {
-            event,
-            fields,
-            data,
-            members: &members,
-            chunk,
-        };
+        let view = View { event, fields, data, members: &members, chunk };
         if chunk.usage.is_some_and(|usage| is_object(usage.of(data))) || chunk.x_groq.is_some() {
             self.chunk_with_usage(&view, out);
         } else {
@@ -148,63 +133,16 @@ impl OpenAiStream {
 
     /// Passes a chunk on with the model's shown name.
     fn plain_chunk(&mut self, view: &View<'_>, out: &mut Output) {
-        let Some(model) = view
-            .chunk
-            .model
-            .filter(|model| model.of(view.data) != self.model)
-        else {
+        let Some(model) = view.chunk.model.filter(|model| model.of(view.data) != self.model) else {
             return out.keep(view.event);
         };
         match view.fields.data_at {
             Some(at) => {
-                let old = Span {
-                    start: at.start + model.start,
-                    end: at.start + model.end,
-                };
+                let old = Span { start: at.start + model.start, end: at.start + model.end };
                 out.keep_changed(view.event, old, &self.model);
             }
             None => self.edit(view, out, |_| {}),
         }
-    }
-
-    fn chunk_with_usage(&mut self, view: &View<'_>, out: &mut Output) {
-        let (chunk, data) = (view.chunk, view.data);
-        let own = chunk
-            .usage
-            .map(|span| span.of(data))
-            .filter(|usage| is_object(usage));
-        let Some(reported) = own.or_else(|| groq_usage(chunk.x_groq?.of(data))) else {
-            return self.plain_chunk(view, out);
-        };
-        self.usage = Usage::from_openai(reported).or(self.usage);
-        let choices = chunk
-            .choices
-            .map(|span| span.of(data))
-            .filter(|choices| *choices != b"null");
-        if choices.is_none_or(is_empty_array) && own.is_some() && self.include_usage {
-            let usage = self.priced(reported);
-            self.held = None;
-            return self.edit(view, out, |editor| {
-                editor.set("choices", Bytes::from_static(b"[]"));
-                editor.set("usage", usage);
-            });
-        }
-        if self.include_usage {
-            self.held = Some((
-                Bytes::copy_from_slice(data),
-                Bytes::copy_from_slice(reported),
-            ));
-        }
-        if own.is_none() {
-            return self.plain_chunk(view, out);
-        }
-        if !self.include_usage && choices.is_some_and(is_empty_array) {
-            self.kept = false;
-            return;
-        }
-        self.edit(view, out, |editor| {
-            editor.delete("usage");
-        });
     }
 
     /// Passes a chunk on as an edited object.
@@ -221,10 +159,7 @@ impl OpenAiStream {
             return out.keep_changed(view.event, at, &new);
         }
         self.kept = false;
-        for (name, value) in [
-            (&b"event: "[..], view.fields.event),
-            (b"id: ", view.fields.id),
-        ] {
+        for (name, value) in [(&b"event: "[..], view.fields.event), (b"id: ", view.fields.id)] {
             if let Some(value) = value {
                 out.write(name);
                 out.write(value);
@@ -232,42 +167,6 @@ impl OpenAiStream {
             }
         }
         write_data(out, &new);
-    }
-
-    /// Usage that came beside choices, as the chunk that the client expects.
-    fn show_held(&mut self, out: &mut Output) {
-        let Some((text, reported)) = self.held.take() else {
-            return;
-        };
-        let usage = self.priced(&reported);
-        // It was scanned when it came.
-        let Ok(members) = json::scan(&text) else {
-            return;
-        };
-        let mut editor = Editor::new(&text, &members);
-        editor.replace("model", self.model.clone());
-        editor.set("choices", Bytes::from_static(b"[]"));
-        editor.set("usage", usage);
-        editor.delete("x_groq");
-        write_data(out, &editor.finish().to_bytes());
-    }
-
-    /// A usage object with its cost, where there is a price.
-    fn priced(&self, reported: &[u8]) -> Bytes {
-        let text = Bytes::copy_from_slice(reported);
-        let cost = self
-            .cost
-            .as_ref()
-            .zip(self.usage)
-            .and_then(|(cost, usage)| cost(&usage));
-        match (cost, json::scan(&text)) {
-            (Some(nano), Ok(members)) => {
-                let mut editor = Editor::new(&text, &members);
-                editor.set("cost", nano_to_usd_string(nano).into_bytes());
-                editor.finish().to_bytes()
-            }
-            _ => text,
-        }
     }
 
     /// What the stream ended with, without the blank line that would have ended it.
@@ -358,30 +257,10 @@ fn is_object(value: &[u8]) -> bool {
     value.first() == Some(&b'{')
 }
 
-fn is_empty_array(value: &[u8]) -> bool {
-    matches!(value, [b'[', inside @ .., b']'] if inside.trim_ascii().is_empty())
-}
-
-/// Groq reports usage in a member of its own.
-fn groq_usage(x_groq: &[u8]) -> Option<&[u8]> {
-    let members = json::scan(x_groq).ok()?;
-    json::member(x_groq, &members, "usage").filter(|usage| is_object(usage))
-}
-
 /// An event with this JSON, on one line: a line feed in JSON text is white space.
 fn write_data(out: &mut Output, text: &[u8]) {
     let line = if memchr::memchr2(b'\n', b'\r', text).is_some() {
-        Cow::Owned(
-            text.iter()
-                .map(|byte| {
-                    if matches!(byte, b'\n' | b'\r') {
-                        b' '
-                    } else {
-                        *byte
-                    }
-                })
-                .collect(),
-        )
+        Cow::Owned(text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect())
     } else {
         Cow::Borrowed(text)
     };
