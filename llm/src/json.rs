@@ -65,11 +65,7 @@ impl Member {
 
     /// Whether the key means `name`.
     pub fn is(self, name: &str, text: &[u8]) -> bool {
-        if self.escaped {
-            self.name(text) == name
-        } else {
-            self.raw_name(text) == name.as_bytes()
-        }
+        if self.escaped { self.name(text) == name } else { self.raw_name(text) == name.as_bytes() }
     }
 
     /// The key without quotes, escapes left in; `None` where it has some.
@@ -78,11 +74,7 @@ impl Member {
     }
 
     fn raw_name(self, text: &[u8]) -> &[u8] {
-        Span {
-            start: self.key.start.saturating_add(1),
-            end: self.key.end.saturating_sub(1),
-        }
-        .of(text)
+        Span { start: self.key.start.saturating_add(1), end: self.key.end.saturating_sub(1) }.of(text)
     }
 }
 
@@ -148,11 +140,7 @@ pub fn scan(text: &[u8]) -> Result<Vec<Member>, JsonError> {
 }
 
 /// [`scan`] into a reused vector, showing nested strings to `visitor` on the way.
-pub(crate) fn scan_into(
-    text: &[u8],
-    members: &mut Vec<Member>,
-    visitor: &mut impl Visitor,
-) -> Result<(), JsonError> {
+pub(crate) fn scan_into(text: &[u8], members: &mut Vec<Member>, visitor: &mut impl Visitor) -> Result<(), JsonError> {
     members.clear();
     check_encoding(text)?;
     scanner::Scanner::new(text, visitor).object(members)
@@ -168,10 +156,7 @@ pub fn elements(text: &[u8]) -> Result<Vec<Span>, JsonError> {
 }
 
 /// [`elements`], showing nested strings to `visitor` on the way.
-pub(crate) fn elements_with(
-    text: &[u8],
-    visitor: &mut impl Visitor,
-) -> Result<Vec<Span>, JsonError> {
+pub(crate) fn elements_with(text: &[u8], visitor: &mut impl Visitor) -> Result<Vec<Span>, JsonError> {
     let mut found = Vec::new();
     scanner::Scanner::new(text, visitor).array(&mut found)?;
     Ok(found)
@@ -179,11 +164,7 @@ pub(crate) fn elements_with(
 
 /// Value of the last member called `name`.
 pub(crate) fn member<'a>(text: &'a [u8], members: &[Member], name: &str) -> Option<&'a [u8]> {
-    members
-        .iter()
-        .rev()
-        .find(|member| member.is(name, text))
-        .map(|member| member.value.of(text))
+    members.iter().rev().find(|member| member.is(name, text)).map(|member| member.value.of(text))
 }
 
 /// The text of a value that is a string.
@@ -195,26 +176,16 @@ pub fn as_str(value: &[u8]) -> Option<Cow<'_, str>> {
 }
 
 /// A value that is a number, as a count: fractions are cut off, negative ones are `None`.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a float is only taken where it fits"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float is only taken where it fits")]
 pub(crate) fn as_count(value: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(value).ok()?;
     if let Ok(whole) = text.parse() {
         return Some(whole);
     }
-    if !value
-        .first()
-        .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-')
-    {
+    if !value.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'-') {
         return None;
     }
-    text.parse::<f64>()
-        .ok()
-        .filter(|number| (0.0..9e15).contains(number))
-        .map(|number| number as u64)
+    text.parse::<f64>().ok().filter(|number| (0.0..9e15).contains(number)).map(|number| number as u64)
 }
 
 fn check_encoding(text: &[u8]) -> Result<(), JsonError> {
@@ -224,10 +195,7 @@ fn check_encoding(text: &[u8]) -> Result<(), JsonError> {
         _ => {
             return std::str::from_utf8(text)
                 .map(|_| ())
-                .map_err(|error| JsonError {
-                    offset: error.valid_up_to(),
-                    cause: Cause::InvalidUtf8,
-                });
+                .map_err(|error| JsonError { offset: error.valid_up_to(), cause: Cause::InvalidUtf8 });
         }
     };
     Err(JsonError { offset: 0, cause })

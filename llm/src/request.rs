@@ -44,11 +44,7 @@ impl From<JsonError> for ScanError {
             | Cause::TrailingData => "invalid_json",
         };
         let message = format!("The request body cannot be read as JSON: {error}.");
-        Self {
-            message: message.into(),
-            param: None,
-            code,
-        }
+        Self { message: message.into(), param: None, code }
     }
 }
 
@@ -63,12 +59,7 @@ pub struct Request {
 impl std::fmt::Debug for Request {
     /// Names sizes only: prompts must not reach a log.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Request({} bytes, {} members)",
-            self.body.len(),
-            self.members.len()
-        )
+        write!(f, "Request({} bytes, {} members)", self.body.len(), self.members.len())
     }
 }
 
@@ -81,11 +72,7 @@ impl Request {
     pub fn scan(body: Bytes) -> Result<Self, ScanError> {
         let members = json::scan(&body)?;
         let fields = Fields::read(&body, &members)?;
-        Ok(Self {
-            body,
-            members,
-            fields,
-        })
+        Ok(Self { body, members, fields })
     }
 
     /// `model`, unescaped; `None` where absent or null.
@@ -145,16 +132,12 @@ impl Request {
 
     /// Whether a member is there, null or not.
     pub fn has(&self, name: &str) -> bool {
-        self.members
-            .iter()
-            .any(|member| member.is(name, &self.body))
+        self.members.iter().any(|member| member.is(name, &self.body))
     }
 
     /// Every member in order: unescaped key and raw value.
     pub fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &[u8])> {
-        self.members
-            .iter()
-            .map(|member| (member.name(&self.body), member.value.of(&self.body)))
+        self.members.iter().map(|member| (member.name(&self.body), member.value.of(&self.body)))
     }
 
     /// Whether [`Editor::strip_gateway_only`] would delete anything.

@@ -29,14 +29,8 @@ pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decod
         Operation::Embeddings => "data",
     };
     if json::member(body, &members, result).is_none_or(|value| value.first() != Some(&b'[')) {
-        let failed = ["error", "message", "detail"]
-            .iter()
-            .any(|name| is_told(body, &members, name));
-        return Err(if failed {
-            reported(body)
-        } else {
-            bad_answer(&format_args!("it holds no '{result}'"))
-        });
+        let failed = ["error", "message", "detail"].iter().any(|name| is_told(body, &members, name));
+        return Err(if failed { reported(body) } else { bad_answer(&format_args!("it holds no '{result}'")) });
     }
     let usage = json::member(body, &members, "usage").and_then(Usage::from_openai);
     let mut editor = Editor::new(body, &members);
@@ -50,15 +44,11 @@ pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decod
     {
         editor.replace("data", converted);
     }
-    Ok(Decoded {
-        body: editor.finish(),
-        usage,
-    })
+    Ok(Decoded { body: editor.finish(), usage })
 }
 
 fn is_told(body: &[u8], members: &[Member], name: &str) -> bool {
-    json::member(body, members, name)
-        .is_some_and(|value| !matches!(value, b"null" | b"false" | b"\"\"" | b"{}"))
+    json::member(body, members, name).is_some_and(|value| !matches!(value, b"null" | b"false" | b"\"\"" | b"{}"))
 }
 
 /// An answer that is not what it should be.
@@ -81,19 +71,9 @@ pub(crate) fn reported(body: &[u8]) -> UpstreamError {
     let named = |text: &[u8]| -> Option<StatusCode> {
         let members = json::scan(text).ok()?;
         let code = json::as_count(json::member(text, &members, "code")?)?;
-        StatusCode::from_u16(u16::try_from(code).ok()?)
-            .ok()
-            .filter(|status| status.as_u16() >= 400)
+        StatusCode::from_u16(u16::try_from(code).ok()?).ok().filter(|status| status.as_u16() >= 400)
     };
-    let inner = json::scan(body)
-        .ok()
-        .and_then(|members| json::member(body, &members, "error"));
-    let status = inner
-        .and_then(named)
-        .or_else(|| named(body))
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    UpstreamError {
-        status: 0,
-        ..upstream_error(status, &HeaderMap::new(), body)
-    }
+    let inner = json::scan(body).ok().and_then(|members| json::member(body, &members, "error"));
+    let status = inner.and_then(named).or_else(|| named(body)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    UpstreamError { status: 0, ..upstream_error(status, &HeaderMap::new(), body) }
 }

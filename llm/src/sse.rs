@@ -96,8 +96,7 @@ impl Splitter {
         let (raw, at) = if self.carry.is_empty() {
             (self.frame.slice(start..end), Some(start))
         } else {
-            self.carry
-                .extend_from_slice(self.frame.get(start..end).unwrap_or_default());
+            self.carry.extend_from_slice(self.frame.get(start..end).unwrap_or_default());
             (self.carry.split().freeze(), None)
         };
         Ok(Some(self.event(raw, at)))
@@ -118,11 +117,7 @@ impl Splitter {
     }
 
     fn within_limit(&self, size: usize) -> Result<(), EventTooLarge> {
-        if size > self.limit {
-            Err(EventTooLarge { limit: self.limit })
-        } else {
-            Ok(())
-        }
+        if size > self.limit { Err(EventTooLarge { limit: self.limit }) } else { Ok(()) }
     }
 
     /// Index after the blank line that ends the event at `start`.

@@ -31,15 +31,9 @@ pub fn count(model: &str, text: &str) -> u64 {
 
 /// Tokens of a request's prompt: messages, tools, prompt or input. Media count as one image each, whatever their size.
 pub fn prompt(model: &str, request: &Request) -> u64 {
-    let messages = request
-        .member("messages")
-        .map_or(0, |messages| messages_tokens(model, messages));
-    let tools = ["tools", "functions"]
-        .iter()
-        .filter_map(|name| request.member(name));
-    let texts = ["prompt", "input"]
-        .iter()
-        .filter_map(|name| request.member(name));
+    let messages = request.member("messages").map_or(0, |messages| messages_tokens(model, messages));
+    let tools = ["tools", "functions"].iter().filter_map(|name| request.member(name));
+    let texts = ["prompt", "input"].iter().filter_map(|name| request.member(name));
     let tools: u64 = tools.map(|tools| raw_tokens(model, tools)).sum();
     let texts: u64 = texts.map(|text| input_tokens(model, text)).sum();
     messages.saturating_add(tools).saturating_add(texts)
@@ -53,11 +47,7 @@ fn tokenizer(model: &str) -> &'static Tokenizer {
         || name == "gpt-4"
         || name.starts_with("gpt-4-")
         || name.starts_with("text-embedding-");
-    if old {
-        bpe_openai::cl100k_base()
-    } else {
-        bpe_openai::o200k_base()
-    }
+    if old { bpe_openai::cl100k_base() } else { bpe_openai::o200k_base() }
 }
 
 fn raw_tokens(model: &str, json: &[u8]) -> u64 {
@@ -65,17 +55,11 @@ fn raw_tokens(model: &str, json: &[u8]) -> u64 {
 }
 
 fn messages_tokens(model: &str, messages: &[u8]) -> u64 {
-    let mut parts = Parts {
-        model,
-        tokens: 0,
-        left: MAX_COUNTED,
-    };
+    let mut parts = Parts { model, tokens: 0, left: MAX_COUNTED };
     let Ok(elements) = json::elements_with(messages, &mut parts) else {
         return 0;
     };
-    let frame = PER_MESSAGE
-        .saturating_mul(elements.len() as u64)
-        .saturating_add(PER_REPLY);
+    let frame = PER_MESSAGE.saturating_mul(elements.len() as u64).saturating_add(PER_REPLY);
     parts.tokens.saturating_add(frame)
 }
 
@@ -86,10 +70,7 @@ fn input_tokens(model: &str, value: &[u8]) -> u64 {
         Some(b'[') if value.len() > MAX_COUNTED => value.len() as u64 / BYTES_PER_TOKEN,
         Some(b'[') => {
             let elements = json::elements(value).unwrap_or_default();
-            elements
-                .iter()
-                .map(|span| input_tokens(model, span.of(value)))
-                .sum()
+            elements.iter().map(|span| input_tokens(model, span.of(value))).sum()
         }
         // A number is a token already.
         Some(b'-' | b'0'..=b'9') => 1,
@@ -123,9 +104,7 @@ impl Visitor for Parts<'_> {
     fn string(&mut self, key: &[u8], value: &[u8]) {
         let tokens = match key {
             b"role" => 1,
-            b"content" | b"text" | b"name" | b"arguments" | b"refusal" | b"reasoning_content" => {
-                self.text(value)
-            }
+            b"content" | b"text" | b"name" | b"arguments" | b"refusal" | b"reasoning_content" => self.text(value),
             b"url" | b"image_url" | b"file_data" | b"data" => PER_IMAGE,
             _ => 0,
         };

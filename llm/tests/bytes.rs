@@ -1,14 +1,10 @@
 //! The byte layer: scanning, splicing, splitting and rewriting, against independent references.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod bytes {
     mod arbitrary;
     mod embeddings;
+    mod large;
     mod requests;
     mod responses;
     mod scan;

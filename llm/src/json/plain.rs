@@ -19,10 +19,7 @@ pub(super) fn plain_prefix(text: &[u8]) -> usize {
     }
     while let Some((block, tail)) = rest.split_first_chunk::<32>() {
         // Written without an early exit so that it compiles to vector compares.
-        if block
-            .iter()
-            .fold(false, |any, byte| any | is_special(*byte))
-        {
+        if block.iter().fold(false, |any, byte| any | is_special(*byte)) {
             break;
         }
         at += 32;
@@ -40,9 +37,7 @@ pub(super) fn plain_prefix(text: &[u8]) -> usize {
 }
 
 fn slow_prefix(text: &[u8]) -> usize {
-    text.iter()
-        .position(|byte| is_special(*byte))
-        .unwrap_or(text.len())
+    text.iter().position(|byte| is_special(*byte)).unwrap_or(text.len())
 }
 
 #[expect(

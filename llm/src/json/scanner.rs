@@ -26,11 +26,7 @@ pub(super) struct Scanner<'a, V> {
 
 impl<'a, V: Visitor> Scanner<'a, V> {
     pub(super) fn new(text: &'a [u8], visitor: &'a mut V) -> Self {
-        Self {
-            text,
-            at: 0,
-            visitor,
-        }
+        Self { text, at: 0, visitor }
     }
 
     /// The whole text as one object.
@@ -50,14 +46,7 @@ impl<'a, V: Visitor> Scanner<'a, V> {
             self.next_byte()?;
             let start = self.at;
             self.value()?;
-            members.push(Member {
-                key,
-                value: Span {
-                    start,
-                    end: self.at,
-                },
-                escaped,
-            });
+            members.push(Member { key, value: Span { start, end: self.at }, escaped });
             match self.next_byte()? {
                 b',' => self.at += 1,
                 b'}' => {
@@ -83,10 +72,7 @@ impl<'a, V: Visitor> Scanner<'a, V> {
             self.next_byte()?;
             let start = self.at;
             self.value()?;
-            elements.push(Span {
-                start,
-                end: self.at,
-            });
+            elements.push(Span { start, end: self.at });
             match self.next_byte()? {
                 b',' => self.at += 1,
                 b']' => {
@@ -165,11 +151,7 @@ impl<'a, V: Visitor> Scanner<'a, V> {
 
     /// The key that must come next if the innermost level is an object.
     fn key_of(&mut self, objects: u128) -> Result<Option<Span>, JsonError> {
-        if objects & 1 == 0 {
-            Ok(None)
-        } else {
-            self.key().map(|(key, _)| Some(key))
-        }
+        if objects & 1 == 0 { Ok(None) } else { self.key().map(|(key, _)| Some(key)) }
     }
 
     /// A key and its colon; says whether the key holds escapes.
@@ -195,13 +177,7 @@ impl<'a, V: Visitor> Scanner<'a, V> {
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok((
-                        Span {
-                            start,
-                            end: self.at,
-                        },
-                        escaped,
-                    ));
+                    return Ok((Span { start, end: self.at }, escaped));
                 }
                 Some(b'\\') => {
                     escaped = true;
@@ -221,17 +197,9 @@ impl<'a, V: Visitor> Scanner<'a, V> {
             }
             Some(b'u') => {
                 let digits = self.text.get(self.at + 2..).unwrap_or_default();
-                let valid = digits
-                    .iter()
-                    .take(4)
-                    .take_while(|byte| byte.is_ascii_hexdigit())
-                    .count();
+                let valid = digits.iter().take(4).take_while(|byte| byte.is_ascii_hexdigit()).count();
                 if valid < 4 {
-                    let cause = if valid == digits.len() {
-                        Cause::UnexpectedEnd
-                    } else {
-                        Cause::InvalidEscape
-                    };
+                    let cause = if valid == digits.len() { Cause::UnexpectedEnd } else { Cause::InvalidEscape };
                     return Err(self.error(cause));
                 }
                 self.at += 6;
@@ -274,11 +242,7 @@ impl<'a, V: Visitor> Scanner<'a, V> {
         if self.at > start {
             return Ok(());
         }
-        let cause = if self.peek().is_none() {
-            Cause::UnexpectedEnd
-        } else {
-            Cause::InvalidNumber
-        };
+        let cause = if self.peek().is_none() { Cause::UnexpectedEnd } else { Cause::InvalidNumber };
         Err(self.error(cause))
     }
 
@@ -288,11 +252,7 @@ impl<'a, V: Visitor> Scanner<'a, V> {
             self.at += word.len();
             return Ok(());
         }
-        let cause = if word.starts_with(rest) {
-            Cause::UnexpectedEnd
-        } else {
-            Cause::UnexpectedByte
-        };
+        let cause = if word.starts_with(rest) { Cause::UnexpectedEnd } else { Cause::UnexpectedByte };
         Err(self.error(cause))
     }
 
@@ -312,18 +272,11 @@ impl<'a, V: Visitor> Scanner<'a, V> {
     }
 
     fn inner(&self, quoted: Span) -> &'a [u8] {
-        Span {
-            start: quoted.start + 1,
-            end: quoted.end - 1,
-        }
-        .of(self.text)
+        Span { start: quoted.start + 1, end: quoted.end - 1 }.of(self.text)
     }
 
     #[cold]
     fn error(&self, cause: Cause) -> JsonError {
-        JsonError {
-            offset: self.at,
-            cause,
-        }
+        JsonError { offset: self.at, cause }
     }
 }

@@ -15,10 +15,7 @@ pub fn unescape(raw: &[u8]) -> Cow<'_, str> {
         rest = resolve(escape, &mut out);
     }
     out.extend_from_slice(rest);
-    Cow::Owned(
-        String::from_utf8(out)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-    )
+    Cow::Owned(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// Resolves the escape that `text` starts with; returns what follows it.
@@ -31,10 +28,7 @@ fn resolve<'a>(text: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         [b'\\', b't', rest @ ..] => ('\t', rest),
         [b'\\', b'u', rest @ ..] => unicode(rest),
         [b'\\', other, rest @ ..] => (char::from(*other), rest),
-        other => (
-            char::REPLACEMENT_CHARACTER,
-            other.get(1..).unwrap_or_default(),
-        ),
+        other => (char::REPLACEMENT_CHARACTER, other.get(1..).unwrap_or_default()),
     };
     out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     rest
@@ -52,10 +46,7 @@ fn unicode(text: &[u8]) -> (char, &[u8]) {
         && let Some((second @ 0xDC00..=0xDFFF, rest)) = hex(tail)
     {
         let code = 0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00);
-        return (
-            char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
-            rest,
-        );
+        return (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), rest);
     }
     (char::REPLACEMENT_CHARACTER, rest)
 }
@@ -80,13 +71,11 @@ pub fn escape_into(text: &str, out: &mut Vec<u8>) {
             b'\t' => out.extend_from_slice(b"\\t"),
             0..0x20 => {
                 out.extend_from_slice(b"\\u00");
-                out.extend([byte >> 4, byte & 15].map(|digit| {
-                    if digit < 10 {
-                        b'0' + digit
-                    } else {
-                        b'a' + digit - 10
-                    }
-                }));
+                out.extend([byte >> 4, byte & 15].map(
+                    |digit| {
+                        if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }
+                    },
+                ));
             }
             _ => out.push(byte),
         }

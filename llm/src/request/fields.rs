@@ -133,10 +133,7 @@ impl Fields {
                 b"true" => true,
                 b"false" | b"null" => false,
                 _ => {
-                    return Err(wrong_type(
-                        "stream_options.include_usage",
-                        "a boolean or null",
-                    ));
+                    return Err(wrong_type("stream_options.include_usage", "a boolean or null"));
                 }
             };
         }
@@ -189,10 +186,7 @@ fn strings(value: &[u8]) -> Result<Option<Vec<String>>, ScanError> {
         return Ok(None);
     }
     let elements = json::elements(value)?;
-    Ok(elements
-        .iter()
-        .map(|span| json::as_str(span.of(value)).map(Cow::into_owned))
-        .collect())
+    Ok(elements.iter().map(|span| json::as_str(span.of(value)).map(Cow::into_owned)).collect())
 }
 
 #[cold]
@@ -207,9 +201,5 @@ fn duplicate(field: Field) -> ScanError {
 
 #[cold]
 fn wrong_type(name: &'static str, expected: &str) -> ScanError {
-    ScanError {
-        message: format!("'{name}' must be {expected}.").into(),
-        param: Some(name),
-        code: "invalid_type",
-    }
+    ScanError { message: format!("'{name}' must be {expected}.").into(), param: Some(name), code: "invalid_type" }
 }

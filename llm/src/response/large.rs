@@ -152,11 +152,7 @@ impl StreamDecoder for LargeAnswer {
     }
 
     fn end(&mut self) -> Result<Bytes, UpstreamError> {
-        if self.done {
-            Ok(Bytes::new())
-        } else {
-            Err(bad_answer(&"it ended early"))
-        }
+        if self.done { Ok(Bytes::new()) } else { Err(bad_answer(&"it ended early")) }
     }
 
     fn started(&self) -> bool {

@@ -20,12 +20,7 @@ pub(super) struct Assembler<'a> {
 
 impl<'a> Assembler<'a> {
     pub(super) fn new(body: &'a Bytes) -> Self {
-        Self {
-            body,
-            run: Span { start: 0, end: 0 },
-            small: BytesMut::new(),
-            done: Splices::default(),
-        }
+        Self { body, run: Span { start: 0, end: 0 }, small: BytesMut::new(), done: Splices::default() }
     }
 
     /// Goes on with a range of the body.
@@ -62,13 +57,7 @@ impl<'a> Assembler<'a> {
     }
 
     fn flush_run(&mut self) {
-        let run = std::mem::replace(
-            &mut self.run,
-            Span {
-                start: usize::MAX,
-                end: usize::MAX,
-            },
-        );
+        let run = std::mem::replace(&mut self.run, Span { start: usize::MAX, end: usize::MAX });
         if run.len() < SHARE_FROM {
             self.small.extend_from_slice(run.of(self.body));
         } else {

@@ -36,12 +36,7 @@ enum Place {
 impl<'a> Editor<'a> {
     /// `members` must come from a scan of `body`.
     pub fn new(body: &'a Bytes, members: &'a [Member]) -> Self {
-        Self {
-            body,
-            members,
-            slots: Vec::new(),
-            inserted: Vec::new(),
-        }
+        Self { body, members, slots: Vec::new(), inserted: Vec::new() }
     }
 
     /// The present raw value of a member; of the last one where it is there twice.
@@ -50,10 +45,7 @@ impl<'a> Editor<'a> {
             Place::Inserted(at) => self.inserted.get(at).map(|(_, value)| value.as_ref()),
             Place::Member(at) => match self.slots.get(at).and_then(|slot| slot.value.as_ref()) {
                 Some(value) => Some(value),
-                None => self
-                    .members
-                    .get(at)
-                    .map(|member| member.value.of(self.body)),
+                None => self.members.get(at).map(|member| member.value.of(self.body)),
             },
         }
     }
@@ -147,10 +139,7 @@ impl<'a> Editor<'a> {
     /// Sets `stream_options.include_usage`, keeping the other options.
     pub fn ask_for_usage(&mut self) {
         const NAME: &str = "stream_options";
-        let options = self
-            .value(NAME)
-            .filter(|value| value.first() == Some(&b'{'))
-            .map(Bytes::copy_from_slice);
+        let options = self.value(NAME).filter(|value| value.first() == Some(&b'{')).map(Bytes::copy_from_slice);
         let asked = options.and_then(|options| {
             let members = json::scan(&options).ok()?;
             let mut editor = Editor::new(&options, &members);
@@ -173,18 +162,12 @@ impl<'a> Editor<'a> {
         let mut out = Assembler::new(self.body);
         let mut first = true;
         // Everything up to the first key, or up to the closing brace of an object without members.
-        let mut end = self
-            .members
-            .first()
-            .map_or_else(|| self.closing_brace(), |member| member.key.start);
+        let mut end = self.members.first().map_or_else(|| self.closing_brace(), |member| member.key.start);
         out.keep(Span { start: 0, end });
         let unchanged = Slot::default();
         for (at, member) in self.members.iter().enumerate() {
             let slot = self.slots.get(at).unwrap_or(&unchanged);
-            let separator = Span {
-                start: end,
-                end: member.key.start,
-            };
+            let separator = Span { start: end, end: member.key.start };
             end = member.value.end;
             if slot.deleted {
                 continue;
@@ -196,10 +179,7 @@ impl<'a> Editor<'a> {
                 Some(key) => out.write(&json::quoted(key)),
                 None => out.keep(member.key),
             }
-            out.keep(Span {
-                start: member.key.end,
-                end: member.value.start,
-            });
+            out.keep(Span { start: member.key.end, end: member.value.start });
             match &slot.value {
                 Some(value) => out.share(value),
                 None => out.keep(member.value),
@@ -213,10 +193,7 @@ impl<'a> Editor<'a> {
             out.write(b":");
             out.share(value);
         }
-        out.keep(Span {
-            start: end,
-            end: self.body.len(),
-        });
+        out.keep(Span { start: end, end: self.body.len() });
         out.finish()
     }
 
@@ -226,22 +203,14 @@ impl<'a> Editor<'a> {
 
     /// The last member with this name as things stand.
     fn find(&self, name: &str) -> Option<Place> {
-        if let Some(at) = self
-            .inserted
-            .iter()
-            .rposition(|(inserted, _)| inserted == name)
-        {
+        if let Some(at) = self.inserted.iter().rposition(|(inserted, _)| inserted == name) {
             return Some(Place::Inserted(at));
         }
-        let at =
-            self.members
-                .iter()
-                .enumerate()
-                .rposition(|(at, member)| match self.slots.get(at) {
-                    Some(slot) if slot.deleted => false,
-                    Some(Slot { key: Some(key), .. }) => key == name,
-                    _ => member.is(name, self.body),
-                })?;
+        let at = self.members.iter().enumerate().rposition(|(at, member)| match self.slots.get(at) {
+            Some(slot) if slot.deleted => false,
+            Some(Slot { key: Some(key), .. }) => key == name,
+            _ => member.is(name, self.body),
+        })?;
         Some(Place::Member(at))
     }
 
@@ -250,10 +219,7 @@ impl<'a> Editor<'a> {
         for (at, member) in self.members.iter().enumerate() {
             if at != keep
                 && let Some(slot) = self.slots.get_mut(at)
-                && slot
-                    .key
-                    .as_ref()
-                    .map_or_else(|| member.is(name, self.body), |key| key == name)
+                && slot.key.as_ref().map_or_else(|| member.is(name, self.body), |key| key == name)
             {
                 slot.deleted = true;
             }

@@ -44,13 +44,7 @@ impl Event {
         while let Some(rest) = self.raw.get(at..).filter(|rest| !rest.is_empty()) {
             let length = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
             // The LF of a CRLF then reads as one more empty line, which says nothing.
-            fields.line(
-                &self.raw,
-                Span {
-                    start: at,
-                    end: at + length,
-                },
-            );
+            fields.line(&self.raw, Span { start: at, end: at + length });
             at += length + 1;
         }
         fields
@@ -60,16 +54,9 @@ impl Event {
 impl<'a> Fields<'a> {
     fn line(&mut self, raw: &'a [u8], line: Span) {
         let text = line.of(raw);
-        let colon = if text.starts_with(b"data:") {
-            Some(4)
-        } else {
-            memchr::memchr(b':', text)
-        };
+        let colon = if text.starts_with(b"data:") { Some(4) } else { memchr::memchr(b':', text) };
         let name = text.get(..colon.unwrap_or(text.len())).unwrap_or_default();
-        let mut value = Span {
-            start: colon.map_or(line.end, |colon| line.start + colon + 1),
-            end: line.end,
-        };
+        let mut value = Span { start: colon.map_or(line.end, |colon| line.start + colon + 1), end: line.end };
         if value.of(raw).first() == Some(&b' ') {
             value.start += 1;
         }
@@ -79,10 +66,7 @@ impl<'a> Fields<'a> {
             b"event" => self.event = Some(text),
             b"id" if !text.contains(&0) => self.id = Some(text),
             b"retry" if text.iter().all(u8::is_ascii_digit) => {
-                self.retry = std::str::from_utf8(text)
-                    .ok()
-                    .and_then(|digits| digits.parse().ok())
-                    .or(self.retry);
+                self.retry = std::str::from_utf8(text).ok().and_then(|digits| digits.parse().ok()).or(self.retry);
             }
             _ => {}
         }

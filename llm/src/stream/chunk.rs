@@ -20,22 +20,10 @@ pub(super) struct Chunk {
 
 impl Chunk {
     /// Scans a chunk into `members`; output text in its choices goes to `tape`.
-    pub(super) fn read(
-        text: &[u8],
-        members: &mut Vec<Member>,
-        tape: &mut Tape,
-    ) -> Result<Self, JsonError> {
-        let mut listener = Listener {
-            tape,
-            in_choices: false,
-            reasoned: false,
-            finish: false,
-        };
+    pub(super) fn read(text: &[u8], members: &mut Vec<Member>, tape: &mut Tape) -> Result<Self, JsonError> {
+        let mut listener = Listener { tape, in_choices: false, reasoned: false, finish: false };
         json::scan_into(text, members, &mut listener)?;
-        let mut chunk = Self {
-            finish: listener.finish,
-            ..Self::default()
-        };
+        let mut chunk = Self { finish: listener.finish, ..Self::default() };
         for member in members.iter() {
             let Some(name) = member.plain_name(text) else {
                 continue;

@@ -13,11 +13,7 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(frame: Bytes) -> Self {
-        Self {
-            frame,
-            run: Span { start: 0, end: 0 },
-            copied: BytesMut::new(),
-        }
+        Self { frame, run: Span { start: 0, end: 0 }, copied: BytesMut::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -32,10 +28,7 @@ impl Output {
             }
             Some(at) => {
                 self.flush();
-                self.run = Span {
-                    start: at,
-                    end: at + event.raw.len(),
-                };
+                self.run = Span { start: at, end: at + event.raw.len() };
             }
             None => self.write(&event.raw),
         }
@@ -44,11 +37,9 @@ impl Output {
     /// Passes an event on with `new` in place of `old`, a range of its bytes.
     pub(super) fn keep_changed(&mut self, event: &Event, old: Span, new: &[u8]) {
         self.flush();
-        self.copied
-            .extend_from_slice(event.raw.get(..old.start).unwrap_or_default());
+        self.copied.extend_from_slice(event.raw.get(..old.start).unwrap_or_default());
         self.copied.extend_from_slice(new);
-        self.copied
-            .extend_from_slice(event.raw.get(old.end..).unwrap_or_default());
+        self.copied.extend_from_slice(event.raw.get(old.end..).unwrap_or_default());
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) {
@@ -67,8 +58,7 @@ impl Output {
     fn flush(&mut self) {
         if self.copied.capacity() == 0 {
             // One allocation for the frame, with room for a longer model name in a few events.
-            self.copied
-                .reserve(self.frame.len() + self.frame.len() / 4 + 64);
+            self.copied.reserve(self.frame.len() + self.frame.len() / 4 + 64);
         }
         let run = std::mem::replace(&mut self.run, Span { start: 0, end: 0 });
         self.copied.extend_from_slice(run.of(&self.frame));

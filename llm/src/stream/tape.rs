@@ -53,7 +53,6 @@ impl Tape {
 
     /// Estimated tokens in the model's own tokenizer, or the nearest there is.
     pub fn tokens(&self, model: &str) -> u64 {
-        tokens::count(model, &json::unescape(&self.escaped))
-            .saturating_add(self.overflow / tokens::BYTES_PER_TOKEN)
+        tokens::count(model, &json::unescape(&self.escaped)).saturating_add(self.overflow / tokens::BYTES_PER_TOKEN)
     }
 }

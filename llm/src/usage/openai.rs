@@ -40,9 +40,7 @@ impl Counts {
             "completion_tokens" | "output_tokens" => &mut self.completion,
             "total_tokens" => &mut self.total,
             // DeepSeek, Moonshot, Anthropic.
-            "prompt_cache_hit_tokens" | "cached_tokens" | "cache_read_input_tokens" => {
-                &mut self.cached
-            }
+            "prompt_cache_hit_tokens" | "cached_tokens" | "cache_read_input_tokens" => &mut self.cached,
             "cache_creation_input_tokens" => &mut self.cache_write,
             "reasoning_tokens" => &mut self.reasoning,
             // Perplexity.
@@ -94,20 +92,10 @@ impl Counts {
     /// One consistent whole: parts never exceed what they are parts of, whatever the server said.
     fn normal(self) -> Usage {
         let cached = self.cached.unwrap_or(0);
-        let written = self
-            .cache_write
-            .unwrap_or(0)
-            .max(self.cache_write_1h.unwrap_or(0));
-        let inclusive = self
-            .input
-            .map(|input| input.saturating_add(cached).saturating_add(written));
-        let prompt = self.prompt.or(if self.cached_apart() {
-            inclusive
-        } else {
-            self.input
-        });
-        let missing =
-            |known: Option<u64>| self.total.unwrap_or(0).saturating_sub(known.unwrap_or(0));
+        let written = self.cache_write.unwrap_or(0).max(self.cache_write_1h.unwrap_or(0));
+        let inclusive = self.input.map(|input| input.saturating_add(cached).saturating_add(written));
+        let prompt = self.prompt.or(if self.cached_apart() { inclusive } else { self.input });
+        let missing = |known: Option<u64>| self.total.unwrap_or(0).saturating_sub(known.unwrap_or(0));
         let prompt = prompt.unwrap_or_else(|| missing(self.completion));
         let mut completion = self.completion.unwrap_or_else(|| missing(Some(prompt)));
         let reasoning = self.reasoning.unwrap_or(0);

@@ -47,16 +47,12 @@ pub(super) fn value() -> impl Strategy<Value = Value> {
 
 /// Any object.
 pub(super) fn object() -> impl Strategy<Value = Map<String, Value>> {
-    proptest::collection::vec((key(), value()), 0..8)
-        .prop_map(|members| members.into_iter().collect())
+    proptest::collection::vec((key(), value()), 0..8).prop_map(|members| members.into_iter().collect())
 }
 
 /// Writes a value with white space and escapes chosen by `choices`, which repeat.
 pub(super) fn spell(value: &Value, choices: &[u8]) -> String {
-    let mut writer = Writer {
-        choices: choices.iter().cycle(),
-        out: String::new(),
-    };
+    let mut writer = Writer { choices: choices.iter().cycle(), out: String::new() };
     writer.value(value);
     writer.space();
     writer.out

@@ -11,23 +11,13 @@ use turnpike_llm::{
 };
 
 fn convert(body: &str, base64_embeddings: bool) -> Result<Bytes, UpstreamError> {
-    let shown = Shown {
-        model: "m".into(),
-        include_usage: false,
-        base64_embeddings,
-        ..Shown::default()
-    };
+    let shown = Shown { model: "m".into(), include_usage: false, base64_embeddings, ..Shown::default() };
     let body = Bytes::copy_from_slice(body.as_bytes());
     response::decode(Operation::Embeddings, &body, &shown).map(|decoded| decoded.body.to_bytes())
 }
 
 fn packed(values: &[f32]) -> String {
-    STANDARD.encode(
-        values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect::<Vec<u8>>(),
-    )
+    STANDARD.encode(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
 }
 
 /// Vectors as the SDK reads them.
@@ -40,10 +30,7 @@ fn vectors(body: &[u8]) -> Vec<Vec<f32>> {
             .chunks(4)
             .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
             .collect(),
-        Value::Array(numbers) => numbers
-            .iter()
-            .map(|number| number.to_string().parse().unwrap())
-            .collect(),
+        Value::Array(numbers) => numbers.iter().map(|number| number.to_string().parse().unwrap()).collect(),
         other => panic!("{other}"),
     };
     body["data"].as_array().unwrap().iter().map(read).collect()
@@ -52,17 +39,10 @@ fn vectors(body: &[u8]) -> Vec<Vec<f32>> {
 #[test]
 fn only_the_vectors_change() {
     let floats = r#"{ "object":"list","data":[ {"object":"embedding","embedding":[ 0.5 , -1e-3,3],"index":0} , {"index":1,"embedding":[]}],"model":"m","usage":{"prompt_tokens":2}}"#;
-    let base64 = floats
-        .replace(
-            "[ 0.5 , -1e-3,3]",
-            &format!("\"{}\"", packed(&[0.5, -0.001, 3.0])),
-        )
-        .replace("[]", "\"\"");
+    let base64 =
+        floats.replace("[ 0.5 , -1e-3,3]", &format!("\"{}\"", packed(&[0.5, -0.001, 3.0]))).replace("[]", "\"\"");
     assert_eq!(convert(floats, true).unwrap(), base64);
-    assert_eq!(
-        convert(&base64, false).unwrap(),
-        floats.replace("[ 0.5 , -1e-3,3]", "[0.5,-0.001,3.0]")
-    );
+    assert_eq!(convert(&base64, false).unwrap(), floats.replace("[ 0.5 , -1e-3,3]", "[0.5,-0.001,3.0]"));
     assert_eq!(convert(floats, false).unwrap(), floats);
     assert_eq!(convert(&base64, true).unwrap(), base64);
 }
@@ -92,11 +72,7 @@ fn broken_vectors_are_the_upstreams_fault() {
         (&format!("\"{infinite}\""), false),
         ("[1e39]", true),
     ] {
-        let error = convert(
-            &format!("{{\"data\":[{{\"embedding\":{embedding}}}]}}"),
-            to_base64,
-        )
-        .unwrap_err();
+        let error = convert(&format!("{{\"data\":[{{\"embedding\":{embedding}}}]}}"), to_base64).unwrap_err();
         assert_eq!(error.class, ErrorClass::BadAnswer, "{embedding}");
     }
 }

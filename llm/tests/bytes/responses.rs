@@ -11,46 +11,24 @@ use turnpike_llm::{
 };
 
 fn shown() -> Shown {
-    Shown {
-        model: "my \"model\"".into(),
-        include_usage: false,
-        base64_embeddings: false,
-        ..Shown::default()
-    }
+    Shown { model: "my \"model\"".into(), include_usage: false, base64_embeddings: false, ..Shown::default() }
 }
 
 fn decode(operation: Operation, body: &str) -> Result<Decoded, UpstreamError> {
-    response::decode(
-        operation,
-        &Bytes::copy_from_slice(body.as_bytes()),
-        &shown(),
-    )
+    response::decode(operation, &Bytes::copy_from_slice(body.as_bytes()), &shown())
 }
 
 #[test]
 fn only_the_model_changes() {
     let body = r#"{ "id":"x", "created":1700000000, "model":"gpt-4o-2024", "choices":[{"message":{"content":"model"}}],"usage":{"prompt_tokens":3,"completion_tokens":4},"system_fingerprint":null}"#;
     let decoded = decode(Operation::Chat, body).unwrap();
-    assert_eq!(
-        decoded.body.to_bytes(),
-        body.replace("\"gpt-4o-2024\"", "\"my \\\"model\\\"\"")
-    );
-    assert_eq!(
-        decoded.usage,
-        Some(Usage {
-            prompt: 3,
-            completion: 4,
-            ..Usage::default()
-        })
-    );
+    assert_eq!(decoded.body.to_bytes(), body.replace("\"gpt-4o-2024\"", "\"my \\\"model\\\"\""));
+    assert_eq!(decoded.usage, Some(Usage { prompt: 3, completion: 4, ..Usage::default() }));
 }
 
 #[test]
 fn an_answer_that_needs_nothing_is_the_same_buffer() {
-    for body in [
-        r#"{"model":"my \"model\"","choices":[]}"#,
-        r#"{"choices":[],"usage":null}"#,
-    ] {
+    for body in [r#"{"model":"my \"model\"","choices":[]}"#, r#"{"choices":[],"usage":null}"#] {
         let body = Bytes::copy_from_slice(body.as_bytes());
         let decoded = response::decode(Operation::Completions, &body, &shown()).unwrap();
         assert_eq!(decoded.body.parts()[0].as_ptr(), body.as_ptr());
@@ -71,11 +49,7 @@ fn what_is_no_answer_is_the_upstreams_fault() {
         (r#"{"choices":{}}"#, "no 'choices'"),
     ] {
         let error = decode(Operation::Chat, body).unwrap_err();
-        assert_eq!(
-            (error.class, error.status),
-            (ErrorClass::BadAnswer, 0),
-            "{body}"
-        );
+        assert_eq!((error.class, error.status), (ErrorClass::BadAnswer, 0), "{body}");
         assert!(error.message.contains(says), "{body}: {error}");
     }
     let error = decode(Operation::Embeddings, r#"{"choices":[]}"#).unwrap_err();
@@ -85,31 +59,11 @@ fn what_is_no_answer_is_the_upstreams_fault() {
 #[test]
 fn an_error_under_200_keeps_its_words() {
     let cases = [
-        (
-            json!({"error": {"message": "slow down", "type": "rl", "code": 429}}),
-            ErrorClass::RateLimit,
-            "slow down",
-        ),
-        (
-            json!({"error": {"message": "boom", "code": "internal"}, "choices": null}),
-            ErrorClass::ServerError,
-            "boom",
-        ),
-        (
-            json!({"error": "plain words"}),
-            ErrorClass::ServerError,
-            "plain words",
-        ),
-        (
-            json!({"object": "error", "message": "too long", "code": 400}),
-            ErrorClass::BadRequest,
-            "too long",
-        ),
-        (
-            json!({"detail": "Not Found"}),
-            ErrorClass::ServerError,
-            "Not Found",
-        ),
+        (json!({"error": {"message": "slow down", "type": "rl", "code": 429}}), ErrorClass::RateLimit, "slow down"),
+        (json!({"error": {"message": "boom", "code": "internal"}, "choices": null}), ErrorClass::ServerError, "boom"),
+        (json!({"error": "plain words"}), ErrorClass::ServerError, "plain words"),
+        (json!({"object": "error", "message": "too long", "code": 400}), ErrorClass::BadRequest, "too long"),
+        (json!({"detail": "Not Found"}), ErrorClass::ServerError, "Not Found"),
         (
             json!({"error": {"message": "This model's maximum context length is 8192 tokens", "code": 400}}),
             ErrorClass::ContextWindow,

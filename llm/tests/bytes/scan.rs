@@ -25,16 +25,8 @@ fn names_each_kind_of_damage() {
     assert_eq!(cause(b"{\0\"\0"), Cause::Utf16);
     assert_eq!(cause(b"\0{\0\""), Cause::Utf16);
     assert_eq!(cause(b"{\"a\":\"\xC3\x28\"}"), Cause::InvalidUtf8);
-    assert_eq!(
-        cause(b"{\"a\":\"\xED\xA0\x80\"}"),
-        Cause::InvalidUtf8,
-        "a surrogate in UTF-8"
-    );
-    assert_eq!(
-        cause(b"{\"a\":\"\xC0\xAF\"}"),
-        Cause::InvalidUtf8,
-        "an overlong form"
-    );
+    assert_eq!(cause(b"{\"a\":\"\xED\xA0\x80\"}"), Cause::InvalidUtf8, "a surrogate in UTF-8");
+    assert_eq!(cause(b"{\"a\":\"\xC0\xAF\"}"), Cause::InvalidUtf8, "an overlong form");
     assert_eq!(cause(b"[]"), Cause::NotAnObject);
     assert_eq!(cause(b"\"{}\""), Cause::NotAnObject);
     assert_eq!(cause(b"{"), Cause::UnexpectedEnd);
@@ -51,61 +43,35 @@ fn names_each_kind_of_damage() {
     assert_eq!(cause(b"{\"a\":1 /* one */}"), Cause::UnexpectedByte);
     assert_eq!(cause(b"{\"a\":\"x\ny\"}"), Cause::ControlCharacter);
     assert_eq!(cause(b"{\"a\n\":1}"), Cause::ControlCharacter);
-    assert_eq!(
-        cause(b"{\"a\":\"0123456789012345678901234567890123456789\x1f\"}"),
-        Cause::ControlCharacter
-    );
+    assert_eq!(cause(b"{\"a\":\"0123456789012345678901234567890123456789\x1f\"}"), Cause::ControlCharacter);
     assert_eq!(cause(br#"{"a":"\x"}"#), Cause::InvalidEscape);
     assert_eq!(cause(br#"{"a":"\u12g4"}"#), Cause::InvalidEscape);
     assert_eq!(cause(br#"{"a":"\u12"}"#), Cause::InvalidEscape);
-    for number in [
-        "01", "-", "+1", ".5", "1.", "1e", "1e+", "0x1", "1.e1", "-a", "--1", "1_000",
-    ] {
+    for number in ["01", "-", "+1", ".5", "1.", "1e", "1e+", "0x1", "1.e1", "-a", "--1", "1_000"] {
         let text = format!("{{\"a\":{number}}}");
         let found = cause(text.as_bytes());
-        assert!(
-            matches!(found, Cause::InvalidNumber | Cause::UnexpectedByte),
-            "{number}: {found:?}"
-        );
+        assert!(matches!(found, Cause::InvalidNumber | Cause::UnexpectedByte), "{number}: {found:?}");
     }
     assert_eq!(cause(b"{} {}"), Cause::TrailingData);
     assert_eq!(cause(b"{}\0"), Cause::TrailingData);
-    assert_eq!(
-        json::scan(b"{\"a\":1}x"),
-        Err(JsonError {
-            offset: 7,
-            cause: Cause::TrailingData
-        })
-    );
+    assert_eq!(json::scan(b"{\"a\":1}x"), Err(JsonError { offset: 7, cause: Cause::TrailingData }));
 }
 
 #[test]
 fn accepts_the_whole_grammar() {
     let text = br#" { "a" : [ ] , "b":{}, "":-0.0e-0,"c":[[],{},[{"x":null}]],"d":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00","e":1E+5 } "#;
     let members = json::scan(text).unwrap();
-    let seen: Vec<_> = members
-        .iter()
-        .map(|member| (member.name(text), member.value.of(text)))
-        .collect();
+    let seen: Vec<_> = members.iter().map(|member| (member.name(text), member.value.of(text))).collect();
     assert_eq!(seen.len(), 6);
     assert_eq!(seen[0], ("a".into(), &b"[ ]"[..]));
     assert_eq!(seen[2], ("".into(), &b"-0.0e-0"[..]));
-    assert_eq!(
-        json::as_str(seen[4].1).unwrap(),
-        "\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}"
-    );
+    assert_eq!(json::as_str(seen[4].1).unwrap(), "\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600}");
 }
 
 #[test]
 fn depth_is_bounded_where_serde_json_bounds_it() {
     for (open, close) in [("[", "]"), ("{\"k\":", "}")] {
-        let nested = |levels: usize| {
-            format!(
-                "{{\"a\":{}1{}}}",
-                open.repeat(levels - 1),
-                close.repeat(levels - 1)
-            )
-        };
+        let nested = |levels: usize| format!("{{\"a\":{}1{}}}", open.repeat(levels - 1), close.repeat(levels - 1));
         let deepest = nested(MAX_DEPTH as usize);
         assert!(json::scan(deepest.as_bytes()).is_ok());
         assert!(serde_json::from_str::<Value>(&deepest).is_ok());
@@ -113,20 +79,14 @@ fn depth_is_bounded_where_serde_json_bounds_it() {
         assert_eq!(cause(deeper.as_bytes()), Cause::TooDeep);
         assert!(serde_json::from_str::<Value>(&deeper).is_err());
     }
-    assert_eq!(
-        cause(format!("{{\"a\":{}", "[".repeat(5_000_000)).as_bytes()),
-        Cause::TooDeep
-    );
+    assert_eq!(cause(format!("{{\"a\":{}", "[".repeat(5_000_000)).as_bytes()), Cause::TooDeep);
 }
 
 #[test]
 fn lone_surrogates_and_huge_numbers_pass() {
     let text = br#"{"a":"\ud800 \udc00\ud800\u0041","b":1e99999}"#;
     let members = json::scan(text).unwrap();
-    assert_eq!(
-        json::as_str(members[0].value.of(text)).unwrap(),
-        "\u{fffd} \u{fffd}\u{fffd}A"
-    );
+    assert_eq!(json::as_str(members[0].value.of(text)).unwrap(), "\u{fffd} \u{fffd}\u{fffd}A");
 }
 
 #[test]
@@ -135,30 +95,13 @@ fn a_valid_text_cut_anywhere_is_refused() {
     assert!(json::scan(text).is_ok());
     for end in 0..text.len() {
         let error = json::scan(&text[..end]).unwrap_err();
-        let expected = if end == 0 {
-            Cause::Empty
-        } else {
-            Cause::UnexpectedEnd
-        };
-        assert_eq!(
-            error,
-            JsonError {
-                offset: error.offset,
-                cause: expected
-            },
-            "cut at {end}"
-        );
+        let expected = if end == 0 { Cause::Empty } else { Cause::UnexpectedEnd };
+        assert_eq!(error, JsonError { offset: error.offset, cause: expected }, "cut at {end}");
         assert!(error.offset <= end);
     }
     let raw = "{\"a\":\"\u{e9}\u{1f600}\"}".as_bytes();
     for end in 1..raw.len() {
-        assert!(
-            matches!(
-                cause(&raw[..end]),
-                Cause::UnexpectedEnd | Cause::InvalidUtf8
-            ),
-            "cut at {end}"
-        );
+        assert!(matches!(cause(&raw[..end]), Cause::UnexpectedEnd | Cause::InvalidUtf8), "cut at {end}");
     }
 }
 

@@ -62,10 +62,7 @@ fn on_bytes(edit: &Edit, editor: &mut Editor<'_>) {
 
 /// Members in order, duplicates merged as a map does.
 fn parsed(splices: &Splices) -> Map<String, Value> {
-    assert_eq!(
-        splices.len(),
-        splices.parts().iter().map(Bytes::len).sum::<usize>()
-    );
+    assert_eq!(splices.len(), splices.parts().iter().map(Bytes::len).sum::<usize>());
     assert!(splices.parts().iter().all(|part| !part.is_empty()));
     serde_json::from_slice(&splices.to_bytes()).unwrap()
 }
@@ -131,9 +128,7 @@ fn no_edit_is_the_very_same_buffer() {
 #[test]
 fn long_untouched_parts_are_shared() {
     let long = "x".repeat(10_000);
-    let body = Bytes::from(format!(
-        r#"{{"model":"a","messages":"{long}","cache":1,"input":"{long}","n":1}}"#
-    ));
+    let body = Bytes::from(format!(r#"{{"model":"a","messages":"{long}","cache":1,"input":"{long}","n":1}}"#));
     let request = Request::scan(body.clone()).unwrap();
     let mut edit = request.edit();
     edit.set_string("model", "other");
@@ -145,12 +140,7 @@ fn long_untouched_parts_are_shared() {
         format!(r#"{{"model":"other","messages":"{long}","input":"{long}","n":1,"seed":7}}"#)
     );
     let inside = body.as_ptr_range();
-    let shared: usize = splices
-        .parts()
-        .iter()
-        .filter(|part| inside.contains(&part.as_ptr()))
-        .map(Bytes::len)
-        .sum();
+    let shared: usize = splices.parts().iter().filter(|part| inside.contains(&part.as_ptr())).map(Bytes::len).sum();
     assert!(shared > 20_000, "{shared}");
     assert!(splices.parts().len() <= 4, "{}", splices.parts().len());
 }
@@ -186,33 +176,18 @@ fn duplicates_of_an_edited_member_become_one() {
         change(&mut editor);
         editor.finish().to_bytes()
     };
-    assert_eq!(
-        edited(&|editor| assert!(editor.replace("a", "9"))),
-        r#"{"b":2,"\u0061":9}"#
-    );
+    assert_eq!(edited(&|editor| assert!(editor.replace("a", "9"))), r#"{"b":2,"\u0061":9}"#);
     assert_eq!(edited(&|editor| assert!(editor.delete("a"))), r#"{"b":2}"#);
-    assert_eq!(
-        edited(&|editor| editor.rename("a", "c")),
-        r#"{"b":2,"c":3}"#
-    );
+    assert_eq!(edited(&|editor| editor.rename("a", "c")), r#"{"b":2,"c":3}"#);
     assert_eq!(edited(&|editor| editor.rename("a", "b")), r#"{"b":2}"#);
 }
 
 #[test]
 fn usage_is_asked_for_beside_other_options() {
     for (body, expected) in [
-        (
-            json!({}),
-            json!({"stream_options": {"include_usage": true}}),
-        ),
-        (
-            json!({"stream_options": null}),
-            json!({"stream_options": {"include_usage": true}}),
-        ),
-        (
-            json!({"stream_options": {}}),
-            json!({"stream_options": {"include_usage": true}}),
-        ),
+        (json!({}), json!({"stream_options": {"include_usage": true}})),
+        (json!({"stream_options": null}), json!({"stream_options": {"include_usage": true}})),
+        (json!({"stream_options": {}}), json!({"stream_options": {"include_usage": true}})),
         (
             json!({"stream_options": {"include_usage": false, "x": 1}}),
             json!({"stream_options": {"include_usage": true, "x": 1}}),
@@ -228,9 +203,5 @@ fn usage_is_asked_for_beside_other_options() {
     let request = Request::scan(body.clone()).unwrap();
     let mut edit = request.edit();
     edit.ask_for_usage();
-    assert_eq!(
-        edit.finish().parts()[0].as_ptr(),
-        body.as_ptr(),
-        "asked already"
-    );
+    assert_eq!(edit.finish().parts()[0].as_ptr(), body.as_ptr(), "asked already");
 }

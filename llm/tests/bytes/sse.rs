@@ -78,12 +78,7 @@ fn seen(event: &Event) -> Option<Seen> {
         assert_eq!(at.of(&event.raw), &data[..]);
     }
     let (event, id) = (owned(fields.event), owned(fields.id));
-    fields.data.map(|data| Seen {
-        data: data.into_owned(),
-        event,
-        id,
-        retry: fields.retry,
-    })
+    fields.data.map(|data| Seen { data: data.into_owned(), event, id, retry: fields.retry })
 }
 
 fn split<'a>(frames: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Seen>, Vec<u8>) {
@@ -95,11 +90,7 @@ fn split<'a>(frames: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Seen>, Vec<u8>)
         splitter.feed(frame.clone());
         while let Some(event) = splitter.next_event().unwrap() {
             if let Some(at) = event.at {
-                assert_eq!(
-                    event.raw.as_ptr(),
-                    frame[at..].as_ptr(),
-                    "not a slice of its frame"
-                );
+                assert_eq!(event.raw.as_ptr(), frame[at..].as_ptr(), "not a slice of its frame");
             }
             raw.extend_from_slice(&event.raw);
             events.extend(seen(&event));
@@ -143,32 +134,12 @@ fn reads_as_the_standard_says() {
 fn cuts_make_no_difference() {
     for stream in CORPUS {
         let whole = split([*stream]);
-        assert_eq!(
-            split(stream.chunks(1)),
-            whole,
-            "byte by byte: {}",
-            stream.escape_ascii()
-        );
+        assert_eq!(split(stream.chunks(1)), whole, "byte by byte: {}", stream.escape_ascii());
         for first in 0..=stream.len() {
-            assert_eq!(
-                split([&stream[..first], &stream[first..]]),
-                whole,
-                "cut at {first}: {}",
-                stream.escape_ascii()
-            );
+            assert_eq!(split([&stream[..first], &stream[first..]]), whole, "cut at {first}: {}", stream.escape_ascii());
             for second in first..=stream.len() {
-                let frames = [
-                    &stream[..first],
-                    &stream[first..second],
-                    &[][..],
-                    &stream[second..],
-                ];
-                assert_eq!(
-                    split(frames),
-                    whole,
-                    "cut at {first} and {second}: {}",
-                    stream.escape_ascii()
-                );
+                let frames = [&stream[..first], &stream[first..second], &[][..], &stream[second..]];
+                assert_eq!(split(frames), whole, "cut at {first} and {second}: {}", stream.escape_ascii());
             }
         }
     }
@@ -179,10 +150,7 @@ fn a_byte_order_mark_is_not_passed_on() {
     let mut splitter = Splitter::default();
     splitter.feed(Bytes::from_static(b"\xEF\xBB\xBFdata: x\n\n"));
     let event = splitter.next_event().unwrap().unwrap();
-    assert_eq!(
-        (event.raw.as_ref(), event.at),
-        (&b"data: x\n\n"[..], Some(3))
-    );
+    assert_eq!((event.raw.as_ref(), event.at), (&b"data: x\n\n"[..], Some(3)));
 }
 
 #[test]
@@ -201,11 +169,7 @@ fn large_events_are_refused_however_they_come() {
     };
     for size in 1..=stream.len() {
         assert_eq!(feed(17, size), Ok(1), "frames of {size}");
-        assert_eq!(
-            feed(16, size),
-            Err(EventTooLarge { limit: 16 }),
-            "frames of {size}"
-        );
+        assert_eq!(feed(16, size), Err(EventTooLarge { limit: 16 }), "frames of {size}");
     }
 }
 

@@ -35,11 +35,7 @@ streams! {
 }
 
 fn decoder(include_usage: bool) -> OpenAiStream {
-    OpenAiStream::new(Shown {
-        model: "shown".into(),
-        include_usage,
-        ..Shown::default()
-    })
+    OpenAiStream::new(Shown { model: "shown".into(), include_usage, ..Shown::default() })
 }
 
 /// All that a client and the gateway get to see of a stream.
@@ -55,10 +51,7 @@ fn drive<'a>(mut decoder: OpenAiStream, frames: impl IntoIterator<Item = &'a [u8
     let mut bytes = vec![];
     let mut end = Ok(());
     for frame in frames {
-        assert!(
-            bytes.is_empty() || decoder.started() || bytes.starts_with(b":"),
-            "bytes before the first event"
-        );
+        assert!(bytes.is_empty() || decoder.started() || bytes.starts_with(b":"), "bytes before the first event");
         match decoder.push(Bytes::copy_from_slice(frame)) {
             Ok(ready) => bytes.extend_from_slice(&ready),
             Err(error) => {
@@ -76,12 +69,7 @@ fn drive<'a>(mut decoder: OpenAiStream, frames: impl IntoIterator<Item = &'a [u8
             Err(error) => end = Err(error),
         }
     }
-    Outcome {
-        bytes,
-        end,
-        usage: decoder.usage(),
-        text: decoder.tape().text(),
-    }
+    Outcome { bytes, end, usage: decoder.usage(), text: decoder.tape().text() }
 }
 
 fn whole(stream: &str, include_usage: bool) -> Outcome {
@@ -92,19 +80,13 @@ fn described(stream: &str) -> String {
     let mut out = String::new();
     for include_usage in [false, true] {
         let mut decoder = decoder(include_usage);
-        decoder.set_cost(Box::new(|usage| {
-            i64::try_from(usage.total()).ok().map(|tokens| tokens * 150)
-        }));
+        decoder.set_cost(Box::new(|usage| i64::try_from(usage.total()).ok().map(|tokens| tokens * 150)));
         let outcome = drive(decoder, [stream.as_bytes()]);
-        let shown = String::from_utf8(outcome.bytes)
-            .unwrap()
-            .replace('\r', "\\r");
+        let shown = String::from_utf8(outcome.bytes).unwrap().replace('\r', "\\r");
         writeln!(
             out,
             "=== include_usage: {include_usage}\n{shown}--- {:?}",
-            outcome
-                .end
-                .map_err(|error| (error.class, error.to_string()))
+            outcome.end.map_err(|error| (error.class, error.to_string()))
         )
         .unwrap();
         if !include_usage {
@@ -129,18 +111,10 @@ fn cuts_make_no_difference() {
         let bytes = stream.as_bytes();
         for include_usage in [false, true] {
             let whole = whole(stream, include_usage);
-            assert_eq!(
-                drive(decoder(include_usage), bytes.chunks(1)),
-                whole,
-                "{name} byte by byte"
-            );
+            assert_eq!(drive(decoder(include_usage), bytes.chunks(1)), whole, "{name} byte by byte");
             for cut in 0..=bytes.len() {
                 let frames = [&bytes[..cut], &bytes[cut..]];
-                assert_eq!(
-                    drive(decoder(include_usage), frames),
-                    whole,
-                    "{name} cut at {cut}"
-                );
+                assert_eq!(drive(decoder(include_usage), frames), whole, "{name} cut at {cut}");
             }
         }
     }
@@ -154,7 +128,9 @@ fn a_frame_that_needs_nothing_is_given_back_itself() {
     assert_eq!((ready.as_ptr(), ready.len()), (frame.as_ptr(), frame.len()));
     assert!(decoder.started());
     // Without its dropped tail it is still a slice of the frame.
-    let frame = Bytes::from_static(b"data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n");
+    let frame = Bytes::from_static(
+        b"data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n",
+    );
     let ready = decoder.push(frame.clone()).unwrap();
     assert_eq!((ready.as_ptr(), ready.len()), (frame.as_ptr(), 34));
     assert_eq!(decoder.usage().unwrap().prompt, 1);
@@ -163,19 +139,9 @@ fn a_frame_that_needs_nothing_is_given_back_itself() {
 #[test]
 fn starts_with_the_first_event() {
     let mut decoder = decoder(false);
-    assert_eq!(
-        decoder
-            .push(Bytes::from_static(b": warming up\n\n"))
-            .unwrap(),
-        ": warming up\n\n"
-    );
+    assert_eq!(decoder.push(Bytes::from_static(b": warming up\n\n")).unwrap(), ": warming up\n\n");
     assert!(!decoder.started());
-    assert_eq!(
-        decoder
-            .push(Bytes::from_static(b"data: {\"choices\":"))
-            .unwrap(),
-        ""
-    );
+    assert_eq!(decoder.push(Bytes::from_static(b"data: {\"choices\":")).unwrap(), "");
     assert!(!decoder.started());
     decoder.push(Bytes::from_static(b"[]}\n\n")).unwrap();
     assert!(decoder.started() && !decoder.finished());
@@ -184,41 +150,20 @@ fn starts_with_the_first_event() {
 #[test]
 fn a_first_event_that_fails_commits_nothing() {
     for (event, class, says) in [
-        (
-            r#"{"error":{"message":"slow down","code":"429"}}"#,
-            ErrorClass::RateLimit,
-            "slow down",
-        ),
-        (
-            r#"{"error":{"message":"slow down","code":429}}"#,
-            ErrorClass::RateLimit,
-            "slow down",
-        ),
+        (r#"{"error":{"message":"slow down","code":"429"}}"#, ErrorClass::RateLimit, "slow down"),
+        (r#"{"error":{"message":"slow down","code":429}}"#, ErrorClass::RateLimit, "slow down"),
         (r#"{"error":"no room"}"#, ErrorClass::ServerError, "no room"),
-        (
-            r#"{"object":"error","message":"bad prompt","code":400}"#,
-            ErrorClass::BadRequest,
-            "bad prompt",
-        ),
+        (r#"{"object":"error","message":"bad prompt","code":400}"#, ErrorClass::BadRequest, "bad prompt"),
         ("[1]", ErrorClass::BadAnswer, "expected a JSON object"),
         ("<html>", ErrorClass::BadAnswer, "expected a JSON object"),
-        (
-            r#"{"choices":[}"#,
-            ErrorClass::BadAnswer,
-            "unexpected character",
-        ),
+        (r#"{"choices":[}"#, ErrorClass::BadAnswer, "unexpected character"),
     ] {
         let mut decoder = decoder(false);
-        let error = decoder
-            .push(Bytes::from(format!("data: {event}\n\n")))
-            .unwrap_err();
+        let error = decoder.push(Bytes::from(format!("data: {event}\n\n"))).unwrap_err();
         assert_eq!((error.class, error.status), (class, 0), "{event}");
         assert!(error.message.contains(says), "{error}");
         assert!(!decoder.started() && decoder.finished());
-        assert_eq!(
-            decoder.push(Bytes::from_static(b"data: {}\n\n")).unwrap(),
-            ""
-        );
+        assert_eq!(decoder.push(Bytes::from_static(b"data: {}\n\n")).unwrap(), "");
         assert_eq!(decoder.end().unwrap(), "");
     }
     let named = whole("event: error\ndata: {\"message\":\"gone\"}\n\n", false);
@@ -229,19 +174,13 @@ fn a_first_event_that_fails_commits_nothing() {
 fn null_errors_are_none() {
     let stream = "data: {\"error\":null,\"choices\":[{\"text\":\"a\",\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
     let outcome = whole(stream, false);
-    assert_eq!(
-        (outcome.bytes.as_slice(), outcome.end),
-        (stream.as_bytes(), Ok(()))
-    );
+    assert_eq!((outcome.bytes.as_slice(), outcome.end), (stream.as_bytes(), Ok(())));
 }
 
 #[test]
 fn an_empty_stream_ended_early() {
-    for stream in [
-        "",
-        ": ping\n\n",
-        "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":null}]}\n\n",
-    ] {
+    for stream in ["", ": ping\n\n", "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":null}]}\n\n"]
+    {
         let error = whole(stream, false).end.unwrap_err();
         assert_eq!(error.class, ErrorClass::BadAnswer);
         assert!(error.message.contains("ended early"), "{error}");
@@ -251,10 +190,8 @@ fn an_empty_stream_ended_early() {
 #[test]
 fn text_that_looks_like_structure_is_text() {
     let text = r#"{"finish_reason":"stop"} "usage":{"prompt_tokens":9}"#;
-    let stream = format!(
-        "data: {{\"choices\":[{{\"delta\":{{\"content\":{}}}}}]}}\n\n",
-        serde_json::to_string(text).unwrap()
-    );
+    let stream =
+        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":{}}}}}]}}\n\n", serde_json::to_string(text).unwrap());
     let outcome = whole(&stream, false);
     assert_eq!((outcome.text.as_str(), outcome.usage), (text, None));
     assert!(outcome.end.is_err(), "no finish reason was given");
@@ -267,10 +204,7 @@ fn an_event_without_end_is_refused() {
     decoder.push(frame.clone()).unwrap();
     decoder.push(frame).unwrap();
     let error = decoder.push(Bytes::from_static(b"x")).unwrap_err();
-    assert!(
-        error.class == ErrorClass::BadAnswer && error.message.contains("larger than"),
-        "{error}"
-    );
+    assert!(error.class == ErrorClass::BadAnswer && error.message.contains("larger than"), "{error}");
 }
 
 proptest! {

@@ -5,10 +5,7 @@ use serde_json::{Value, json};
 use turnpike_llm::{request::Request, stream::Tape, tokens};
 
 fn prompt(body: &Value) -> u64 {
-    tokens::prompt(
-        "gpt-4o",
-        &Request::scan(Bytes::from(body.to_string())).unwrap(),
-    )
+    tokens::prompt("gpt-4o", &Request::scan(Bytes::from(body.to_string())).unwrap())
 }
 
 #[test]
@@ -20,20 +17,14 @@ fn counts_as_the_models_tokenizer_does() {
     assert_eq!(tokens::count("gpt-3.5-turbo", "お誕生日おめでとう"), 9);
     assert_eq!(tokens::count("gpt-4o", "お誕生日おめでとう"), 8);
     assert_eq!(tokens::count("openai/gpt-4", "お誕生日おめでとう"), 9);
-    assert_eq!(
-        tokens::count("text-embedding-3-small", "お誕生日おめでとう"),
-        9
-    );
+    assert_eq!(tokens::count("text-embedding-3-small", "お誕生日おめでとう"), 9);
     assert_eq!(tokens::count("llama-3", "お誕生日おめでとう"), 8);
     assert_eq!(tokens::count("gpt-4.1", ""), 0);
 }
 
 #[test]
 fn long_texts_are_estimated() {
-    assert_eq!(
-        tokens::count("gpt-4o", &"a ".repeat(1 << 20)),
-        (2 << 20) / 4
-    );
+    assert_eq!(tokens::count("gpt-4o", &"a ".repeat(1 << 20)), (2 << 20) / 4);
 }
 
 #[test]
@@ -56,25 +47,16 @@ fn counts_parts_images_tools_and_inputs() {
     let one = prompt(&json!({"messages": [{"role": "user", "content": "hi"}]}));
     assert_eq!(one, 3 + 3 + 1 + 1);
     let parts = json!([{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,".to_owned() + &"A".repeat(2 << 20)}}]);
-    assert_eq!(
-        prompt(&json!({"messages": [{"role": "user", "content": parts}]})),
-        one + 765
-    );
+    assert_eq!(prompt(&json!({"messages": [{"role": "user", "content": parts}]})), one + 765);
     let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
-    assert!(
-        prompt(&json!({"messages": [{"role": "user", "content": "hi"}], "tools": tools}))
-            > one + 10
-    );
+    assert!(prompt(&json!({"messages": [{"role": "user", "content": "hi"}], "tools": tools})) > one + 10);
     assert_eq!(prompt(&json!({"prompt": "hi"})), 1);
     assert_eq!(prompt(&json!({"input": ["hi", "hi"]})), 2);
     assert_eq!(prompt(&json!({"input": [1, 2, 3]})), 3);
     assert_eq!(prompt(&json!({"input": [[1, 2], [3]]})), 3);
     assert_eq!(prompt(&json!({"input": null, "messages": 7})), 0);
     let long = "word ".repeat(300_000);
-    assert_eq!(
-        prompt(&json!({"messages": [{"role": "user", "content": long}]})),
-        1_500_000 / 4 + 7
-    );
+    assert_eq!(prompt(&json!({"messages": [{"role": "user", "content": long}]})), 1_500_000 / 4 + 7);
 }
 
 #[test]
