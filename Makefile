@@ -1,0 +1,43 @@
+# Every command of this repository. `make` lists them.
+#
+# What is built or installed lies outside the tree, in TURNPIKE_CACHE, so that clones share it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export TURNPIKE_CACHE ?= $(HOME)/.cache/turnpike
+export CARGO_TARGET_DIR ?= $(TURNPIKE_CACHE)/target
+
+MANIFESTS ?= examples/quickstart
+DATA ?= data
+LISTEN ?= 0.0.0.0:4000
+
+.PHONY: help run test lint generate bench clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Start a gateway on port 4000 with examples/quickstart (MANIFESTS=, DATA=, LISTEN=, ARGS= change it)
+	@scripts/prerequisites.sh run
+	@cargo build --release --locked --quiet -p turnpike-gateway
+	@exec "$$CARGO_TARGET_DIR/release/turnpike-gateway" --manifests "$(MANIFESTS)" --data "$(DATA)" \
+		--listen "$(LISTEN)" --log-format text $(ARGS)
+
+test: ## Install what the tests need, then run all of them
+	@scripts/prerequisites.sh test
+	@scripts/test.sh $(ONLY)
+
+lint: ## Check formatting, lints, shell scripts and the rules of CONTRIBUTING.md
+	@scripts/prerequisites.sh lint
+	@scripts/lint.sh
+
+generate: ## Rewrite generated files: the CRDs and the price table
+	cargo run --locked --quiet -p turnpike-crds --bin crdgen -- charts/turnpike/crds
+	cargo run --locked --quiet -p turnpike-llm --bin pricegen
+
+bench: ## Measure the gateway against nginx and write docs/performance.md (ARGS=--quick: under a minute)
+	@scripts/prerequisites.sh bench
+	@bench/run $(ARGS)
+
+clean: ## Remove build output and test environments (not the data folder)
+	rm -rf -- "$$CARGO_TARGET_DIR" "$$TURNPIKE_CACHE/python" "$$TURNPIKE_CACHE/node" "$$TURNPIKE_CACHE/wheels"

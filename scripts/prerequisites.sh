@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Checks the tools that a make target needs. Missing Debian packages are installed when root;
+# otherwise one line names the command that installs them.
+# Usage: prerequisites.sh run|lint|test|bench
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+packages=()
+
+# Usage: debian COMMAND PACKAGE
+debian() {
+    command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || packages+=("$2")
+}
+
+# Usage: tool COMMAND WHAT (tools whose Debian version is too old)
+tool() {
+    command -v "$1" >/dev/null || fail "$1 is missing: install $2"
+}
+
+rust() {
+    tool cargo "Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml") or later (https://rustup.rs)"
+    debian cc build-essential
+    debian make make
+}
+
+case "${1:-}" in
+run) rust ;;
+lint)
+    rust
+    debian shellcheck shellcheck
+    tool python3 "Python 3.11 or later"
+    ;;
+test)
+    rust
+    tool python3 "Python 3.11 or later"
+    tool node "Node.js 20 or later"
+    tool npm "npm 10 or later"
+    debian g++ build-essential
+    debian cmake cmake
+    debian ninja ninja-build
+    debian curl curl
+    debian sqlite3 sqlite3
+    ;;
+bench)
+    rust
+    debian nginx nginx-light
+    ;;
+*) fail "usage: prerequisites.sh run|lint|test|bench" ;;
+esac
+
+if [ ${#packages[@]} -gt 0 ]; then
+    mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+    command -v apt-get >/dev/null || fail "missing: install the equivalents of ${packages[*]}"
+    if [ "$(id -u)" != 0 ]; then
+        fail "missing Debian packages; run: sudo apt-get install -y ${packages[*]}"
+    fi
+    log="$(mktemp)"
+    echo "installing Debian packages: ${packages[*]}"
+    if ! { apt-get update && DEBIAN_FRONTEND=noninteractive timeout 600 \
+        apt-get install -y --no-install-recommends "${packages[@]}"; } >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        fail "could not install: ${packages[*]}"
+    fi
+    rm -f "$log"
+fi
+
+if [ "$1" = test ]; then
+    python3 - <<'PY' || fail "python3 must be 3.11 or later with venv and sqlite3 (Debian: apt-get install -y python3-venv)"
+import sys
+import ensurepip, sqlite3, venv  # noqa: F401
+sys.exit(sys.version_info < (3, 11))
+PY
+    node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' ||
+        fail "node must be 20 or later, this is $(node --version)"
+fi
