@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 use turnpike_llm::{error::ErrorClass, provider::Operation, usage::Usage};
 
-use crate::config::snapshot::{Caller, Model};
+use crate::config::snapshot::{Caller, Model, Pool};
 
 /// Everything about one finished model request. Built once, when its last byte went out or it failed.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Record {
     pub caller: Arc<Caller>,
     /// The name in the request; empty where the body had none.
     pub requested_model: Arc<str>,
+    /// What that name led to; `None` = to nothing that the caller may use.
+    pub pool: Option<Arc<Pool>>,
     /// The backend that served or failed it; `None` = refused before one was chosen.
     pub model: Option<Arc<Model>>,
     /// Upstream's model name that was used.

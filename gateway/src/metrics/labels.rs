@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use turnpike_llm::{error::ErrorClass, provider::Operation};
 
 use crate::{
-    config::snapshot::{Backend, Caller, Model},
+    config::snapshot::{Backend, Caller, Model, Pool},
     record::End,
     spend,
 };
@@ -56,43 +56,30 @@ pub(super) struct ModelLabels {
 }
 
 impl ModelLabels {
-    /// `name`: index as of [`name_index`].
-    pub(super) fn new(model: &Model, name: usize) -> Self {
-        let upstream = match &model.backend {
-            Backend::Provider(upstream) => Arc::clone(&upstream.model),
-            Backend::Mock { .. } => "mock".into(),
+    /// `None`: the request ended before a name led somewhere, or before a model was chosen.
+    pub(super) fn new(pool: Option<&Pool>, model: Option<&Model>) -> Self {
+        let upstream = match model.map(|model| &model.backend) {
+            Some(Backend::Provider(upstream)) => Arc::clone(&upstream.model),
+            Some(Backend::Mock { .. }) => "mock".into(),
+            None => "".into(),
         };
-        let alias = name.checked_sub(1).and_then(|alias| model.entry.aliases.get(alias));
         Self {
-            id: Arc::clone(&model.id),
-            provider: spend::provider(model),
+            id: model.map(|model| Arc::clone(&model.id)).unwrap_or_default(),
+            provider: model.map_or("", spend::provider),
             upstream,
-            requested: alias.unwrap_or(&model.entry.model_name).as_str().into(),
+            requested: pool.map_or_else(|| UNKNOWN.into(), |pool| Arc::clone(&pool.name)),
         }
     }
 
-    /// Of requests that ended before a model was chosen.
-    pub(super) fn none() -> Self {
-        Self { id: "".into(), provider: "", upstream: "".into(), requested: UNKNOWN.into() }
-    }
-
-    pub(super) fn is_none(&self) -> bool {
-        self.id.is_empty()
+    /// A model was chosen.
+    pub(super) fn chosen(&self) -> bool {
+        !self.id.is_empty()
     }
 
     /// The same for all that cannot be told apart by OpenTelemetry's labels.
     pub(super) fn kind(&self) -> (&'static str, Arc<str>, Arc<str>) {
         (self.provider, Arc::clone(&self.upstream), Arc::clone(&self.requested))
     }
-}
-
-/// Which of a model's names was asked for: 0 = its own (also through a wildcard or a route), else an alias, from 1.
-pub(super) fn name_index(model: &Model, requested: &str) -> usize {
-    let entry = &model.entry;
-    if entry.aliases.is_empty() || entry.model_name == requested {
-        return 0;
-    }
-    entry.aliases.iter().position(|alias| alias == requested).map_or(0, |alias| alias + 1)
 }
 
 /// How it was asked and how it ended.

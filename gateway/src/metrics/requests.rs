@@ -14,11 +14,11 @@ use turnpike_llm::provider::Operation;
 
 use super::{
     families::{FAMILIES, Family, Values},
-    labels::{CallLabels, KeyLabels, Label, ModelLabels, Series, name_index},
+    labels::{CallLabels, KeyLabels, Label, ModelLabels, Series},
     tally::{self, Reading, Tally, Timings},
 };
 use crate::{
-    config::snapshot::{Caller, Model, Snapshot},
+    config::snapshot::{Caller, Model, Pool, Snapshot},
     record::{End, Record},
 };
 
@@ -26,8 +26,8 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Address {
     caller: usize,
+    pool: usize,
     model: usize,
-    name: usize,
     call: CallLabels,
 }
 
@@ -36,6 +36,7 @@ struct Handles {
     by_key: Arc<Tally>,
     by_model: Arc<ModelCell>,
     _caller: Option<Arc<Caller>>,
+    _pool: Option<Arc<Pool>>,
     _model: Option<Arc<Model>>,
 }
 
@@ -64,19 +65,19 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn observe(&self, record: &Record) {
-        let name = record.model.as_deref().map_or(0, |model| name_index(model, &record.requested_model));
         let address = Address {
             caller: Arc::as_ptr(&record.caller).addr(),
+            pool: record.pool.as_ref().map_or(0, |pool| Arc::as_ptr(pool).addr()),
             model: record.model.as_ref().map_or(0, |model| Arc::as_ptr(model).addr()),
-            name,
             call: CallLabels { operation: record.operation, status: record.status.as_u16(), end: record.end },
         };
         let handles = self.handles.pin();
         let found = handles.get(&address).unwrap_or_else(|| {
             handles.get_or_insert_with(address, || {
-                let model = record.model.as_deref().map_or_else(ModelLabels::none, |model| ModelLabels::new(model, name));
+                let model = ModelLabels::new(record.pool.as_deref(), record.model.as_deref());
                 let (by_key, by_model) = self.cells(KeyLabels::new(&record.caller), model, address.call);
-                Handles { by_key, by_model, _caller: Some(Arc::clone(&record.caller)), _model: record.model.clone() }
+                let (caller, pool, model) = (Arc::clone(&record.caller), record.pool.clone(), record.model.clone());
+                Handles { by_key, by_model, _caller: Some(caller), _pool: pool, _model: model }
             })
         });
         found.by_key.add(record);
@@ -87,11 +88,11 @@ impl Requests {
     /// Counts a request that had no valid key, so that there is no record of it.
     pub(super) fn refused(&self, operation: Operation, status: StatusCode, code: &'static str) {
         let call = CallLabels { operation, status: status.as_u16(), end: End::Refused(code) };
-        let address = Address { caller: 0, model: 0, name: 0, call };
+        let address = Address { caller: 0, pool: 0, model: 0, call };
         let handles = self.handles.pin();
         let found = handles.get_or_insert_with(address, || {
-            let (by_key, by_model) = self.cells(KeyLabels::nobody(), ModelLabels::none(), call);
-            Handles { by_key, by_model, _caller: None, _model: None }
+            let (by_key, by_model) = self.cells(KeyLabels::nobody(), ModelLabels::new(None, None), call);
+            Handles { by_key, by_model, _caller: None, _pool: None, _model: None }
         });
         found.by_key.requests.fetch_add(1, Ordering::Relaxed);
         found.by_model.tally.requests.fetch_add(1, Ordering::Relaxed);
@@ -142,12 +143,15 @@ struct Live {
 
 impl Live {
     fn of(snapshot: &Snapshot) -> Self {
-        let names = |model: &Arc<Model>| 0..=model.entry.aliases.len();
-        let models: HashSet<_> = snapshot
-            .models
-            .iter()
-            .flat_map(|model| names(model).map(|name| ModelLabels::new(model, name)))
-            .collect();
+        let all = snapshot.namespaces.values().chain([&snapshot.cluster, &snapshot.admin]);
+        let pools = all.flat_map(|names| names.exact.values().chain(names.wildcards.iter().map(|card| &card.pool)));
+        // Most pools are seen from many namespaces.
+        let pools: HashMap<usize, &Pool> = pools.map(|pool| (Arc::as_ptr(pool).addr(), &**pool)).collect();
+        let mut models = HashSet::from([ModelLabels::new(None, None)]);
+        for pool in pools.into_values() {
+            models.insert(ModelLabels::new(Some(pool), None));
+            models.extend(pool.members.iter().map(|member| ModelLabels::new(Some(pool), Some(&member.model))));
+        }
         Self {
             keys: snapshot.keys.values().map(|key| KeyLabels::new(&key.caller)).collect(),
             kinds: models.iter().map(ModelLabels::kind).collect(),
@@ -160,12 +164,12 @@ impl Live {
     }
 
     fn model(&self, model: &ModelLabels) -> bool {
-        model.is_none() || self.models.contains(model)
+        self.models.contains(model)
     }
 
     /// Series that several models may share go with the last of them: a counter that shrinks would look like a restart.
     fn kind(&self, model: &ModelLabels) -> bool {
-        model.is_none() || self.kinds.contains(&model.kind())
+        self.kinds.contains(&model.kind())
     }
 }
 
@@ -207,11 +211,11 @@ fn gather(family: &Family, by_key: &KeySeries, by_model: &ModelSeries) -> Metric
     let modelled = || by_model.iter().map(|((model, call), cell)| (None, model, *call, &cell.tally));
     let (metrics, kind) = match family.values {
         Values::ByKey(which, parts) => {
-            let included = keyed().filter(|(_, model, call, _)| which.includes(*call, !model.is_none()));
+            let included = keyed().filter(|(_, model, call, _)| which.includes(*call, model.chosen()));
             (counters(family, included, parts), MetricType::COUNTER)
         }
         Values::ByModel(which, parts) => {
-            let included = modelled().filter(|(_, model, call, _)| which.includes(*call, !model.is_none()));
+            let included = modelled().filter(|(_, model, call, _)| which.includes(*call, model.chosen()));
             (counters(family, included, parts), MetricType::COUNTER)
         }
         Values::Histogram(parts) => (histograms(family, by_model, parts), MetricType::HISTOGRAM),

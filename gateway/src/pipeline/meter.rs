@@ -13,7 +13,7 @@ use turnpike_llm::{price, provider::Operation, request::Request, stream::Tape, t
 use super::{admit::Permit, body::INLINE};
 use crate::{
     app::App,
-    config::snapshot::{Caller, Model},
+    config::snapshot::{Caller, Model, Pool},
     error::Error,
     record::{End, Record},
 };
@@ -73,6 +73,7 @@ impl Meter {
             operation: arrival.operation,
             caller,
             requested_model: Arc::clone(app.no_name()),
+            pool: None,
             model: None,
             upstream_model: None,
             stream: false,
@@ -115,6 +116,11 @@ impl Meter {
             record.metadata = request.metadata().map(Bytes::copy_from_slice);
             record.tags = request.tags().iter().map(|tag| tag.as_str().into()).chain(header_tags.iter().cloned()).collect();
         });
+    }
+
+    /// What its model's name led to.
+    pub fn routed(&mut self, pool: &Arc<Pool>) {
+        self.update(|record| record.pool = Some(Arc::clone(pool)));
     }
 
     /// The backend that was chosen.

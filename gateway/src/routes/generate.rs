@@ -98,6 +98,7 @@ impl Incoming<'_> {
         let name: Arc<str> = name.into();
         meter.describe(&buffered.request, &name, &forward::tags(headers));
         let routed = route::route(self.snapshot, self.caller, &name, rand::random())?;
+        meter.routed(&routed.pool);
         Ok(Chosen { name, routed, buffered })
     }
 
