@@ -32,12 +32,7 @@ impl Setup {
     /// The binary, as `env!("CARGO_BIN_EXE_turnpike-gateway")` names it in the gateway's own tests.
     pub fn new(binary: &str) -> Self {
         let environment = vec![("TURNPIKE_ADMIN_KEY".to_owned(), ADMIN_KEY.to_owned())];
-        Self {
-            binary: binary.into(),
-            files: Vec::new(),
-            arguments: Vec::new(),
-            environment,
-        }
+        Self { binary: binary.into(), files: Vec::new(), arguments: Vec::new(), environment }
     }
 
     /// Puts these objects into one file of the manifests folder.
@@ -78,6 +73,7 @@ impl Setup {
     }
 
     /// Starts it without waiting for anything.
+    #[expect(clippy::disallowed_methods, reason = "the child gets our PATH and nothing else")]
     pub fn spawn(self) -> Process {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let manifests = folder.path().join("manifests");
@@ -86,27 +82,10 @@ impl Setup {
             std::fs::write(manifests.join(name), content).expect("a new file");
         }
         let mut command = Command::new(&self.binary);
-        command
-            .arg("--manifests")
-            .arg(&manifests)
-            .arg("--data")
-            .arg(folder.path().join("data"));
-        command
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--internal-listen",
-                "127.0.0.1:0",
-            ])
-            .args(&self.arguments);
-        command
-            .env_clear()
-            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .envs(self.environment);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.arg("--manifests").arg(&manifests).arg("--data").arg(folder.path().join("data"));
+        command.args(["--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"]).args(&self.arguments);
+        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path))).envs(self.environment);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Process::spawn(command, folder)
     }
 
@@ -129,21 +108,9 @@ pub struct Gateway {
 
 impl Gateway {
     async fn up(process: Process) -> Self {
-        let public = process
-            .announced("listening on http://")
-            .await
-            .parse()
-            .expect("an address");
-        let internal = process
-            .announced("internal listener on http://")
-            .await
-            .parse()
-            .expect("an address");
-        let gateway = Self {
-            process,
-            public,
-            internal,
-        };
+        let public = process.announced("listening on http://").await.parse().expect("an address");
+        let internal = process.announced("internal listener on http://").await.parse().expect("an address");
+        let gateway = Self { process, public, internal };
         eventually("the gateway is ready", || async {
             (gateway.client().get("/health/readiness").await.status == 200).then_some(())
         })
@@ -185,9 +152,7 @@ impl Gateway {
     /// The samples of one metric, as `labels -> value` lines summed up; 0 where there are none.
     pub async fn metric(&self, name: &str, labels: &str) -> f64 {
         let text = self.internal().get("/metrics").await.text();
-        text.lines()
-            .filter_map(|line| sample(line, name, labels))
-            .sum()
+        text.lines().filter_map(|line| sample(line, name, labels)).sum()
     }
 
     /// Waits until a metric (see [`Self::metric`]) has this value.
