@@ -34,18 +34,12 @@ impl Client {
     /// The same with `Authorization: Bearer KEY` on every request.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
-        Self {
-            address: self.address,
-            key: Some(key.to_owned()),
-        }
+        Self { address: self.address, key: Some(key.to_owned()) }
     }
 
     /// A request with Host, key and JSON content type filled in.
     pub fn request(&self, method: Method, target: &str) -> http::request::Builder {
-        let builder = Request::builder()
-            .method(method)
-            .uri(target)
-            .header("host", self.address.to_string());
+        let builder = Request::builder().method(method).uri(target).header("host", self.address.to_string());
         match &self.key {
             Some(key) => builder.header("authorization", format!("Bearer {key}")),
             None => builder,
@@ -54,25 +48,16 @@ impl Client {
 
     /// GET.
     pub async fn get(&self, target: &str) -> Reply {
-        self.send(
-            self.request(Method::GET, target)
-                .body(Bytes::new())
-                .expect("a request"),
-        )
-        .await
+        self.send(self.request(Method::GET, target).body(Bytes::new()).expect("a request")).await
     }
 
     /// A POST of JSON, with extra headers.
     pub fn json(&self, target: &str, body: &Value, headers: &[(&str, &str)]) -> Request<Bytes> {
-        let mut builder = self
-            .request(Method::POST, target)
-            .header("content-type", "application/json");
+        let mut builder = self.request(Method::POST, target).header("content-type", "application/json");
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
-        builder
-            .body(Bytes::from(body.to_string()))
-            .expect("a request")
+        builder.body(Bytes::from(body.to_string())).expect("a request")
     }
 
     /// POST of JSON, answered whole.
@@ -82,11 +67,8 @@ impl Client {
 
     /// POST of bytes as they are, as `application/json`.
     pub async fn post_bytes(&self, target: &str, body: impl Into<Bytes>) -> Reply {
-        let builder = self
-            .request(Method::POST, target)
-            .header("content-type", "application/json");
-        self.send(builder.body(body.into()).expect("a request"))
-            .await
+        let builder = self.request(Method::POST, target).header("content-type", "application/json");
+        self.send(builder.body(body.into()).expect("a request")).await
     }
 
     /// Any request, answered whole.
@@ -109,9 +91,7 @@ impl Client {
 
     /// A connection to keep.
     pub async fn connect(&self) -> Connection {
-        within("connect and handshake", Connection::open_to(self.address))
-            .await
-            .expect("the gateway accepts")
+        within("connect and handshake", Connection::open_to(self.address)).await.expect("the gateway accepts")
     }
 }
 
@@ -123,9 +103,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    async fn open_to(
-        address: SocketAddr,
-    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    async fn open_to(address: SocketAddr) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
@@ -134,10 +112,7 @@ impl Connection {
             // A broken connection shows up as the error of the body that it carried.
             drop(connection.await);
         });
-        Ok(Self {
-            sender,
-            _driver: driver,
-        })
+        Ok(Self { sender, _driver: driver })
     }
 
     /// Sends a request; returns when the head of the answer is there.
@@ -147,20 +122,11 @@ impl Connection {
     pub async fn open(&mut self, request: Request<Bytes>) -> hyper::Result<Streaming> {
         let (head, body) = request.into_parts();
         within("the connection is free", self.sender.ready()).await?;
-        let sent = self
-            .sender
-            .send_request(Request::from_parts(head, Full::new(body)));
+        let sent = self.sender.send_request(Request::from_parts(head, Full::new(body)));
         let response = within("an answer's head", sent).await?;
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
-        Ok(Streaming {
-            status,
-            headers: head.headers,
-            body,
-            buffer: Vec::new(),
-            events: Vec::new(),
-            connection: None,
-        })
+        Ok(Streaming { status, headers: head.headers, body, buffer: Vec::new(), events: Vec::new(), connection: None })
     }
 
     /// Sends a request and reads the whole answer.
@@ -224,16 +190,10 @@ impl Streaming {
             match self.event().await {
                 Ok(Some(event)) => events.push(event),
                 Ok(None) => {
-                    return Rest {
-                        events,
-                        clean: self.buffer.is_empty(),
-                    };
+                    return Rest { events, clean: self.buffer.is_empty() };
                 }
                 Err(_) => {
-                    return Rest {
-                        events,
-                        clean: false,
-                    };
+                    return Rest { events, clean: false };
                 }
             }
         }
@@ -243,15 +203,8 @@ impl Streaming {
     pub async fn whole(self) -> Reply {
         let body = within("the end of a body", self.body.collect()).await;
         let complete = body.is_ok();
-        let body = body
-            .map(http_body_util::Collected::to_bytes)
-            .unwrap_or_default();
-        Reply {
-            status: self.status,
-            headers: self.headers,
-            body,
-            complete,
-        }
+        let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        Reply { status: self.status, headers: self.headers, body, complete }
     }
 }
 
@@ -281,23 +234,16 @@ impl Reply {
 
     /// A header's value as text; `None` where absent.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().expect("a printable header"))
+        self.headers.get(name).map(|value| value.to_str().expect("a printable header"))
     }
 
     /// `error.code`, which must be there and a string, in a body of `OpenAI`'s error shape.
     pub fn error_code(&self) -> String {
         let body = self.json();
-        let error = body
-            .get("error")
-            .unwrap_or_else(|| panic!("no error in {self:?}"));
+        let error = body.get("error").unwrap_or_else(|| panic!("no error in {self:?}"));
         for member in ["message", "type", "param", "code"] {
             assert!(error.get(member).is_some(), "no error.{member} in {self:?}");
         }
-        error["code"]
-            .as_str()
-            .unwrap_or_else(|| panic!("error.code is not a string in {self:?}"))
-            .to_owned()
+        error["code"].as_str().unwrap_or_else(|| panic!("error.code is not a string in {self:?}")).to_owned()
     }
 }

@@ -19,10 +19,7 @@ impl Manifest {
     /// Sets a member of the spec by its dotted path, making what is missing on the way.
     #[must_use]
     pub fn with(mut self, path: &str, value: impl Into<Value>) -> Self {
-        let mut place = self
-            .0
-            .get_mut("spec")
-            .expect("every object here has a spec");
+        let mut place = self.0.get_mut("spec").expect("every object here has a spec");
         for part in path.split('.') {
             if !place.is_object() {
                 *place = Value::Object(Map::new());
@@ -42,11 +39,7 @@ impl Manifest {
 
 /// Several documents in one file.
 pub fn documents(manifests: &[Manifest]) -> String {
-    manifests
-        .iter()
-        .map(Manifest::yaml)
-        .collect::<Vec<_>>()
-        .join("\n---\n")
+    manifests.iter().map(Manifest::yaml).collect::<Vec<_>>().join("\n---\n")
 }
 
 /// A model served by an OpenAI-compatible upstream under its own name.
@@ -56,44 +49,28 @@ pub fn model(name: &str, base_url: &str) -> Manifest {
 
 /// A model served by a provider of this type.
 pub fn provider(kind: &str, name: &str, base_url: &str) -> Manifest {
-    Manifest::of(
-        "ModelDeployment",
-        name,
-        &json!({"provider": {"type": kind, "baseURL": base_url}}),
-    )
+    Manifest::of("ModelDeployment", name, &json!({"provider": {"type": kind, "baseURL": base_url}}))
 }
 
 /// A model that gives a canned answer.
 pub fn mock(name: &str, response: &str) -> Manifest {
-    Manifest::of(
-        "ModelDeployment",
-        name,
-        &json!({"mock": {"response": response}}),
-    )
+    Manifest::of("ModelDeployment", name, &json!({"mock": {"response": response}}))
 }
 
 /// A virtual key by the hash of `key`, allowed every model.
 pub fn key(name: &str, key: &str) -> Manifest {
-    Manifest::of(
-        "VirtualKey",
-        name,
-        &json!({"keyHash": format!("sha256:{}", sha256(key)), "allowedModels": ["*"]}),
-    )
+    Manifest::of("VirtualKey", name, &json!({"keyHash": format!("sha256:{}", sha256(key)), "allowedModels": ["*"]}))
 }
 
 /// A Secret with one entry.
 pub fn secret(name: &str, entry: &str, value: &str) -> Manifest {
-    Manifest(
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {entry: value}}),
-    )
+    Manifest(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {entry: value}}))
 }
 
 /// Lower-case hex of the key's sha256.
 pub fn sha256(key: &str) -> String {
-    Sha256::digest(key.as_bytes())
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a String takes every write");
-            hex
-        })
+    Sha256::digest(key.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a String takes every write");
+        hex
+    })
 }

@@ -29,9 +29,7 @@ pub struct RawReply {
 impl Raw {
     /// Connects.
     pub async fn connect(address: SocketAddr) -> Self {
-        let socket = within("connect", TcpStream::connect(address))
-            .await
-            .expect("the peer accepts");
+        let socket = within("connect", TcpStream::connect(address)).await.expect("the peer accepts");
         socket.set_nodelay(true).expect("a live socket");
         Self { socket }
     }
@@ -85,20 +83,9 @@ pub async fn exchange(address: SocketAddr, request: &[u8]) -> RawReply {
 
 /// Splits an answer.
 pub fn parse(bytes: &[u8]) -> RawReply {
-    let end = bytes
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n")
-        .map_or(bytes.len(), |at| at + 4);
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
     let (head, body) = bytes.split_at(end);
     let head = String::from_utf8_lossy(head).into_owned();
-    let status = head
-        .split_whitespace()
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .unwrap_or(0);
-    RawReply {
-        status,
-        head,
-        body: body.to_vec(),
-    }
+    let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    RawReply { status, head, body: body.to_vec() }
 }

@@ -9,30 +9,18 @@ use crate::wait::eventually;
 
 /// Runs `sql`, which must select one JSON text; `None` while the file, the table or the row is missing.
 pub async fn query_json(database: &Path, sql: &str) -> Option<Value> {
-    let options = SqliteConnectOptions::new()
-        .filename(database)
-        .read_only(true);
+    let options = SqliteConnectOptions::new().filename(database).read_only(true);
     let mut connection = SqliteConnection::connect_with(&options).await.ok()?;
-    let text: Option<String> = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
-        .fetch_optional(&mut connection)
-        .await
-        .ok()?;
+    let text: Option<String> =
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_optional(&mut connection).await.ok()?;
     // Closing can only fail for writers.
     drop(connection.close().await);
     serde_json::from_str(&text?).ok()
 }
 
 /// Rows of a table or view as JSON objects of the named columns, in order of `order`; waits until there are `count`.
-pub async fn rows(
-    database: &Path,
-    (table, order): (&str, &str),
-    columns: &[&str],
-    count: usize,
-) -> Vec<Value> {
-    let members: Vec<String> = columns
-        .iter()
-        .map(|column| format!("'{column}', {column}"))
-        .collect();
+pub async fn rows(database: &Path, (table, order): (&str, &str), columns: &[&str], count: usize) -> Vec<Value> {
+    let members: Vec<String> = columns.iter().map(|column| format!("'{column}', {column}")).collect();
     let sql = format!(
         "select json_group_array(json_object({})) from (select * from {table} order by {order})",
         members.join(", ")

@@ -12,8 +12,7 @@ pub struct Event {
 impl Event {
     /// The data as JSON.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.data)
-            .unwrap_or_else(|error| panic!("{error} in event {:?}", self.data))
+        serde_json::from_str(&self.data).unwrap_or_else(|error| panic!("{error} in event {:?}", self.data))
     }
 }
 

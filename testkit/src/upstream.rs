@@ -91,11 +91,7 @@ impl Demands {
         });
         let mut accepting = JoinSet::new();
         accepting.spawn(serve::accept(listener, Arc::clone(&state)));
-        Upstream {
-            address,
-            state,
-            _accepting: accepting,
-        }
+        Upstream { address, state, _accepting: accepting }
     }
 }
 
@@ -127,20 +123,12 @@ impl Upstream {
 
     /// Answers the next request for this model with this.
     pub fn next_for(&self, model: &str, script: Script) {
-        self.state
-            .queues()
-            .by_model
-            .entry(model.to_owned())
-            .or_default()
-            .push_back(script);
+        self.state.queues().by_model.entry(model.to_owned()).or_default().push_back(script);
     }
 
     /// Answers every request for this model with this, unless one is queued.
     pub fn always(&self, model: &str, script: Script) {
-        self.state
-            .queues()
-            .standing
-            .insert(model.to_owned(), script);
+        self.state.queues().standing.insert(model.to_owned(), script);
     }
 
     /// All requests so far, in the order in which their heads came.
@@ -158,16 +146,10 @@ impl Upstream {
     }
 
     /// Waits until the log satisfies `condition` and returns it.
-    pub async fn wait_for(
-        &self,
-        what: &str,
-        mut condition: impl FnMut(&[Recorded]) -> bool,
-    ) -> Vec<Recorded> {
+    pub async fn wait_for(&self, what: &str, mut condition: impl FnMut(&[Recorded]) -> bool) -> Vec<Recorded> {
         let mut log = self.state.log.subscribe();
         let found = within(what, log.wait_for(|log| condition(log))).await;
-        found
-            .expect("the log lives as long as the upstream")
-            .clone()
+        found.expect("the log lives as long as the upstream").clone()
     }
 
     /// Connections accepted so far.
@@ -183,17 +165,14 @@ impl Upstream {
 
 impl State {
     fn queues(&self) -> std::sync::MutexGuard<'_, Queues> {
-        self.queues
-            .lock()
-            .expect("no test panics while it holds the queues")
+        self.queues.lock().expect("no test panics while it holds the queues")
     }
 
     fn script_for(&self, model: &str) -> Script {
         let mut queues = self.queues();
         let queued = queues.by_model.get_mut(model).and_then(VecDeque::pop_front);
         let next = queued.or_else(|| queues.any.pop_front());
-        next.or_else(|| queues.standing.get(model).cloned())
-            .unwrap_or_default()
+        next.or_else(|| queues.standing.get(model).cloned()).unwrap_or_default()
     }
 }
 

@@ -59,12 +59,7 @@ impl Process {
     /// Runs the command, which works in `folder`.
     pub(super) fn spawn(mut command: Command, folder: TempDir) -> Self {
         let (child, output) = start(&mut command);
-        Self {
-            command,
-            child,
-            output,
-            folder,
-        }
+        Self { command, child, output, folder }
     }
 
     /// Runs it once more, after it has ended; its earlier output is forgotten.
@@ -78,13 +73,7 @@ impl Process {
             let mut lines = written.lines.iter();
             lines
                 .find_map(|line| line.split_once(prefix))
-                .map(|(_, rest)| {
-                    rest.split_whitespace()
-                        .next()
-                        .unwrap_or_default()
-                        .trim_end_matches('/')
-                        .to_owned()
-                })
+                .map(|(_, rest)| rest.split_whitespace().next().unwrap_or_default().trim_end_matches('/').to_owned())
         };
         let mut written = self.output.0.subscribe();
         let seen = written.wait_for(|written| find(written).is_some() || written.ended == 2);
@@ -92,22 +81,13 @@ impl Process {
             panic!("the gateway never said {prefix:?}:\n{}", self.output.text());
         };
         let seen = seen.expect("the output lives as long as the process");
-        find(&seen).unwrap_or_else(|| {
-            panic!(
-                "the gateway ended without {prefix:?}:\n{}",
-                seen.lines.join("\n")
-            )
-        })
+        find(&seen).unwrap_or_else(|| panic!("the gateway ended without {prefix:?}:\n{}", seen.lines.join("\n")))
     }
 
     /// Waits until the process has ended by itself.
     pub async fn exit(&mut self) -> ExitStatus {
         let mut written = self.output.0.subscribe();
-        let closed = within(
-            "the gateway ends",
-            written.wait_for(|written| written.ended == 2),
-        )
-        .await;
+        let closed = within("the gateway ends", written.wait_for(|written| written.ended == 2)).await;
         drop(closed.expect("the output lives as long as the process"));
         // Its pipes are closed, so it is gone or about to be.
         eventually("the gateway is reaped", || {
@@ -126,11 +106,7 @@ impl Process {
     pub async fn wrote(&self, what: &str, condition: impl Fn(&str) -> bool) {
         let mut written = self.output.0.subscribe();
         let seen = written.wait_for(|written| written.lines.iter().any(|line| condition(line)));
-        drop(
-            within(what, seen)
-                .await
-                .expect("the output lives as long as the process"),
-        );
+        drop(within(what, seen).await.expect("the output lives as long as the process"));
     }
 
     /// Its folder of manifests.
@@ -147,10 +123,7 @@ impl Process {
     pub fn signal(&self, name: &str) {
         // The shell's own kill: no unsafe code here, no package to install.
         let line = format!("kill -{name} {}", self.child.id());
-        let status = Command::new("sh")
-            .args(["-c", &line])
-            .status()
-            .expect("a shell");
+        let status = Command::new("sh").args(["-c", &line]).status().expect("a shell");
         assert!(status.success(), "{line}: {status}");
     }
 }
@@ -158,10 +131,8 @@ impl Process {
 fn start(command: &mut Command) -> (Child, Output) {
     let mut child = command.spawn().expect("the gateway's binary runs");
     let output = Output::default();
-    let pipes: [Option<Box<dyn Read + Send>>; 2] = [
-        child.stdout.take().map(|pipe| Box::new(pipe) as _),
-        child.stderr.take().map(|pipe| Box::new(pipe) as _),
-    ];
+    let pipes: [Option<Box<dyn Read + Send>>; 2] =
+        [child.stdout.take().map(|pipe| Box::new(pipe) as _), child.stderr.take().map(|pipe| Box::new(pipe) as _)];
     for pipe in pipes.into_iter().flatten() {
         output.collect(pipe);
     }

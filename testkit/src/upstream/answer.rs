@@ -19,12 +19,7 @@ pub struct Usage {
 
 impl Default for Usage {
     fn default() -> Self {
-        Self {
-            prompt: 10,
-            completion: 5,
-            cached: 0,
-            reasoning: 0,
-        }
+        Self { prompt: 10, completion: 5, cached: 0, reasoning: 0 }
     }
 }
 
@@ -60,24 +55,14 @@ pub(super) struct Parts {
 
 impl Parts {
     fn json(value: &Value) -> Self {
-        Self {
-            content_type: "application/json",
-            parts: vec![Bytes::from(value.to_string())],
-        }
+        Self { content_type: "application/json", parts: vec![Bytes::from(value.to_string())] }
     }
 }
 
 /// The vector that embeds input number `index`: values that do not survive a careless conversion.
 pub(super) fn vector(index: usize) -> Vec<f32> {
     let nth = f32::from(u16::try_from(index).unwrap_or(u16::MAX));
-    vec![
-        0.1 + nth,
-        -1.0 / 3.0,
-        1.0e-7,
-        f32::MIN_POSITIVE,
-        12345.678,
-        0.0,
-    ]
+    vec![0.1 + nth, -1.0 / 3.0, 1.0e-7, f32::MIN_POSITIVE, 12345.678, 0.0]
 }
 
 /// Answers `request` on `path`.
@@ -95,11 +80,7 @@ pub(super) fn natural(say: &Say, path: &str, request: &Value) -> Parts {
     } else {
         json!({"index": 0, "text": text, "logprobs": null, "finish_reason": "stop"})
     };
-    let object = if chat {
-        "chat.completion"
-    } else {
-        "text_completion"
-    };
+    let object = if chat { "chat.completion" } else { "text_completion" };
     let mut answer = json!({
         "id": "chatcmpl-upstream", "object": object, "created": 1_700_000_000, "model": model(request),
         "choices": [choice], "system_fingerprint": "fp_upstream",
@@ -112,22 +93,12 @@ pub(super) fn natural(say: &Say, path: &str, request: &Value) -> Parts {
 
 fn model(request: &Value) -> &str {
     // Azure's requests name the deployment in the path only.
-    request
-        .get("model")
-        .and_then(Value::as_str)
-        .unwrap_or("upstream-model")
+    request.get("model").and_then(Value::as_str).unwrap_or("upstream-model")
 }
 
 fn stream(say: &Say, chat: bool, request: &Value) -> Parts {
-    let wanted = request
-        .pointer("/stream_options/include_usage")
-        .and_then(Value::as_bool)
-        == Some(true);
-    let object = if chat {
-        "chat.completion.chunk"
-    } else {
-        "text_completion"
-    };
+    let wanted = request.pointer("/stream_options/include_usage").and_then(Value::as_bool) == Some(true);
+    let object = if chat { "chat.completion.chunk" } else { "text_completion" };
     let chunk = |choices: Value, usage: Value| {
         let mut chunk = json!({
             "id": "chatcmpl-upstream", "object": object, "created": 1_700_000_000, "model": model(request),
@@ -149,32 +120,18 @@ fn stream(say: &Say, chat: bool, request: &Value) -> Parts {
     };
     let mut parts = Vec::new();
     if chat {
-        parts.push(delta(
-            json!({"role": "assistant", "content": "", "refusal": null}),
-            Value::Null,
-        ));
-        parts.extend(
-            say.pieces
-                .iter()
-                .map(|piece| delta(json!({"content": piece}), Value::Null)),
-        );
+        parts.push(delta(json!({"role": "assistant", "content": "", "refusal": null}), Value::Null));
+        parts.extend(say.pieces.iter().map(|piece| delta(json!({"content": piece}), Value::Null)));
         parts.push(delta(json!({}), json!("stop")));
     } else {
-        parts.extend(
-            say.pieces
-                .iter()
-                .map(|piece| delta(json!(piece), Value::Null)),
-        );
+        parts.extend(say.pieces.iter().map(|piece| delta(json!(piece), Value::Null)));
         parts.push(delta(json!(""), json!("stop")));
     }
     if let (true, Some(usage)) = (wanted, say.usage) {
         parts.push(chunk(json!([]), usage.json()));
     }
     parts.push(Bytes::from_static(b"data: [DONE]\n\n"));
-    Parts {
-        content_type: "text/event-stream; charset=utf-8",
-        parts,
-    }
+    Parts { content_type: "text/event-stream; charset=utf-8", parts }
 }
 
 fn embeddings(say: &Say, request: &Value) -> Parts {
@@ -183,17 +140,11 @@ fn embeddings(say: &Say, request: &Value) -> Parts {
         Some(Value::Array(items)) if !items.iter().all(Value::is_number) => items.len(),
         _ => 1,
     };
-    let format = say
-        .fixed_format
-        .or_else(|| request.get("encoding_format").and_then(Value::as_str))
-        .unwrap_or("float");
+    let format = say.fixed_format.or_else(|| request.get("encoding_format").and_then(Value::as_str)).unwrap_or("float");
     let data: Vec<Value> = (0..inputs)
         .map(|index| {
             let embedding = if format == "base64" {
-                let bytes: Vec<u8> = vector(index)
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect();
+                let bytes: Vec<u8> = vector(index).iter().flat_map(|value| value.to_le_bytes()).collect();
                 json!(STANDARD.encode(bytes))
             } else {
                 json!(vector(index))

@@ -42,15 +42,12 @@ pub enum Outcome {
 impl Recorded {
     /// The body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("{error} in body {:?}", self.body))
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in body {:?}", self.body))
     }
 
     /// A header's value as text; `None` where absent.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().expect("a printable header"))
+        self.headers.get(name).map(|value| value.to_str().expect("a printable header"))
     }
 
     /// True once the client has closed the connection before the end of the answer.

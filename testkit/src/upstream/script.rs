@@ -63,11 +63,7 @@ impl Gate {
     }
 
     async fn pass(&self) {
-        self.0
-            .acquire()
-            .await
-            .expect("a gate is never closed for good")
-            .forget();
+        self.0.acquire().await.expect("a gate is never closed for good").forget();
     }
 }
 
@@ -125,11 +121,7 @@ impl Script {
     }
 
     fn say(pieces: Vec<String>) -> Self {
-        Self::of(Body::Natural(Say {
-            pieces,
-            usage: Some(Usage::default()),
-            fixed_format: None,
-        }))
+        Self::of(Body::Natural(Say { pieces, usage: Some(Usage::default()), fixed_format: None }))
     }
 
     /// Says `text` in one piece, streamed or not as the request asks.
@@ -149,40 +141,25 @@ impl Script {
 
     /// An error in `OpenAI`'s shape.
     pub fn error(status: u16, message: &str, code: &str) -> Self {
-        let kind = if status == 429 {
-            "requests"
-        } else {
-            "invalid_request_error"
-        };
-        let body =
-            json!({"error": {"message": message, "type": kind, "param": null, "code": code}});
+        let kind = if status == 429 { "requests" } else { "invalid_request_error" };
+        let body = json!({"error": {"message": message, "type": kind, "param": null, "code": code}});
         Self::raw("application/json", body.to_string()).status(status)
     }
 
     /// Exactly these bytes.
     pub fn raw(content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self::of(Body::Fixed(Parts {
-            content_type,
-            parts: vec![body.into()],
-        }))
+        Self::of(Body::Fixed(Parts { content_type, parts: vec![body.into()] }))
     }
 
     /// An event stream sent in exactly these parts.
     pub fn parts(parts: impl IntoIterator<Item = impl Into<Bytes>>) -> Self {
         let parts = parts.into_iter().map(Into::into).collect();
-        Self::of(Body::Fixed(Parts {
-            content_type: "text/event-stream",
-            parts,
-        }))
-        .chunked()
+        Self::of(Body::Fixed(Parts { content_type: "text/event-stream", parts })).chunked()
     }
 
     /// 200 with a page for humans, as captive portals and misconfigured proxies answer.
     pub fn html() -> Self {
-        Self::raw(
-            "text/html",
-            "<!doctype html><title>Welcome</title><p>It works!</p>",
-        )
+        Self::raw("text/html", "<!doctype html><title>Welcome</title><p>It works!</p>")
     }
 
     /// Closes the connection instead of answering.
@@ -197,9 +174,7 @@ impl Script {
 
     /// These bytes instead of an HTTP answer, then a close.
     pub fn garbage(bytes: &'static str) -> Self {
-        Self::of(Body::Nothing(Farewell::Say(Bytes::from_static(
-            bytes.as_bytes(),
-        ))))
+        Self::of(Body::Nothing(Farewell::Say(Bytes::from_static(bytes.as_bytes()))))
     }
 
     /// Reports these tokens.
@@ -302,16 +277,10 @@ impl Script {
                 return rendered;
             }
         };
-        rendered.headers.push((
-            http::header::CONTENT_TYPE,
-            HeaderValue::from_static(answer.content_type),
-        ));
+        rendered.headers.push((http::header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type)));
         if self.gzip {
             answer.parts = vec![compress(&answer.parts)];
-            rendered.headers.push((
-                http::header::CONTENT_ENCODING,
-                HeaderValue::from_static("gzip"),
-            ));
+            rendered.headers.push((http::header::CONTENT_ENCODING, HeaderValue::from_static("gzip")));
         }
         if !self.chunked && !answer.content_type.starts_with("text/event-stream") {
             rendered.content_length = Some(answer.parts.iter().map(Bytes::len).sum());

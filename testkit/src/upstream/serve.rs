@@ -54,8 +54,7 @@ async fn connection(socket: TcpStream, number: u64, state: Arc<State>) -> io::Re
     socket.set_nodelay(true)?;
     let mut close_idle = state.close_idle.subscribe();
     let (wire, handle) = Wire::new(socket);
-    let service =
-        service_fn(move |request| answer(Arc::clone(&state), number, handle.clone(), request));
+    let service = service_fn(move |request| answer(Arc::clone(&state), number, handle.clone(), request));
     let connection = http1::Builder::new().serve_connection(TokioIo::new(wire), service);
     let mut connection = std::pin::pin!(connection);
     // How a connection ends is in the log; its error has nothing to add.
@@ -93,11 +92,7 @@ impl Tracked {
                 refused: None,
             });
         });
-        Self {
-            state,
-            index,
-            ended: false,
-        }
+        Self { state, index, ended: false }
     }
 
     fn edit(&self, change: impl FnOnce(&mut Recorded)) {
@@ -133,22 +128,14 @@ async fn answer(
     let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
     tracked.edit(|entry| entry.body = body.clone());
     let path = head.uri.path();
-    let checked = strict::head(&state, &head.method, &head.headers).and_then(|()| {
-        if head.method == Method::POST {
-            strict::body(&state, path, &body)
-        } else {
-            Ok(Value::Null)
-        }
-    });
+    let checked = strict::head(&state, &head.method, &head.headers)
+        .and_then(|()| if head.method == Method::POST { strict::body(&state, path, &body) } else { Ok(Value::Null) });
     let rendered = match checked {
         Ok(_) if head.method == Method::GET => {
             Script::raw("application/json", models(&state)).render(path, &Value::Null)
         }
         Ok(request) => {
-            let model = request
-                .get("model")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
+            let model = request.get("model").and_then(Value::as_str).unwrap_or_default();
             state.script_for(model).render(path, &request)
         }
         Err(refusal) => refuse(&tracked, &refusal).render(path, &Value::Null),
@@ -157,12 +144,7 @@ async fn answer(
 }
 
 fn models(state: &State) -> String {
-    let data: Vec<Value> = state
-        .models
-        .iter()
-        .flatten()
-        .map(|id| json!({"id": id, "object": "model"}))
-        .collect();
+    let data: Vec<Value> = state.models.iter().flatten().map(|id| json!({"id": id, "object": "model"})).collect();
     json!({"object": "list", "data": data}).to_string()
 }
 
@@ -171,11 +153,7 @@ fn refuse(tracked: &Tracked, refusal: &Refusal) -> Script {
     Script::raw("application/json", refusal.body().to_string()).status(refusal.status.as_u16())
 }
 
-async fn play(
-    rendered: Rendered,
-    mut tracked: Tracked,
-    handle: Handle,
-) -> Result<Response<Body>, Broken> {
+async fn play(rendered: Rendered, mut tracked: Tracked, handle: Handle) -> Result<Response<Body>, Broken> {
     for step in &rendered.before_head {
         step.wait().await;
     }
@@ -194,18 +172,10 @@ async fn play(
     if rendered.steps.is_empty() {
         tracked.end(Outcome::Complete(Instant::now()));
     }
-    let playing = Playing {
-        steps: rendered.steps.into_iter(),
-        tracked,
-        handle,
-        sized: rendered.content_length.is_some(),
-    };
-    let frames = stream::unfold(playing, |mut playing| async {
-        playing.next().await.map(|frame| (frame, playing))
-    });
-    Ok(response
-        .body(StreamBody::new(frames.boxed()))
-        .expect("a script's head is valid"))
+    let playing =
+        Playing { steps: rendered.steps.into_iter(), tracked, handle, sized: rendered.content_length.is_some() };
+    let frames = stream::unfold(playing, |mut playing| async { playing.next().await.map(|frame| (frame, playing)) });
+    Ok(response.body(StreamBody::new(frames.boxed())).expect("a script's head is valid"))
 }
 
 struct Playing {

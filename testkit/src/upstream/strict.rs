@@ -38,11 +38,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     fn bad(message: impl Into<String>) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            message: message.into(),
-            code: None,
-        }
+        Self { status: StatusCode::BAD_REQUEST, message: message.into(), code: None }
     }
 
     pub(super) fn body(&self) -> Value {
@@ -54,83 +50,49 @@ impl Refusal {
 pub(super) fn head(state: &State, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(expected) = &state.api_key {
-        let sent = text("authorization")
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .or_else(|| text("api-key"));
+        let sent = text("authorization").and_then(|value| value.strip_prefix("Bearer ")).or_else(|| text("api-key"));
         if sent != Some(expected) {
             let message = "Incorrect API key provided.".to_owned();
-            return Err(Refusal {
-                status: StatusCode::UNAUTHORIZED,
-                message,
-                code: Some("invalid_api_key"),
-            });
+            return Err(Refusal { status: StatusCode::UNAUTHORIZED, message, code: Some("invalid_api_key") });
         }
     }
     if text("host") != Some(&state.address.to_string()) {
-        return Err(Refusal::bad(
-            "misdirected request: the Host header names another server",
-        ));
+        return Err(Refusal::bad("misdirected request: the Host header names another server"));
     }
-    if headers.get_all("host").iter().count() > 1
-        || headers.get_all("content-length").iter().count() > 1
-    {
+    if headers.get_all("host").iter().count() > 1 || headers.get_all("content-length").iter().count() > 1 {
         return Err(Refusal::bad("repeated Host or Content-Length"));
     }
     let is_json = text("content-type").is_some_and(|value| value.starts_with("application/json"));
     if *method == Method::POST && !is_json {
-        return Err(Refusal::bad(
-            "Unsupported content type: use application/json",
-        ));
+        return Err(Refusal::bad("Unsupported content type: use application/json"));
     }
     if headers.contains_key("expect") || headers.contains_key("content-encoding") {
-        return Err(Refusal::bad(
-            "Expect and Content-Encoding are not supported",
-        ));
+        return Err(Refusal::bad("Expect and Content-Encoding are not supported"));
     }
     Ok(())
 }
 
 /// Checks a POST's body for its route and returns it parsed.
 pub(super) fn body(state: &State, path: &str, body: &[u8]) -> Result<Value, Refusal> {
-    let parsed: Value = serde_json::from_slice(body).map_err(|error| {
-        Refusal::bad(format!(
-            "We could not parse the JSON body of your request: {error}"
-        ))
-    })?;
+    let parsed: Value = serde_json::from_slice(body)
+        .map_err(|error| Refusal::bad(format!("We could not parse the JSON body of your request: {error}")))?;
     let Some(members) = parsed.as_object() else {
         return Err(Refusal::bad("the body must be a JSON object"));
     };
     let foreign = members.keys().find(|key| {
-        GATEWAY_ONLY.contains(&key.as_str())
-            || GATEWAY_ONLY_PREFIXES
-                .iter()
-                .any(|prefix| key.starts_with(prefix))
+        GATEWAY_ONLY.contains(&key.as_str()) || GATEWAY_ONLY_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
     });
     if let Some(key) = foreign {
-        return Err(Refusal::bad(format!(
-            "Unrecognized request argument supplied: {key}"
-        )));
+        return Err(Refusal::bad(format!("Unrecognized request argument supplied: {key}")));
     }
-    let model = members
-        .get("model")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let model = members.get("model").and_then(Value::as_str).unwrap_or_default();
     let azure = path.contains("/openai/deployments/");
     if model.is_empty() && !azure {
         return Err(Refusal::bad("you must provide a model parameter"));
     }
-    if state
-        .models
-        .as_ref()
-        .is_some_and(|known| !azure && !known.iter().any(|name| name == model))
-    {
-        let message =
-            format!("The model `{model}` does not exist or you do not have access to it.");
-        return Err(Refusal {
-            status: StatusCode::NOT_FOUND,
-            message,
-            code: Some("model_not_found"),
-        });
+    if state.models.as_ref().is_some_and(|known| !azure && !known.iter().any(|name| name == model)) {
+        let message = format!("The model `{model}` does not exist or you do not have access to it.");
+        return Err(Refusal { status: StatusCode::NOT_FOUND, message, code: Some("model_not_found") });
     }
     let required = match path.rsplit('/').next() {
         Some("embeddings") => "input",
@@ -138,46 +100,28 @@ pub(super) fn body(state: &State, path: &str, body: &[u8]) -> Result<Value, Refu
         _ => "prompt",
     };
     if !members.contains_key(required) {
-        return Err(Refusal::bad(format!(
-            "Missing required parameter: '{required}'."
-        )));
+        return Err(Refusal::bad(format!("Missing required parameter: '{required}'.")));
     }
     check_values(members)?;
     Ok(parsed)
 }
 
 fn check_values(members: &serde_json::Map<String, Value>) -> Result<(), Refusal> {
-    let streamed = members
-        .get("stream")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
-    if members
-        .get("stream_options")
-        .is_some_and(|value| !value.is_null())
-        && !streamed
-    {
-        return Err(Refusal::bad(
-            "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
-        ));
+    let streamed = members.get("stream").and_then(Value::as_bool).unwrap_or(false);
+    if members.get("stream_options").is_some_and(|value| !value.is_null()) && !streamed {
+        return Err(Refusal::bad("The 'stream_options' parameter is only allowed when 'stream' is enabled."));
     }
-    if members
-        .get("messages")
-        .is_some_and(|value| value.as_array().is_none_or(Vec::is_empty))
-    {
-        return Err(Refusal::bad(
-            "Invalid 'messages': expected a non-empty array.",
-        ));
+    if members.get("messages").is_some_and(|value| value.as_array().is_none_or(Vec::is_empty)) {
+        return Err(Refusal::bad("Invalid 'messages': expected a non-empty array."));
     }
     let Some(metadata) = members.get("metadata").filter(|value| !value.is_null()) else {
         return Ok(());
     };
     match metadata.as_object() {
-        Some(_) if members.get("store") != Some(&Value::Bool(true)) => Err(Refusal::bad(
-            "The 'metadata' parameter is only allowed when 'store' is enabled.",
-        )),
+        Some(_) if members.get("store") != Some(&Value::Bool(true)) => {
+            Err(Refusal::bad("The 'metadata' parameter is only allowed when 'store' is enabled."))
+        }
         Some(pairs) if pairs.len() <= 16 && pairs.values().all(Value::is_string) => Ok(()),
-        _ => Err(Refusal::bad(
-            "Invalid 'metadata': expected at most 16 pairs of strings.",
-        )),
+        _ => Err(Refusal::bad("Invalid 'metadata': expected at most 16 pairs of strings.")),
     }
 }
