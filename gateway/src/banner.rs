@@ -45,7 +45,8 @@ impl Banner<'_> {
         let key = match self.admin.source {
             AdminKeySource::Given => {
                 lines.push("admin key:   as given in the environment".to_owned());
-                "$TURNPIKE_ADMIN_KEY"
+                // Whichever of the two was set.
+                "${TURNPIKE_ADMIN_KEY:-$LITELLM_MASTER_KEY}"
             }
             AdminKeySource::Generated(_) => {
                 lines.push(format!("admin key:   {}", self.admin.key));

@@ -1,8 +1,8 @@
 """Every folder of examples/ is served as it stands, without a problem that its reader would have to solve."""
 
 import json
+import os
 import re
-import shlex
 import subprocess
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_quickstart_without_any_provider_key():
         for one in said:
             assert any(variable in one for variable in PROVIDER_KEYS), one
         body = {"model": "mock", "messages": [{"role": "user", "content": "hi"}]}
-        for key in (gateway_process.ADMIN_KEY, running.key("quickstart")):
+        for key in (gateway_process.ADMIN_KEY, running.key("quickstart-key")):
             status, _, text = running.request("POST", "/v1/chat/completions", body, key=key)
             assert status == 200, text
             assert "canned answer" in json.loads(text)["choices"][0]["message"]["content"]
@@ -64,26 +64,35 @@ def test_quickstart_without_any_provider_key():
 def test_the_printed_curl_line_works_as_printed():
     """The admin key is generated, as on a newcomer's machine; the line is given to a shell unchanged."""
     with gateway_process.Gateway(folder=EXAMPLES / "quickstart",
-                                 environment={"TURNPIKE_ADMIN_KEY": ""}) as running:
-        output = "\n".join(running.lines)
-        start = output.index("curl ")
-        line = output[start:].split("\n\n")[0]
-        while line and not complete(line):
-            line = line.rsplit("\n", 1)[0]
-        answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30,
-                                check=True)
-        assert "canned answer" in answer.stdout, (line, answer.stdout, answer.stderr)
+                                 environment={"TURNPIKE_ADMIN_KEY": None}) as running:
+        answer, output = run_printed_curl(running, environment={})
+        assert "canned answer" in answer
         assert str(running.data) in output, "it says where the data lies"
-        assert "/v1" in output
+        assert f"{running.v1}" in output
 
 
-def complete(line):
-    """Whether a shell would take the text as one whole command."""
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        return False
-    return words[:1] == ["curl"] and "curl" not in words[1:] and not line.endswith("\\")
+@pytest.mark.parametrize("variable", ["TURNPIKE_ADMIN_KEY", "LITELLM_MASTER_KEY"])
+def test_the_printed_curl_line_with_a_key_of_ones_own(variable):
+    """A key that came from the environment is not printed; the line works in the same environment."""
+    given = {variable: "sk-chosen-by-the-reader"}
+    environment = {"TURNPIKE_ADMIN_KEY": None, **given}
+    with gateway_process.Gateway(folder=EXAMPLES / "quickstart", environment=environment) as running:
+        answer, output = run_printed_curl(running, environment=given)
+        assert "canned answer" in answer
+        assert "sk-chosen-by-the-reader" not in output
+
+
+def run_printed_curl(running, environment):
+    """Gives the printed command to a shell as it stands; returns its output and all that was printed."""
+    begun = gateway_process.eventually("a curl line", lambda: next(
+        (index for index, line in enumerate(running.lines) if line.startswith("curl ")), None))
+    printed = running.lines[begun]
+    while printed.endswith("\\"):
+        begun += 1
+        printed += "\n" + running.lines[begun]
+    answer = subprocess.run(["bash", "-c", printed], capture_output=True, text=True, timeout=30,
+                            check=True, env={"PATH": os.environ["PATH"], **environment})
+    return answer.stdout, "\n".join(running.lines)
 
 
 def test_keys_of_the_hash_example():
@@ -91,6 +100,6 @@ def test_keys_of_the_hash_example():
     with gateway_process.Gateway(folder=EXAMPLES / "key-by-hash") as running:
         for key, expected in (("sk-example-key-by-hash-000001", 200),
                               ("sk-example-brought-along-01", 200),
-                              (running.key("suspended"), 401), ("sk-somebody-elses-key-1", 401)):
+                              (running.key("suspended-key"), 401), ("sk-somebody-elses-key-1", 401)):
             status, _, text = running.request("POST", "/v1/chat/completions", body, key=key)
             assert status == expected, (key, text)

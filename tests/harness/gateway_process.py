@@ -50,7 +50,10 @@ def secret(name, **values):
 
 
 class Gateway:
-    """A gateway process that listens on free ports. Use as a context manager."""
+    """A gateway process that listens on free ports. Use as a context manager.
+
+    `environment` adds variables; None takes one away.
+    """
 
     def __init__(self, objects=(), folder=None, arguments=(), environment=None):
         self._scratch = tempfile.TemporaryDirectory(prefix="turnpike-")
@@ -70,6 +73,7 @@ class Gateway:
                    "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", *self._arguments]
         environment = {"PATH": os.environ["PATH"], "TURNPIKE_ADMIN_KEY": ADMIN_KEY,
                        **self._environment}
+        environment = {name: value for name, value in environment.items() if value is not None}
         self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         threading.Thread(target=self._read, daemon=True).start()
@@ -136,13 +140,11 @@ class Gateway:
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read().decode()
 
-    def key(self, name, namespace="default"):
-        """The value of a key that `generate` minted."""
-        def search():
-            found = sorted(self.data.rglob(f"*{name}*"))
-            return next((one.read_text().strip() for one in found if one.is_file()), None)
-
-        return eventually(f"the key {namespace}/{name} is minted", search)
+    def key(self, secret_name, namespace="default"):
+        """The value of a key that `generate` minted into a Secret of that name."""
+        found = sorted((self.data / "keys").glob(f"{namespace}.{secret_name}.*"))
+        assert len(found) == 1, found
+        return found[0].read_text().strip()
 
     def spend(self, call_id):
         """The spend row of a request, once the batch that holds it is written."""

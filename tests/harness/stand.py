@@ -50,7 +50,7 @@ def objects(up):
     listed += [provider(v1, name) for name in SCRIPTS]
     listed += [
         provider(v1, "gpt-4o", aliases=["smart"]),
-        provider(v1, "priced", provider={"model": "gpt-4o-mini"}, price=price),
+        provider(v1, "priced", provider={"model": "gpt-5-mini"}, price=price),
         provider(v1, "text-embedding-3-small"),
         provider(v1, "openai/*", name="wildcard", provider={"model": "*"}),
         provider(v1, "hang", timeouts={"total": "1s"}),

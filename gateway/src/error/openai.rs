@@ -136,12 +136,24 @@ impl Error {
                 None => out.extend_from_slice(b"null"),
             }
         };
-        member("{\"error\":{\"message\":", Some(&self.to_string()));
+        member("{\"error\":{\"message\":", Some(&self.message()));
         member(",\"type\":", Some(kind));
         member(",\"param\":", param);
         member(",\"code\":", Some(code));
         out.extend_from_slice(b"}}");
         Bytes::from(out)
+    }
+
+    /// What the caller reads. The upstream's words about our credentials are not for the caller: they may quote them.
+    fn message(&self) -> String {
+        match self {
+            Self::Upstream(error) if error.class == ErrorClass::Authentication => format!(
+                "The model's provider refused the gateway's own credentials (HTTP {}); whoever runs the gateway must \
+                 correct them.",
+                error.status
+            ),
+            other => other.to_string(),
+        }
     }
 
     /// The data-only event that ends a stream which failed after its 200.

@@ -149,7 +149,7 @@ def test_every_key_header(gateway):
 def test_minted_and_admin_keys(client, gateway):
     import gateway_process as process
 
-    for key in (gateway.key("minted"), process.ADMIN_KEY):
+    for key in (gateway.key("minted-key"), process.ADMIN_KEY):
         answer = client.with_options(api_key=key).chat.completions.create(model="gpt-4o",
                                                                           messages=HELLO)
         assert answer.choices[0].message.content == "You said: hi"
