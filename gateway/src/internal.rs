@@ -74,13 +74,15 @@ impl Health {
     }
 
     /// Answer of the internal readiness probe.
-    pub fn detail(&self, spend: SpendStatus) -> Response {
+    pub fn detail(&self, spend: &SpendStatus) -> Response {
         let readiness = self.readiness();
+        let (config, rejected) = (self.loaded.load_full(), self.rejected.load_full());
+        let SpendStatus { backlog, free, written, ref failure } = *spend;
         let body = Detail {
             status: readiness.word(),
-            config: self.loaded.load_full(),
-            rejected: self.rejected.load_full(),
-            spend: Spend { backlog: spend.backlog, free: spend.free, written: spend.written, failure: spend.failure },
+            config: config.as_deref(),
+            rejected: rejected.as_deref().map(String::as_str),
+            spend: Spend { backlog, free, written, failure: failure.as_deref() },
         };
         json(readiness.status(), &body)
     }
@@ -126,22 +128,19 @@ struct Summary {
 }
 
 #[derive(Serialize)]
-struct Detail {
+struct Detail<'a> {
     status: &'static str,
-    #[serde(serialize_with = "shared")]
-    config: Option<Arc<Loaded>>,
-    #[serde(serialize_with = "shared")]
-    rejected: Option<Arc<String>>,
-    spend: Spend,
+    config: Option<&'a Loaded>,
+    rejected: Option<&'a str>,
+    spend: Spend<'a>,
 }
 
 #[derive(Serialize)]
-struct Spend {
+struct Spend<'a> {
     backlog: usize,
     free: usize,
     written: u64,
-    #[serde(serialize_with = "shared")]
-    failure: Option<Arc<str>>,
+    failure: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -149,10 +148,6 @@ struct BundleState<'a> {
     hash: &'a str,
     generation: u64,
     loaded_at: i64,
-}
-
-fn shared<T: Serialize + ?Sized, S: serde::Serializer>(value: &Option<Arc<T>>, out: S) -> Result<S::Ok, S::Error> {
-    value.as_deref().serialize(out)
 }
 
 /// What the internal listener reads.
@@ -197,7 +192,7 @@ async fn metrics(State(internal): State<Internal>) -> Response {
 }
 
 async fn readiness(State(internal): State<Internal>) -> Response {
-    internal.health.detail(internal.spend.status())
+    internal.health.detail(&internal.spend.status())
 }
 
 async fn bundle(State(internal): State<Internal>) -> Response {

@@ -122,7 +122,8 @@ impl Own {
             registry.register(Box::new(counter.clone()))?;
             Ok(counter)
         };
-        let build = IntGaugeVec::new(Opts::new("turnpike_build_info", "Always 1; the version is a label."), &["version"])?;
+        let build =
+            IntGaugeVec::new(Opts::new("turnpike_build_info", "Always 1; the version is a label."), &["version"])?;
         registry.register(Box::new(build.clone()))?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let reloads = Opts::new("turnpike_config_reloads_total", "Loads of the configuration by result.");
@@ -134,7 +135,10 @@ impl Own {
         counter("litellm_cache_hits_total", "Requests answered from the gateway's own cache.")?;
         let in_flight = "Requests that are being served.";
         Ok(Self {
-            in_flight: [gauge("turnpike_in_flight_requests", in_flight)?, gauge("litellm_in_flight_requests", in_flight)?],
+            in_flight: [
+                gauge("turnpike_in_flight_requests", in_flight)?,
+                gauge("litellm_in_flight_requests", in_flight)?,
+            ],
             spend_backlog: gauge("turnpike_spend_backlog_rows", "Spend rows that are not in the store yet.")?,
             spend_written: counter("turnpike_spend_rows_written_total", "Spend rows written to the store.")?,
             log_lines_dropped: counter(

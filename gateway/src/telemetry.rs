@@ -3,11 +3,7 @@
 //! The line of a request does not go through `tracing`'s formatter: it is written straight from the record, at a tenth of
 //! the cost, and obeys the same filter (target `access`, level info).
 
-use std::{
-    io,
-    sync::OnceLock,
-    time::Duration,
-};
+use std::{io, sync::OnceLock, time::Duration};
 
 use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};

@@ -8,7 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::{
     labels::{
         CallLabels,
-        Label::{self, *},
+        Label::{
+            self, ApiKeyAlias, ApiProvider, ErrorType, ExceptionClass, ExceptionStatus, GenAiOperation, GenAiProvider,
+            GenAiRequestModel, GenAiResponseModel, GenAiTokenType, HashedApiKey, LitellmModelName, Model, ModelGroup,
+            ModelId, RequestedModel, Route, StatusCode, Team, Type, User,
+        },
     },
     tally::{Histogram, Tally, Timings, float},
 };
@@ -21,14 +25,20 @@ pub(super) struct Family {
     pub(super) values: Values,
 }
 
-/// Where a metric's values come from. The texts are the values of the label that tells tokens apart.
+/// A value of the label that tells tokens apart, and what is counted under it.
+pub(super) type Counted = (&'static str, fn(&Tally) -> f64);
+
+/// The same for a distribution.
+pub(super) type Measured = (&'static str, fn(&Timings) -> &Histogram);
+
+/// Where a metric's values come from.
 pub(super) enum Values {
     /// A counter whose series follow keys.
-    ByKey(Which, &'static [(&'static str, fn(&Tally) -> f64)]),
+    ByKey(Which, &'static [Counted]),
     /// A counter whose series follow models.
-    ByModel(Which, &'static [(&'static str, fn(&Tally) -> f64)]),
+    ByModel(Which, &'static [Counted]),
     /// A histogram; its series follow models: per key there would be too many.
-    Histogram(&'static [(&'static str, fn(&Timings) -> &Histogram)]),
+    Histogram(&'static [Measured]),
 }
 
 /// Which requests count.
@@ -81,7 +91,7 @@ const TIMED: &[Label] = &[RequestedModel, ModelGroup, Model, ModelId, ApiProvide
 const DEPLOYMENT: &[Label] = &[RequestedModel, ModelGroup, LitellmModelName, ModelId, ApiProvider];
 const GEN_AI: &[Label] = &[GenAiOperation, GenAiProvider, GenAiRequestModel, GenAiResponseModel, ErrorType];
 
-const fn by_key(name: &'static str, help: &'static str, of: &'static [(&'static str, fn(&Tally) -> f64)]) -> Family {
+const fn by_key(name: &'static str, help: &'static str, of: &'static [Counted]) -> Family {
     Family { name, help, labels: KEY, values: Values::ByKey(Which::All, of) }
 }
 
@@ -89,7 +99,7 @@ const fn histogram(
     name: &'static str,
     help: &'static str,
     labels: &'static [Label],
-    of: &'static [(&'static str, fn(&Timings) -> &Histogram)],
+    of: &'static [Measured],
 ) -> Family {
     Family { name, help, labels, values: Values::Histogram(of) }
 }
@@ -121,7 +131,11 @@ pub(super) static FAMILIES: &[Family] = &[
         values: Values::ByKey(Which::Failed, &[("", requests)]),
     },
     by_key("litellm_requests_metric_total", "Requests.", &[("", requests)]),
-    by_key("litellm_spend_metric_total", "Spend in USD; calls of models without a known price add nothing.", &[("", spend)]),
+    by_key(
+        "litellm_spend_metric_total",
+        "Spend in USD; calls of models without a known price add nothing.",
+        &[("", spend)],
+    ),
     by_key("litellm_total_tokens_metric_total", "Prompt and completion tokens.", &[("", total)]),
     by_key("litellm_input_tokens_metric_total", "Prompt tokens, cached ones included.", &[("", input)]),
     by_key("litellm_output_tokens_metric_total", "Completion tokens, reasoning included.", &[("", output)]),

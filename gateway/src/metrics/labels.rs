@@ -29,7 +29,10 @@ impl KeyLabels {
         let text = |value: &Option<Arc<str>>| value.clone().unwrap_or_default();
         Self {
             id: Arc::clone(&caller.key_id),
-            alias: caller.object.as_ref().map_or_else(|| Arc::clone(&caller.key_id), |object| object.name.as_str().into()),
+            alias: caller
+                .object
+                .as_ref()
+                .map_or_else(|| Arc::clone(&caller.key_id), |object| object.name.as_str().into()),
             team: text(&caller.team),
             user: text(&caller.user),
             permanent: caller.object.is_none(),

@@ -13,9 +13,9 @@ use prometheus::{
 use turnpike_llm::provider::Operation;
 
 use super::{
-    families::{FAMILIES, Family, Values},
+    families::{Counted, FAMILIES, Family, Measured, Values},
     labels::{CallLabels, KeyLabels, Label, ModelLabels, Series},
-    tally::{self, Reading, Tally, Timings},
+    tally::{Reading, Tally, Timings},
 };
 use crate::{
     config::snapshot::{Caller, Model, Pool, Snapshot},
@@ -231,7 +231,7 @@ fn gather(family: &Family, by_key: &KeySeries, by_model: &ModelSeries) -> Metric
 fn counters<'a>(
     family: &Family,
     series: impl Iterator<Item = (Option<&'a KeyLabels>, &'a ModelLabels, CallLabels, &'a Tally)>,
-    parts: &[(&'static str, fn(&Tally) -> f64)],
+    parts: &[Counted],
 ) -> Vec<Metric> {
     let mut sums: Sums<f64> = BTreeMap::new();
     for (key, model, call, tally) in series {
@@ -250,11 +250,7 @@ fn counters<'a>(
     sums.into_iter().map(metric).collect()
 }
 
-fn histograms(
-    family: &Family,
-    series: &ModelSeries,
-    parts: &[(&'static str, fn(&Timings) -> &tally::Histogram)],
-) -> Vec<Metric> {
+fn histograms(family: &Family, series: &ModelSeries, parts: &[Measured]) -> Vec<Metric> {
     let mut sums: Sums<Reading> = BTreeMap::new();
     for ((model, call), cell) in series {
         for (token_type, histogram) in parts {

@@ -95,10 +95,10 @@ fn run(shared: &Shared, mut out: impl Write) {
     let mut taken = Vec::new();
     let mut state = shared.lock();
     loop {
-        state = shared.filled.wait_while(state, |state| state.buffer.is_empty()).unwrap_or_else(PoisonError::into_inner);
+        state =
+            shared.filled.wait_while(state, |state| state.buffer.is_empty()).unwrap_or_else(PoisonError::into_inner);
         let few = |state: &mut State| state.buffer.len() < ENOUGH && !state.hurry;
-        (state, _) =
-            shared.filled.wait_timeout_while(state, COALESCE, few).unwrap_or_else(PoisonError::into_inner);
+        (state, _) = shared.filled.wait_timeout_while(state, COALESCE, few).unwrap_or_else(PoisonError::into_inner);
         mem::swap(&mut state.buffer, &mut taken);
         state.writing = true;
         drop(state);
