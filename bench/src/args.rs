@@ -124,7 +124,11 @@ impl LoadOptions {
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|_| "expected IP:PORT".to_owned())?;
-    if address.ip().is_loopback() { Ok(address) } else { Err("only loopback addresses are served or loaded".to_owned()) }
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("only loopback addresses are served or loaded".to_owned())
+    }
 }
 
 fn watched(text: &str) -> Result<Watched, String> {

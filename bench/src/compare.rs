@@ -67,7 +67,12 @@ async fn measure(options: &CompareOptions, folder: &Path) -> anyhow::Result<()> 
         measured.gateway_requests,
         spend.rows
     );
-    ensure!(spend.tokens == spend.rows * TOKENS, "the gateway counted {} tokens in {} requests", spend.tokens, spend.rows);
+    ensure!(
+        spend.tokens == spend.rows * TOKENS,
+        "the gateway counted {} tokens in {} requests",
+        spend.tokens,
+        spend.rows
+    );
     ensure!(spend.usd > 0.0, "the gateway priced nothing");
     if let Some(path) = &options.json {
         fs::write(path, serde_json::to_string_pretty(&measured.pairs)?).context("--json")?;

@@ -149,8 +149,10 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Outcome> {
         window: (measuring, measuring + plan.measure),
         plan: plan.clone(),
     });
-    let schedule =
-        plan.rate.map(|rate| Schedule::start(origin, rate, plan.warm_up + plan.measure, plan.connections)).transpose()?;
+    let schedule = plan
+        .rate
+        .map(|rate| Schedule::start(origin, rate, plan.warm_up + plan.measure, plan.connections))
+        .transpose()?;
     let schedule = schedule.map(Rc::new);
     let mut workers = JoinSet::new();
     for index in 0..plan.connections {
@@ -199,7 +201,8 @@ async fn clock(shared: &Shared) -> anyhow::Result<(f64, Vec<(String, f64, Used)>
     shared.phase.set(Phase::Over);
     let after = read()?;
     let names = shared.plan.watch.iter().map(|watched| watched.name.clone()).chain(["client".to_owned()]);
-    let used = names.zip(before.iter().zip(after)).map(|(name, (before, after))| (name, after.cpu_s - before.cpu_s, after));
+    let used =
+        names.zip(before.iter().zip(after)).map(|(name, (before, after))| (name, after.cpu_s - before.cpu_s, after));
     Ok((seconds, used.collect()))
 }
 

@@ -68,7 +68,12 @@ impl Wire {
     }
 
     /// Appends the body to `into`; `arrived` is called once for every read that brought a part of it.
-    pub async fn body(&mut self, framing: Framing, into: &mut Vec<u8>, mut arrived: impl FnMut()) -> anyhow::Result<()> {
+    pub async fn body(
+        &mut self,
+        framing: Framing,
+        into: &mut Vec<u8>,
+        mut arrived: impl FnMut(),
+    ) -> anyhow::Result<()> {
         let mut decoder = Decoder::new(framing);
         loop {
             let before = into.len();

@@ -72,7 +72,10 @@ fn a_closed_loop_counts_what_it_sent() {
         assert!(outcome.first_chunk.is_none() && outcome.gap.is_none() && outcome.late_start.is_none());
         let names: Vec<&str> = outcome.used.iter().map(|used| used.name.as_str()).collect();
         assert_eq!(names, ["this", "client"]);
-        assert!(outcome.used.iter().all(|used| used.at_end.rss_kib > 0 && used.cpu_us_per_request > 0.0), "{outcome:?}");
+        assert!(
+            outcome.used.iter().all(|used| used.at_end.rss_kib > 0 && used.cpu_us_per_request > 0.0),
+            "{outcome:?}"
+        );
     });
 }
 

@@ -14,8 +14,7 @@ pub trait SpendStore: Send + 'static {
     ///
     /// # Errors
     /// Nothing of the batch was written; it may be tried again.
-    fn append(&mut self, rows: &[SpendRow])
-    -> impl Future<Output = Result<u64, StoreError>> + Send;
+    fn append(&mut self, rows: &[SpendRow]) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
 /// What can go wrong between the log and its store.

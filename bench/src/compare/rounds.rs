@@ -39,7 +39,13 @@ pub struct Scenario {
 
 /// Everything that is measured, in the order of a round.
 pub const SCENARIOS: [Scenario; 5] = [
-    Scenario { title: "plain, 1 connection", traffic: Traffic::Plain, connections: 1, open_loop: false, target: Some(2.0) },
+    Scenario {
+        title: "plain, 1 connection",
+        traffic: Traffic::Plain,
+        connections: 1,
+        open_loop: false,
+        target: Some(2.0),
+    },
     Scenario {
         title: "plain, 16 connections",
         traffic: Traffic::Plain,
@@ -150,11 +156,18 @@ impl fmt::Display for Timing {
     }
 }
 
-pub(super) async fn run(contenders: &[Contender; 2], upstream: u32, key: &str, timing: Timing) -> anyhow::Result<Measured> {
+pub(super) async fn run(
+    contenders: &[Contender; 2],
+    upstream: u32,
+    key: &str,
+    timing: Timing,
+) -> anyhow::Result<Measured> {
     let mut runner = Runner { upstream, key, timing, gateway_requests: 0 };
     for contender in contenders {
         for traffic in [Traffic::Plain, Traffic::Burst, Traffic::Paced] {
-            probe(contender.address, key, traffic).await.with_context(|| format!("{} does not work", contender.name))?;
+            probe(contender.address, key, traffic)
+                .await
+                .with_context(|| format!("{} does not work", contender.name))?;
             runner.count(*contender, 1);
         }
     }
@@ -198,22 +211,34 @@ impl Runner<'_> {
         }
     }
 
-    async fn measure(&mut self, contender: Contender, scenario: Scenario, rate: Option<f64>) -> anyhow::Result<Measurement> {
+    async fn measure(
+        &mut self,
+        contender: Contender,
+        scenario: Scenario,
+        rate: Option<f64>,
+    ) -> anyhow::Result<Measurement> {
         let mut command = Running::command(&std::env::current_exe()?);
         command
             .args(["load", "--target", &contender.address.to_string(), "--key", self.key])
             .args(["--traffic", &format!("{:?}", scenario.traffic).to_lowercase()])
             .args(["--connections", &scenario.connections.to_string()])
             .args(["--warm-up", &self.timing.warm_up.to_string(), "--seconds", &self.timing.seconds.to_string()])
-            .args(["--watch", &format!("contender={}", contender.pid), "--watch", &format!("upstream={}", self.upstream)]);
+            .args([
+                "--watch",
+                &format!("contender={}", contender.pid),
+                "--watch",
+                &format!("upstream={}", self.upstream),
+            ]);
         if let Some(rate) = rate {
             command.args(["--rate", &rate.to_string()]);
         }
-        let outcome = self.load(&mut command).await.with_context(|| format!("{}: {}", contender.name, scenario.title))?;
+        let outcome =
+            self.load(&mut command).await.with_context(|| format!("{}: {}", contender.name, scenario.title))?;
         self.count(contender, outcome.requests_in_all);
         let cost = |name: &str| {
             let used = outcome.used.iter().find(|used| used.name == name);
-            used.map(|used| used.cpu_us_per_request).with_context(|| format!("the load generator says nothing of {name}"))
+            used.map(|used| used.cpu_us_per_request)
+                .with_context(|| format!("the load generator says nothing of {name}"))
         };
         eprintln!(
             "  {:<8} {:<52} {:>8.0}/s {:>8.1} us CPU",

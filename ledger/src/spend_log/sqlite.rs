@@ -74,10 +74,7 @@ impl SqliteStore {
         MIGRATIONS
             .run(&mut connection)
             .await
-            .map_err(|source| StoreError::Migrate {
-                path: path.display().to_string(),
-                source,
-            })?;
+            .map_err(|source| StoreError::Migrate { path: path.display().to_string(), source })?;
         Ok(Self {
             path: path.to_owned(),
             connection: Some(connection),
@@ -91,29 +88,19 @@ impl SqliteStore {
             Some(connection) => connection,
             None => connect(&self.path).await?,
         };
-        let new = self
-            .insert_all(&mut connection, rows)
-            .await
-            .map_err(StoreError::Write)?;
+        let new = self.insert_all(&mut connection, rows).await.map_err(StoreError::Write)?;
         self.connection = Some(connection);
         Ok(new)
     }
 
-    async fn insert_all(
-        &self,
-        connection: &mut SqliteConnection,
-        rows: &[SpendRow],
-    ) -> Result<u64, sqlx::Error> {
+    async fn insert_all(&self, connection: &mut SqliteConnection, rows: &[SpendRow]) -> Result<u64, sqlx::Error> {
         // IMMEDIATE: a deferred transaction that must upgrade its lock fails at once instead of waiting.
-        let mut transaction: Transaction<'_, Sqlite> =
-            connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction: Transaction<'_, Sqlite> = connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut new = 0;
         let (chunks, rest) = rows.as_chunks::<CHUNK>();
         let batches = chunks.iter().map(|chunk| (&self.many, chunk.as_slice()));
         for (sql, rows) in batches.chain(rest.chunks(1).map(|row| (&self.one, row))) {
-            let query = rows
-                .iter()
-                .fold(sqlx::query(AssertSqlSafe(Arc::clone(sql))), bind);
+            let query = rows.iter().fold(sqlx::query(AssertSqlSafe(Arc::clone(sql))), bind);
             new += query.execute(&mut *transaction).await?.rows_affected();
         }
         transaction.commit().await?;
@@ -138,10 +125,7 @@ async fn connect(path: &Path) -> Result<SqliteConnection, StoreError> {
         .disable_statement_logging()
         .connect()
         .await
-        .map_err(|source| StoreError::Open {
-            path: path.display().to_string(),
-            source,
-        })
+        .map_err(|source| StoreError::Open { path: path.display().to_string(), source })
 }
 
 fn insert(rows: usize) -> String {
@@ -153,10 +137,7 @@ fn insert(rows: usize) -> String {
     )
 }
 
-fn bind<'q>(
-    query: Query<'q, Sqlite, SqliteArguments>,
-    row: &SpendRow,
-) -> Query<'q, Sqlite, SqliteArguments> {
+fn bind<'q>(query: Query<'q, Sqlite, SqliteArguments>, row: &SpendRow) -> Query<'q, Sqlite, SqliteArguments> {
     query
         .bind(row.event.incarnation.as_bytes().to_vec())
         .bind(signed(row.event.sequence))

@@ -103,15 +103,8 @@ impl SpendSink {
     pub fn try_reserve(&self) -> Result<SpendSlot, Full> {
         let permit = self.queue.clone().try_reserve_owned().map_err(|_| Full)?;
         let sequence = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let event = EventId {
-            incarnation: self.shared.incarnation,
-            sequence,
-        };
-        Ok(SpendSlot {
-            shared: Arc::clone(&self.shared),
-            permit,
-            event,
-        })
+        let event = EventId { incarnation: self.shared.incarnation, sequence };
+        Ok(SpendSlot { shared: Arc::clone(&self.shared), permit, event })
     }
 
     /// No request can be admitted now.
@@ -200,37 +193,15 @@ impl SpendWriter {
         let (failed, failure) = watch::channel(None);
         let (phase, phases) = watch::channel(Phase::Open);
         let (end, ended) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()?;
-        let task = task::Task {
-            store,
-            options,
-            shared: Arc::clone(&shared),
-            rows,
-            failed,
-            phases,
-        };
-        thread::Builder::new()
-            .name("spend-writer".to_owned())
-            .spawn(move || {
-                runtime.block_on(task.run());
-                // Nobody may be waiting any more.
-                let _ = end.send(());
-            })?;
-        let sink = SpendSink {
-            shared: Arc::clone(&shared),
-            queue,
-            failure,
-        };
-        Ok((
-            sink,
-            Self {
-                shared,
-                phase,
-                ended,
-            },
-        ))
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let task = task::Task { store, options, shared: Arc::clone(&shared), rows, failed, phases };
+        thread::Builder::new().name("spend-writer".to_owned()).spawn(move || {
+            runtime.block_on(task.run());
+            // Nobody may be waiting any more.
+            let _ = end.send(());
+        })?;
+        let sink = SpendSink { shared: Arc::clone(&shared), queue, failure };
+        Ok((sink, Self { shared, phase, ended }))
     }
 
     /// Refuses new places, waits until every place that is held was submitted or dropped and every row is written.

@@ -7,10 +7,7 @@ use turnpike_ledger::spend_log::{EventId, SpendRow};
 use uuid::Uuid;
 
 pub(crate) fn event(sequence: u64) -> EventId {
-    EventId {
-        incarnation: Uuid::from_u128(7),
-        sequence,
-    }
+    EventId { incarnation: Uuid::from_u128(7), sequence }
 }
 
 /// A successful call that cost 0.0015 USD.
@@ -47,14 +44,9 @@ pub(crate) fn row(event: EventId) -> SpendRow {
 }
 
 pub(crate) async fn reader(path: &Path) -> SqliteConnection {
-    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path))
-        .await
-        .unwrap()
+    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await.unwrap()
 }
 
 pub(crate) async fn count(path: &Path) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM spend")
-        .fetch_one(&mut reader(path).await)
-        .await
-        .unwrap()
+    sqlx::query_scalar("SELECT count(*) FROM spend").fetch_one(&mut reader(path).await).await.unwrap()
 }

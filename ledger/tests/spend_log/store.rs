@@ -16,85 +16,27 @@ async fn every_field_comes_back() {
     full.metadata = Some(r#"{"variant":"b"}"#.into());
     full.estimated = true;
     full.stream = true;
-    SqliteStore::open(&path)
-        .await
-        .unwrap()
-        .append(&[full])
-        .await
-        .unwrap();
+    SqliteStore::open(&path).await.unwrap().append(&[full]).await.unwrap();
 
-    let read = sqlx::query("SELECT * FROM spend")
-        .fetch_one(&mut reader(&path).await)
-        .await
-        .unwrap();
+    let read = sqlx::query("SELECT * FROM spend").fetch_one(&mut reader(&path).await).await.unwrap();
     assert_eq!(read.get::<Vec<u8>, _>("incarnation"), 7_u128.to_be_bytes());
-    let texts = [
-        "request_id",
-        "key_id",
-        "team",
-        "user",
-        "end_user",
-        "requested_model",
-        "model",
-        "provider",
-    ];
-    let expected = [
-        "req-3",
-        "vk_a",
-        "search",
-        "ada",
-        "customer-9",
-        "smart",
-        "llm/gpt",
-        "openai",
-    ];
+    let texts = ["request_id", "key_id", "team", "user", "end_user", "requested_model", "model", "provider"];
+    let expected = ["req-3", "vk_a", "search", "ada", "customer-9", "smart", "llm/gpt", "openai"];
     assert_eq!(texts.map(|column| read.get::<String, _>(column)), expected);
     let texts = ["upstream_model", "operation", "outcome", "tags", "metadata"];
     assert_eq!(
         texts.map(|column| read.get::<String, _>(column)),
-        [
-            "gpt-5",
-            "chat",
-            "success",
-            r#"["env:prod"]"#,
-            r#"{"variant":"b"}"#
-        ]
+        ["gpt-5", "chat", "success", r#"["env:prod"]"#, r#"{"variant":"b"}"#]
     );
-    let numbers = [
-        "sequence",
-        "started_at_us",
-        "stream",
-        "status",
-        "estimated",
-        "first_byte_us",
-        "latency_us",
-        "upstream_us",
-    ];
+    let numbers =
+        ["sequence", "started_at_us", "stream", "status", "estimated", "first_byte_us", "latency_us", "upstream_us"];
     assert_eq!(
         numbers.map(|column| read.get::<i64, _>(column)),
-        [
-            3,
-            1_763_719_200_123_456,
-            1,
-            200,
-            1,
-            40_000,
-            250_000,
-            240_000
-        ]
+        [3, 1_763_719_200_123_456, 1, 200, 1, 40_000, 250_000, 240_000]
     );
-    let amounts = [
-        "prompt_tokens",
-        "completion_tokens",
-        "cached_tokens",
-        "cache_write_tokens",
-        "reasoning_tokens",
-        "cost_nano",
-    ];
-    assert_eq!(
-        amounts.map(|column| read.get::<i64, _>(column)),
-        [1000, 200, 100, 0, 50, 1_500_000]
-    );
+    let amounts =
+        ["prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "cost_nano"];
+    assert_eq!(amounts.map(|column| read.get::<i64, _>(column)), [1000, 200, 100, 0, 50, 1_500_000]);
 }
 
 #[tokio::test]
@@ -103,18 +45,8 @@ async fn what_is_unknown_is_null() {
     let path = folder.path().join("spend.db");
     let mut refused = row(event(0));
     (refused.team, refused.user, refused.model, refused.provider) = (None, None, None, None);
-    (
-        refused.upstream_model,
-        refused.cost_nano,
-        refused.first_byte_us,
-        refused.upstream_us,
-    ) = (None, None, None, None);
-    SqliteStore::open(&path)
-        .await
-        .unwrap()
-        .append(&[refused])
-        .await
-        .unwrap();
+    (refused.upstream_model, refused.cost_nano, refused.first_byte_us, refused.upstream_us) = (None, None, None, None);
+    SqliteStore::open(&path).await.unwrap().append(&[refused]).await.unwrap();
 
     let nulls: i64 = sqlx::query_scalar(
         "SELECT (team IS NULL) + (user IS NULL) + (end_user IS NULL) + (model IS NULL) + (provider IS NULL) +
@@ -159,18 +91,12 @@ async fn malformed_metadata_spoils_no_query() {
     bad.metadata = Some(r#"{"variant":"a""#.into());
     let mut good = row(event(1));
     good.metadata = Some(r#"{"variant":"b"}"#.into());
-    SqliteStore::open(&path)
-        .await
-        .unwrap()
-        .append(&[bad, good])
-        .await
-        .unwrap();
-    let variants: Vec<Option<String>> = sqlx::query_scalar(
-        "SELECT json_extract(metadata, '$.variant') FROM litellm_logs ORDER BY request_id",
-    )
-    .fetch_all(&mut reader(&path).await)
-    .await
-    .unwrap();
+    SqliteStore::open(&path).await.unwrap().append(&[bad, good]).await.unwrap();
+    let variants: Vec<Option<String>> =
+        sqlx::query_scalar("SELECT json_extract(metadata, '$.variant') FROM litellm_logs ORDER BY request_id")
+            .fetch_all(&mut reader(&path).await)
+            .await
+            .unwrap();
     assert_eq!(variants, [None, Some("b".to_owned())]);
 }
 
@@ -180,10 +106,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let path = folder.path().join("spend.db");
     std::fs::write(&path, [b'x'; 8192]).unwrap();
     let error = SqliteStore::open(&path).await.err().unwrap();
-    assert!(
-        matches!(error, StoreError::Open { .. } | StoreError::Migrate { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, StoreError::Open { .. } | StoreError::Migrate { .. }), "{error:?}");
     assert_eq!(std::fs::read(&path).unwrap(), [b'x'; 8192]);
 }
 

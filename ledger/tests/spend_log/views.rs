@@ -21,12 +21,7 @@ async fn written() -> (TempDir, sqlx::SqliteConnection) {
     failed.upstream_model = None;
     failed.tags = Some(r#"["env:prod","job:nightly"]"#.into());
     rows.push(failed);
-    SqliteStore::open(&path)
-        .await
-        .unwrap()
-        .append(&rows)
-        .await
-        .unwrap();
+    SqliteStore::open(&path).await.unwrap().append(&rows).await.unwrap();
     let connection = reader(&path).await;
     (folder, connection)
 }
@@ -39,13 +34,7 @@ async fn spend_by_team() {
             .fetch_all(&mut connection)
             .await
             .unwrap();
-    assert_eq!(
-        teams,
-        [
-            ("eval".to_owned(), None),
-            ("search".to_owned(), Some(0.006))
-        ]
-    );
+    assert_eq!(teams, [("eval".to_owned(), None), ("search".to_owned(), Some(0.006))]);
 }
 
 #[tokio::test]
@@ -59,26 +48,9 @@ async fn the_columns_that_every_request_logs() {
     .unwrap();
     assert_eq!(
         rows.first().unwrap(),
-        &(
-            "gpt-5".to_owned(),
-            1000,
-            100,
-            Some(0.0015),
-            "ada".to_owned(),
-            "search".to_owned()
-        )
+        &("gpt-5".to_owned(), 1000, 100, Some(0.0015), "ada".to_owned(), "search".to_owned())
     );
-    assert_eq!(
-        rows.last().unwrap(),
-        &(
-            "smart".to_owned(),
-            1000,
-            200,
-            None,
-            "ada".to_owned(),
-            "eval".to_owned()
-        )
-    );
+    assert_eq!(rows.last().unwrap(), &("smart".to_owned(), 1000, 200, None, "ada".to_owned(), "eval".to_owned()));
 }
 
 #[tokio::test]
@@ -91,10 +63,7 @@ async fn variants_of_an_experiment() {
     .fetch_all(&mut connection)
     .await
     .unwrap();
-    assert_eq!(
-        variants,
-        [("a".to_owned(), 2, 200.0), ("b".to_owned(), 2, 300.0)]
-    );
+    assert_eq!(variants, [("a".to_owned(), 2, 200.0), ("b".to_owned(), 2, 300.0)]);
 }
 
 #[tokio::test]
@@ -106,10 +75,7 @@ async fn spend_by_tag_and_by_day() {
     .fetch_all(&mut connection)
     .await
     .unwrap();
-    assert_eq!(
-        tags,
-        [("env:prod".to_owned(), 1), ("job:nightly".to_owned(), 1)]
-    );
+    assert_eq!(tags, [("env:prod".to_owned(), 1), ("job:nightly".to_owned(), 1)]);
     let days: Vec<(String, i64)> =
         sqlx::query_as("SELECT date(start_time), SUM(total_tokens) FROM litellm_logs GROUP BY 1")
             .fetch_all(&mut connection)
@@ -128,16 +94,8 @@ async fn litellms_own_table_name() {
     .fetch_all(&mut connection)
     .await
     .unwrap();
-    let [first, last] = rows.as_slice() else {
-        panic!("{rows:?}")
-    };
-    assert_eq!(
-        (first.1, first.4, first.5.as_str()),
-        (0.0015, 250, "success")
-    );
-    assert_eq!(
-        (first.2.as_str(), first.3.as_str()),
-        ("2025-11-21T10:00:00.123Z", "2025-11-21T10:00:00.373Z")
-    );
+    let [first, last] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!((first.1, first.4, first.5.as_str()), (0.0015, 250, "success"));
+    assert_eq!((first.2.as_str(), first.3.as_str()), ("2025-11-21T10:00:00.123Z", "2025-11-21T10:00:00.373Z"));
     assert_eq!((last.1, last.5.as_str()), (0.0, "failure"));
 }

@@ -8,8 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 use turnpike_ledger::spend_log::{
-    Full, SpendRow, SpendSink, SpendStore, SpendWriter, SqliteStore, StoreError, Unwritten,
-    WriterOptions,
+    Full, SpendRow, SpendSink, SpendStore, SpendWriter, SqliteStore, StoreError, Unwritten, WriterOptions,
 };
 
 use crate::rows::{count, reader, row};
@@ -42,9 +41,7 @@ impl SpendStore for Scripted {
             return Err(StoreError::Write(sqlx::Error::WorkerCrashed));
         }
         script.batches.push(rows.len());
-        script
-            .events
-            .extend(rows.iter().map(|row| row.event.sequence));
+        script.events.extend(rows.iter().map(|row| row.event.sequence));
         Ok(rows.len() as u64)
     }
 }
@@ -63,29 +60,19 @@ impl Scripted {
 }
 
 fn quick() -> WriterOptions {
-    WriterOptions {
-        retry: Duration::from_millis(1),
-        retry_max: Duration::from_millis(4),
-        ..WriterOptions::default()
-    }
+    WriterOptions { retry: Duration::from_millis(1), retry_max: Duration::from_millis(4), ..WriterOptions::default() }
 }
 
 #[tokio::test]
 async fn rows_of_many_runtimes_are_all_written() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("spend.db");
-    let (sink, writer) = SpendWriter::start(
-        SqliteStore::open(&path).await.unwrap(),
-        WriterOptions::default(),
-    )
-    .unwrap();
+    let (sink, writer) = SpendWriter::start(SqliteStore::open(&path).await.unwrap(), WriterOptions::default()).unwrap();
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let sink = sink.clone();
             thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .build()
-                    .unwrap();
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                 runtime.block_on(async { (0..2_000).for_each(|_| submit(&sink)) });
             })
         })
@@ -96,11 +83,10 @@ async fn rows_of_many_runtimes_are_all_written() {
     writer.flush(LONG).await.unwrap();
     assert_eq!(count(&path).await, 8_000);
     assert_eq!((sink.backlog(), sink.written()), (0, 8_000));
-    let gaps: i64 =
-        sqlx::query_scalar("SELECT max(sequence) - min(sequence) + 1 - count(*) FROM spend")
-            .fetch_one(&mut reader(&path).await)
-            .await
-            .unwrap();
+    let gaps: i64 = sqlx::query_scalar("SELECT max(sequence) - min(sequence) + 1 - count(*) FROM spend")
+        .fetch_one(&mut reader(&path).await)
+        .await
+        .unwrap();
     assert_eq!(gaps, 0);
 }
 
@@ -115,23 +101,11 @@ async fn a_lone_row_is_written_after_the_interval() {
 #[tokio::test]
 async fn a_full_batch_does_not_wait_for_the_interval() {
     let store = Scripted::default();
-    let options = WriterOptions {
-        batch: 10,
-        interval: Duration::from_hours(1),
-        ..WriterOptions::default()
-    };
+    let options = WriterOptions { batch: 10, interval: Duration::from_hours(1), ..WriterOptions::default() };
     let (sink, writer) = SpendWriter::start(store.clone(), options).unwrap();
     (0..25).for_each(|_| submit(&sink));
     store.until(|script| script.events.len() >= 20).await;
-    assert!(
-        store
-            .0
-            .lock()
-            .unwrap()
-            .batches
-            .iter()
-            .all(|rows| *rows <= 10)
-    );
+    assert!(store.0.lock().unwrap().batches.iter().all(|rows| *rows <= 10));
     // The rest does, unless the gateway closes.
     writer.flush(LONG).await.unwrap();
     assert_eq!(store.0.lock().unwrap().events, (0..25).collect::<Vec<_>>());
@@ -141,11 +115,7 @@ async fn a_full_batch_does_not_wait_for_the_interval() {
 async fn places_bound_running_requests_and_waiting_rows_together() {
     let store = Scripted::default();
     store.set_down(true);
-    let options = WriterOptions {
-        capacity: 4,
-        batch: 2,
-        ..quick()
-    };
+    let options = WriterOptions { capacity: 4, batch: 2, ..quick() };
     let (sink, writer) = SpendWriter::start(store.clone(), options).unwrap();
     let held: Vec<_> = (0..4).map(|_| sink.try_reserve().unwrap()).collect();
     assert!(sink.is_full());
@@ -181,12 +151,7 @@ async fn a_failing_store_is_retried_and_reported_until_it_works() {
     store.until(|script| script.refused >= 3).await;
     let status = sink.status();
     assert_eq!((status.backlog, status.written), (3, 0));
-    assert!(
-        status
-            .failure
-            .unwrap()
-            .starts_with("cannot write spend rows: ")
-    );
+    assert!(status.failure.unwrap().starts_with("cannot write spend rows: "));
     store.set_down(false);
     writer.flush(LONG).await.unwrap();
     assert_eq!(store.0.lock().unwrap().events, [0, 1, 2]);
@@ -197,13 +162,9 @@ async fn a_failing_store_is_retried_and_reported_until_it_works() {
 async fn a_locked_file_delays_rows_but_loses_none() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("spend.db");
-    let (sink, writer) =
-        SpendWriter::start(SqliteStore::open(&path).await.unwrap(), quick()).unwrap();
+    let (sink, writer) = SpendWriter::start(SqliteStore::open(&path).await.unwrap(), quick()).unwrap();
     let mut other = reader(&path).await;
-    sqlx::query("BEGIN EXCLUSIVE")
-        .execute(&mut other)
-        .await
-        .unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
     (0..40).for_each(|_| submit(&sink));
     while sink.status().failure.is_none() {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -238,8 +199,5 @@ async fn a_flush_says_what_it_could_not_write() {
     store.set_down(true);
     let (sink, writer) = SpendWriter::start(store.clone(), quick()).unwrap();
     (0..7).for_each(|_| submit(&sink));
-    assert_eq!(
-        writer.flush(Duration::from_millis(50)).await,
-        Err(Unwritten { rows: 7 })
-    );
+    assert_eq!(writer.flush(Duration::from_millis(50)).await, Err(Unwritten { rows: 7 }));
 }

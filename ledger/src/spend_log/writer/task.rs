@@ -58,11 +58,7 @@ impl<S: SpendStore> Task<S> {
 
     fn phase(&self) -> Phase {
         // A writer that was dropped without a flush closes its channel.
-        if self.phases.has_changed().is_err() {
-            Phase::Abandoned
-        } else {
-            *self.phases.borrow()
-        }
+        if self.phases.has_changed().is_err() { Phase::Abandoned } else { *self.phases.borrow() }
     }
 
     /// Until a batch is full, or its first row has waited long enough, or the gateway is closing.
@@ -115,20 +111,14 @@ impl<S: SpendStore> Task<S> {
         self.shared.written.fetch_add(new, Ordering::Relaxed);
         self.shared.backlog.fetch_sub(batch.len(), Ordering::AcqRel);
         batch.clear();
-        if self
-            .failed
-            .send_if_modified(|failure| failure.take().is_some())
-        {
+        if self.failed.send_if_modified(|failure| failure.take().is_some()) {
             tracing::info!("the spend store works again");
         }
     }
 
     fn fail(&self, error: &StoreError, rows: usize) {
         let reason: Arc<str> = chain(error).into();
-        if self
-            .failed
-            .send_if_modified(|failure| failure.replace(Arc::clone(&reason)).is_none())
-        {
+        if self.failed.send_if_modified(|failure| failure.replace(Arc::clone(&reason)).is_none()) {
             tracing::error!(%reason, rows, "the spend store refuses rows; they are kept and tried again");
         }
     }
