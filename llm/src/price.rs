@@ -34,18 +34,10 @@ pub struct Price {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<i64>,
     /// Prompt tokens written to the provider's cache with its default lifetime.
-    #[serde(
-        default,
-        rename = "cacheWrite5m",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "cacheWrite5m", skip_serializing_if = "Option::is_none")]
     pub cache_write_5m: Option<i64>,
     /// Prompt tokens written to the provider's cache for an hour.
-    #[serde(
-        default,
-        rename = "cacheWrite1h",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "cacheWrite1h", skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<i64>,
     /// Completion tokens spent on reasoning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,18 +84,10 @@ pub struct Tier {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<i64>,
     /// As in [`Price`].
-    #[serde(
-        default,
-        rename = "cacheWrite5m",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "cacheWrite5m", skip_serializing_if = "Option::is_none")]
     pub cache_write_5m: Option<i64>,
     /// As in [`Price`].
-    #[serde(
-        default,
-        rename = "cacheWrite1h",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "cacheWrite1h", skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<i64>,
     /// As in [`Price`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,10 +129,7 @@ impl Price {
 }
 
 // serde hands references to its predicates.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde asks for"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
 fn is_zero(value: &i64) -> bool {
     *value == 0
 }

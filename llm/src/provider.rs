@@ -187,23 +187,13 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// The client's fault: something this provider cannot take.
-    fn encode(
-        &self,
-        operation: Operation,
-        request: &Request,
-        target: &Target<'_>,
-    ) -> Result<Encoded, EncodeError>;
+    fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError>;
 
     /// Turns a whole 2xx body into the client's dialect.
     ///
     /// # Errors
     /// The upstream's fault: not what it should be.
-    fn decode(
-        &self,
-        operation: Operation,
-        body: Bytes,
-        shown: &Shown,
-    ) -> Result<Decoded, UpstreamError>;
+    fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError>;
 
     /// A decoder for one streamed 2xx answer.
     fn stream(&self, operation: Operation, shown: Shown) -> Box<dyn StreamDecoder>;

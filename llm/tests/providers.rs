@@ -1,10 +1,5 @@
 //! The adapter over the provider table: what each provider is sent, and what its errors mean.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod providers {
     mod failures;

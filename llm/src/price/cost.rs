@@ -27,15 +27,9 @@ pub struct Breakdown {
 /// Nano-USD of one call: ceil(Σ tokens × rate ÷ 1e6), rounded once, plus the fees. Saturates at `i64::MAX`.
 pub fn cost(usage: &Usage, price: &Price) -> i64 {
     let parts = Parts::of(usage, price);
-    let sum = [
-        parts.input,
-        parts.output,
-        parts.cache_read,
-        parts.cache_write,
-        parts.reasoning,
-    ]
-    .into_iter()
-    .fold(0, i128::saturating_add);
+    let sum = [parts.input, parts.output, parts.cache_read, parts.cache_write, parts.reasoning]
+        .into_iter()
+        .fold(0, i128::saturating_add);
     clamp(ceil(sum).saturating_add(parts.fees))
 }
 
@@ -76,14 +70,11 @@ impl Parts {
         let audio_out = take(&mut completion, usage.audio_output);
         Self {
             input: times(prompt, rates.input).saturating_add(times(audio_in, rates.audio_input)),
-            output: times(completion, rates.output)
-                .saturating_add(times(audio_out, rates.audio_output)),
+            output: times(completion, rates.output).saturating_add(times(audio_out, rates.audio_output)),
             cache_read: times(cached, rates.cached_input),
-            cache_write: times(write, rates.cache_write_5m)
-                .saturating_add(times(write_1h, rates.cache_write_1h)),
+            cache_write: times(write, rates.cache_write_5m).saturating_add(times(write_1h, rates.cache_write_1h)),
             reasoning: times(reasoning, rates.reasoning),
-            fees: i128::from(price.per_request)
-                .saturating_add(times(usage.queries, price.per_query)),
+            fees: i128::from(price.per_request).saturating_add(times(usage.queries, price.per_query)),
         }
     }
 }
@@ -102,11 +93,7 @@ struct Rates {
 
 impl Rates {
     fn of(price: &Price, prompt: u64) -> Self {
-        let tier = price
-            .tiers
-            .iter()
-            .filter(|tier| prompt > tier.above)
-            .max_by_key(|tier| tier.above);
+        let tier = price.tiers.iter().filter(|tier| prompt > tier.above).max_by_key(|tier| tier.above);
         let pick = |own: fn(&Tier) -> Option<i64>, base: Option<i64>| tier.and_then(own).or(base);
         let input = pick(|tier| tier.input, None).unwrap_or(price.input);
         let output = pick(|tier| tier.output, None).unwrap_or(price.output);
@@ -137,9 +124,7 @@ fn times(tokens: u64, rate: i64) -> i128 {
 }
 
 fn ceil(products: i128) -> i128 {
-    products
-        .saturating_add(PER.saturating_sub(1))
-        .div_euclid(PER)
+    products.saturating_add(PER.saturating_sub(1)).div_euclid(PER)
 }
 
 fn clamp(nano: i128) -> i64 {

@@ -14,15 +14,13 @@ use crate::{
 pub fn lookup(provider: ProviderKind, model: &str) -> Option<&'static Row> {
     let stripped = without_prefix(provider, model);
     let plain = without_addition(provider, stripped);
-    [model, stripped, plain].into_iter().find_map(|name| {
-        find(provider, name).or_else(|| without_date(name).and_then(|name| find(provider, name)))
-    })
+    [model, stripped, plain]
+        .into_iter()
+        .find_map(|name| find(provider, name).or_else(|| without_date(name).and_then(|name| find(provider, name))))
 }
 
 fn find(provider: ProviderKind, model: &str) -> Option<&'static Row> {
-    let at = table::ROWS
-        .binary_search_by(|row| (row.provider, row.model()).cmp(&(provider, model)))
-        .ok()?;
+    let at = table::ROWS.binary_search_by(|row| (row.provider, row.model()).cmp(&(provider, model))).ok()?;
     table::ROWS.get(at)
 }
 
@@ -46,37 +44,20 @@ fn without_prefix(provider: ProviderKind, model: &str) -> &str {
         ProviderKind::NvidiaNIM => &["nvidia_nim/"],
         ProviderKind::VLLM | ProviderKind::HuggingFaceTGI | ProviderKind::OpenAICompatible => &[],
     };
-    prefixes
-        .iter()
-        .find_map(|prefix| model.strip_prefix(prefix))
-        .unwrap_or(model)
+    prefixes.iter().find_map(|prefix| model.strip_prefix(prefix)).unwrap_or(model)
 }
 
 fn without_addition(provider: ProviderKind, model: &str) -> &str {
     match provider {
         ProviderKind::Bedrock => {
-            const REGIONS: &[&str] = &[
-                "us-gov.", "us.", "eu.", "apac.", "global.", "jp.", "au.", "ca.", "in.", "sa.",
-            ];
-            let name = if model.starts_with("arn:") {
-                model.rsplit('/').next().unwrap_or(model)
-            } else {
-                model
-            };
-            REGIONS
-                .iter()
-                .find_map(|region| name.strip_prefix(region))
-                .unwrap_or(name)
+            const REGIONS: &[&str] = &["us-gov.", "us.", "eu.", "apac.", "global.", "jp.", "au.", "ca.", "in.", "sa."];
+            let name = if model.starts_with("arn:") { model.rsplit('/').next().unwrap_or(model) } else { model };
+            REGIONS.iter().find_map(|region| name.strip_prefix(region)).unwrap_or(name)
         }
-        ProviderKind::FireworksAI => model
-            .strip_prefix("accounts/fireworks/models/")
-            .unwrap_or(model),
+        ProviderKind::FireworksAI => model.strip_prefix("accounts/fireworks/models/").unwrap_or(model),
         // ft:gpt-4o-mini-2024-07-18:org::id
         ProviderKind::OpenAI if model.starts_with("ft:") => {
-            let end = model
-                .match_indices(':')
-                .nth(1)
-                .map_or(model.len(), |(at, _)| at);
+            let end = model.match_indices(':').nth(1).map_or(model.len(), |(at, _)| at);
             model.get(..end).unwrap_or(model)
         }
         ProviderKind::OpenAI

@@ -45,9 +45,7 @@ impl Row {
     /// The model's name as its provider has it, without any prefix of another tool.
     pub fn model(&self) -> &'static str {
         let start = usize::try_from(self.name.0).unwrap_or(usize::MAX);
-        table::NAMES
-            .get(start..start.saturating_add(usize::from(self.name.1)))
-            .unwrap_or_default()
+        table::NAMES.get(start..start.saturating_add(usize::from(self.name.1))).unwrap_or_default()
     }
 
     /// The provider that charges this.
@@ -57,25 +55,10 @@ impl Row {
 
     /// What it costs.
     pub fn price(&self) -> Price {
-        let [
-            input,
-            output,
-            cached_input,
-            cache_write_5m,
-            cache_write_1h,
-            reasoning,
-            audio_input,
-            audio_output,
-            query,
-        ] = self.rates.map(rate);
-        let [
-            batch_input,
-            batch_output,
-            flex_input,
-            flex_output,
-            priority_input,
-            priority_output,
-        ] = self.service.map(rate);
+        let [input, output, cached_input, cache_write_5m, cache_write_1h, reasoning, audio_input, audio_output, query] =
+            self.rates.map(rate);
+        let [batch_input, batch_output, flex_input, flex_output, priority_input, priority_output] =
+            self.service.map(rate);
         Price {
             input: input.unwrap_or(0),
             output: output.unwrap_or(0),
@@ -106,11 +89,7 @@ impl Row {
             vision: has(flag::VISION),
             tools: has(flag::TOOLS),
             json_schema: has(flag::JSON_SCHEMA),
-            embeddings: if chat {
-                Some(false)
-            } else {
-                has(flag::EMBEDDING)
-            },
+            embeddings: if chat { Some(false) } else { has(flag::EMBEDDING) },
             reasoning: has(flag::REASONING),
         }
     }
@@ -119,23 +98,12 @@ impl Row {
         let [above, rates @ ..] = self.tier;
         let [input, output, cached_input, cache_write_5m, cache_write_1h] = rates.map(rate);
         let above = number(above)?;
-        Some(Tier {
-            above,
-            input,
-            output,
-            cached_input,
-            cache_write_5m,
-            cache_write_1h,
-            reasoning: None,
-        })
+        Some(Tier { above, input, output, cached_input, cache_write_5m, cache_write_1h, reasoning: None })
     }
 }
 
 /// Numbers as the table gives them: those left out at the end are absent.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "evaluated by the compiler, which refuses what is out of bounds"
-)]
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses what is out of bounds")]
 pub(super) const fn cells<const N: usize>(given: &[u32]) -> [u32; N] {
     let mut out = [NONE; N];
     let mut at = 0;
@@ -153,10 +121,7 @@ pub(super) const fn length(name: &str) -> u8 {
 }
 
 /// Rows whose names lie one after the other.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "evaluated by the compiler, which refuses what is out of bounds"
-)]
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses what is out of bounds")]
 pub(super) const fn placed<const N: usize>(mut rows: [Row; N]) -> [Row; N] {
     let mut start = 0;
     let mut at = 0;

@@ -17,11 +17,7 @@ const MAX_MESSAGE: usize = 4096;
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// Reads a non-2xx answer of OpenAI's dialect, or of what stands in front of it (proxies answer HTML).
-pub(crate) fn upstream_error(
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> UpstreamError {
+pub(crate) fn upstream_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
     let mut words = Words::of(body);
     let class = classify::class(status, &words);
     if words.message.is_empty() {
@@ -30,9 +26,7 @@ pub(crate) fn upstream_error(
     if class == ErrorClass::Authentication {
         words.message = masked(&words.message);
     }
-    words
-        .message
-        .truncate(words.message.floor_char_boundary(MAX_MESSAGE));
+    words.message.truncate(words.message.floor_char_boundary(MAX_MESSAGE));
     UpstreamError {
         class,
         status: status.as_u16(),
@@ -46,14 +40,9 @@ pub(crate) fn upstream_error(
 
 /// `retry-after-ms` (OpenAI, Azure) before `Retry-After` in seconds. A date needs a clock, which this crate has not.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number =
-        |name: &str| -> Option<f64> { headers.get(name)?.to_str().ok()?.trim().parse().ok() };
-    let seconds = number("retry-after-ms")
-        .map(|ms| ms / 1000.0)
-        .or_else(|| number("retry-after"))?;
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .map(|wait| wait.min(MAX_RETRY_AFTER))
+    let number = |name: &str| -> Option<f64> { headers.get(name)?.to_str().ok()?.trim().parse().ok() };
+    let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
+    Duration::try_from_secs_f64(seconds).ok().map(|wait| wait.min(MAX_RETRY_AFTER))
 }
 
 /// Refusals quote the key that was sent: long words that look like one are masked.
@@ -76,9 +65,5 @@ fn masked(message: &str) -> String {
 
 fn push_masked(out: &mut String, word: &str) {
     let long = word.len() >= 20 && word.contains(|c: char| c.is_ascii_digit());
-    out.push_str(if long || word.starts_with("sk-") {
-        "***"
-    } else {
-        word
-    });
+    out.push_str(if long || word.starts_with("sk-") { "***" } else { word });
 }

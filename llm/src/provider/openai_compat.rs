@@ -21,11 +21,7 @@ use crate::{
 mod developer;
 
 /// What a path segment may hold unescaped (RFC 3986, unreserved).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The adapter of one of these upstreams; `None` for other dialects.
 pub(super) fn adapter(kind: ProviderKind) -> Option<&'static dyn Provider> {
@@ -47,20 +43,14 @@ impl Provider for Quirks {
         // A route that the provider lacks is refused by `encode`; its URL is never called.
         url.push_str(routes.path(operation).unwrap_or_default());
         if let Some(default) = routes.api_version {
-            let version =
-                utf8_percent_encode(target.api_version.unwrap_or(default), SEGMENT).to_string();
+            let version = utf8_percent_encode(target.api_version.unwrap_or(default), SEGMENT).to_string();
             url.push_str("?api-version=");
             url.push_str(&version);
         }
         url
     }
 
-    fn encode(
-        &self,
-        operation: Operation,
-        request: &Request,
-        target: &Target<'_>,
-    ) -> Result<Encoded, EncodeError> {
+    fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
         if self.routes.path(operation).is_none() {
             return Err(self.no_route(operation));
         }
@@ -79,20 +69,12 @@ impl Provider for Quirks {
         }
         self.edit_model(request, target, &mut edit);
         Ok(Encoded {
-            headers: vec![(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json"),
-            )],
+            headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
             body: edit.finish(),
         })
     }
 
-    fn decode(
-        &self,
-        operation: Operation,
-        body: Bytes,
-        shown: &Shown,
-    ) -> Result<Decoded, UpstreamError> {
+    fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
         response::decode(operation, &body, shown)
     }
 
@@ -131,9 +113,7 @@ impl Quirks {
     fn edit_metadata(&self, operation: Operation, edit: &mut Editor<'_>) {
         let goes_on = match self.metadata {
             Metadata::Never => false,
-            Metadata::WithStore => {
-                operation == Operation::Chat && edit.value("store") == Some(b"true")
-            }
+            Metadata::WithStore => operation == Operation::Chat && edit.value("store") == Some(b"true"),
         };
         if !goes_on {
             edit.delete("metadata");
@@ -150,9 +130,7 @@ impl Quirks {
     ) -> Result<(), EncodeError> {
         target.params.apply(edit);
         let rules = self.rules.iter().copied().flatten();
-        for rule in
-            rules.filter(|rule| rule.on.covers(operation) && rule.family.covers(target.model))
-        {
+        for rule in rules.filter(|rule| rule.on.covers(operation) && rule.family.covers(target.model)) {
             // A name that the backend's `rename` chose is not changed again.
             if !target.params.renames_to(rule.param) {
                 self.apply(rule, request, target, edit)?;
@@ -211,22 +189,15 @@ impl Quirks {
         }
     }
 
-    fn edit_stream_options(
-        &self,
-        operation: Operation,
-        request: &Request,
-        target: &Target<'_>,
-        edit: &mut Editor<'_>,
-    ) {
+    fn edit_stream_options(&self, operation: Operation, request: &Request, target: &Target<'_>, edit: &mut Editor<'_>) {
         match self.stream_usage {
             StreamUsage::Unasked => {
                 edit.delete("stream_options");
             }
             StreamUsage::Ask => {
                 // A backend that drops it knows why: its server refuses it.
-                let wanted = operation != Operation::Embeddings
-                    && request.stream()
-                    && !target.params.drops("stream_options");
+                let wanted =
+                    operation != Operation::Embeddings && request.stream() && !target.params.drops("stream_options");
                 if wanted {
                     edit.ask_for_usage();
                 }
@@ -237,15 +208,8 @@ impl Quirks {
 
 /// A path to append to a base that may hold the path's first segment already (`http://host:11434/v1` + `/v1`).
 fn without_overlap<'a>(base: &str, path: &'a str) -> &'a str {
-    let first = path
-        .get(1..)
-        .and_then(|rest| rest.find('/'))
-        .map_or(path, |at| path.get(..=at).unwrap_or(path));
-    if !first.is_empty() && base.ends_with(first) {
-        path.get(first.len()..).unwrap_or_default()
-    } else {
-        path
-    }
+    let first = path.get(1..).and_then(|rest| rest.find('/')).map_or(path, |at| path.get(..=at).unwrap_or(path));
+    if !first.is_empty() && base.ends_with(first) { path.get(first.len()..).unwrap_or_default() } else { path }
 }
 
 fn capitalized(name: &str) -> String {

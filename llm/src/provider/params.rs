@@ -33,21 +33,15 @@ impl CompiledParams {
         drop: &[String],
         rename: &BTreeMap<String, String>,
     ) -> Self {
-        let mut dropped: Vec<Box<str>> = drop
-            .iter()
-            .filter(|name| !is_reserved(name))
-            .map(|name| name.as_str().into())
-            .collect();
+        let mut dropped: Vec<Box<str>> =
+            drop.iter().filter(|name| !is_reserved(name)).map(|name| name.as_str().into()).collect();
         dropped.sort_unstable();
         dropped.dedup();
         Self {
             defaults: defaults
                 .iter()
                 .filter(|(name, _)| !is_reserved(name))
-                .map(|(name, value)| Addition {
-                    name: name.as_str().into(),
-                    value: Bytes::from(value.to_string()),
-                })
+                .map(|(name, value)| Addition { name: name.as_str().into(), value: Bytes::from(value.to_string()) })
                 .collect(),
             drop: dropped,
             rename: rename
@@ -60,9 +54,7 @@ impl CompiledParams {
 
     /// Whether a member is removed.
     pub(crate) fn drops(&self, name: &str) -> bool {
-        self.drop
-            .binary_search_by(|dropped| dropped.as_ref().cmp(name))
-            .is_ok()
+        self.drop.binary_search_by(|dropped| dropped.as_ref().cmp(name)).is_ok()
     }
 
     /// Whether some member is renamed to this.

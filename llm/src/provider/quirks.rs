@@ -82,23 +82,11 @@ pub(crate) enum Developer {
 
 impl Routes {
     /// Chat only.
-    const CHAT: Self = Self {
-        prefix: "",
-        api_version: None,
-        completions: false,
-        embeddings: false,
-    };
+    const CHAT: Self = Self { prefix: "", api_version: None, completions: false, embeddings: false };
     /// Chat and embeddings.
-    const CHAT_EMBEDDINGS: Self = Self {
-        embeddings: true,
-        ..Self::CHAT
-    };
+    const CHAT_EMBEDDINGS: Self = Self { embeddings: true, ..Self::CHAT };
     /// All three.
-    const ALL: Self = Self {
-        completions: true,
-        embeddings: true,
-        ..Self::CHAT
-    };
+    const ALL: Self = Self { completions: true, embeddings: true, ..Self::CHAT };
 
     /// The last part of an operation's path, or `None` where the provider has no such route.
     pub(crate) fn path(&self, operation: Operation) -> Option<&'static str> {
@@ -195,11 +183,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         rules: &[rules::ONE_CHOICE, rules::NO_LOGIT_BIAS, rules::MAX_TOKENS],
         ..PLAIN
     },
-    Quirks {
-        kind: ProviderKind::VLLM,
-        name: "vLLM",
-        ..PLAIN
-    },
+    Quirks { kind: ProviderKind::VLLM, name: "vLLM", ..PLAIN },
     Quirks {
         kind: ProviderKind::HuggingFaceTGI,
         name: "text-generation-inference",
@@ -217,17 +201,9 @@ pub(crate) static TABLE: &[Quirks] = &[
     Quirks {
         kind: ProviderKind::Ollama,
         name: "Ollama",
-        routes: Routes {
-            prefix: "/v1",
-            ..Routes::ALL
-        },
+        routes: Routes { prefix: "/v1", ..Routes::ALL },
         encoding_format: EncodingFormat::Remove,
-        rules: &[
-            rules::ONE_CHOICE,
-            rules::NO_LOGIT_BIAS,
-            rules::NO_USER,
-            rules::MAX_TOKENS,
-        ],
+        rules: &[rules::ONE_CHOICE, rules::NO_LOGIT_BIAS, rules::NO_USER, rules::MAX_TOKENS],
         ..PLAIN
     },
     PLAIN,

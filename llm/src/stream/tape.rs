@@ -1,5 +1,6 @@
 //! What a stream said so far, kept just well enough to count its tokens.
 
+use super::chunk::Chunk;
 use crate::{json, tokens};
 
 /// Text kept; beyond it only bytes are counted.
@@ -15,6 +16,14 @@ pub struct Tape {
 }
 
 impl Tape {
+    /// The output text of a whole answer; empty where it is none.
+    pub fn of_answer(body: &[u8]) -> Self {
+        let mut tape = Self::default();
+        // What does not parse has been refused already; what was heard until then counts.
+        let _ = Chunk::read(body, &mut Vec::new(), &mut tape);
+        tape
+    }
+
     /// Adds what stands between the quotes of a JSON string.
     pub fn add_escaped(&mut self, text: &[u8]) {
         // Once full it stays full, so that what is kept is a prefix.

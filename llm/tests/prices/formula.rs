@@ -10,19 +10,11 @@ use turnpike_llm::{
 const USD: i64 = 1_000_000_000;
 
 fn price() -> Price {
-    Price {
-        input: 3 * USD,
-        output: 15 * USD,
-        ..Price::free()
-    }
+    Price { input: 3 * USD, output: 15 * USD, ..Price::free() }
 }
 
 fn usage(prompt: u64, completion: u64) -> Usage {
-    Usage {
-        prompt,
-        completion,
-        ..Usage::default()
-    }
+    Usage { prompt, completion, ..Usage::default() }
 }
 
 #[test]
@@ -36,17 +28,9 @@ fn tokens_times_rates() {
 #[test]
 fn rounded_up_once() {
     // One token each at 0.0004 nano-USD: 0.0008 together, so 1, not 2.
-    let tiny = Price {
-        input: 400,
-        output: 400,
-        ..Price::free()
-    };
+    let tiny = Price { input: 400, output: 400, ..Price::free() };
     assert_eq!(cost(&usage(1, 1), &tiny), 1);
-    let exact = Price {
-        input: 500_000,
-        output: 500_000,
-        ..Price::free()
-    };
+    let exact = Price { input: 500_000, output: 500_000, ..Price::free() };
     assert_eq!(cost(&usage(1, 1), &exact), 1);
     assert_eq!(cost(&usage(1, 2), &exact), 2);
 }
@@ -59,73 +43,37 @@ fn caches_at_their_own_rates() {
         cache_write_1h: Some(6 * USD),
         ..price()
     };
-    let usage = Usage {
-        cached: 400,
-        cache_write: 200,
-        cache_write_1h: 100,
-        ..usage(1000, 0)
-    };
+    let usage = Usage { cached: 400, cache_write: 200, cache_write_1h: 100, ..usage(1000, 0) };
     // 300 × 3 + 400 × 0.3 + 200 × 3.75 + 100 × 6 = 900 + 120 + 750 + 600 millionths of a $
     assert_eq!(cost(&usage, &price), 2_370_000);
     let parts = breakdown(&usage, &price);
-    assert_eq!(
-        (parts.input, parts.cache_read, parts.cache_write),
-        (900_000, 120_000, 1_350_000)
-    );
+    assert_eq!((parts.input, parts.cache_read, parts.cache_write), (900_000, 120_000, 1_350_000));
 }
 
 #[test]
 fn an_absent_cache_rate_is_the_input_rate_and_zero_is_zero() {
-    let usage = Usage {
-        cached: 500,
-        cache_write: 100,
-        cache_write_1h: 100,
-        ..usage(1000, 0)
-    };
+    let usage = Usage { cached: 500, cache_write: 100, cache_write_1h: 100, ..usage(1000, 0) };
     assert_eq!(cost(&usage, &price()), 3_000_000);
-    let free_reads = Price {
-        cached_input: Some(0),
-        ..price()
-    };
+    let free_reads = Price { cached_input: Some(0), ..price() };
     assert_eq!(cost(&usage, &free_reads), 1_500_000);
-    let short_only = Price {
-        cache_write_5m: Some(4 * USD),
-        ..price()
-    };
+    let short_only = Price { cache_write_5m: Some(4 * USD), ..price() };
     assert_eq!(cost(&usage, &short_only), 2_400_000 + 800_000);
 }
 
 #[test]
 fn reasoning_at_its_own_rate_or_as_output() {
-    let usage = Usage {
-        reasoning: 80,
-        ..usage(0, 100)
-    };
+    let usage = Usage { reasoning: 80, ..usage(0, 100) };
     assert_eq!(cost(&usage, &price()), 1_500_000);
-    let own = Price {
-        reasoning: Some(3 * USD),
-        ..price()
-    };
+    let own = Price { reasoning: Some(3 * USD), ..price() };
     assert_eq!(cost(&usage, &own), 20 * 15_000 + 80 * 3000);
     assert_eq!(breakdown(&usage, &own).reasoning, 240_000);
 }
 
 #[test]
 fn audio_at_its_own_rates() {
-    let price = Price {
-        audio_input: Some(40 * USD),
-        audio_output: Some(80 * USD),
-        ..price()
-    };
-    let usage = Usage {
-        audio_input: 10,
-        audio_output: 5,
-        ..usage(30, 15)
-    };
-    assert_eq!(
-        cost(&usage, &price),
-        20 * 3000 + 10 * 40_000 + 10 * 15_000 + 5 * 80_000
-    );
+    let price = Price { audio_input: Some(40 * USD), audio_output: Some(80 * USD), ..price() };
+    let usage = Usage { audio_input: 10, audio_output: 5, ..usage(30, 15) };
+    assert_eq!(cost(&usage, &price), 20 * 3000 + 10 * 40_000 + 10 * 15_000 + 5 * 80_000);
 }
 
 #[test]
@@ -139,37 +87,15 @@ fn a_tier_holds_for_all_tokens_above_its_threshold() {
         cache_write_1h: None,
         reasoning: None,
     };
-    let higher = Tier {
-        above: 500_000,
-        input: Some(9 * USD),
-        output: None,
-        cached_input: None,
-        ..tier
-    };
-    let price = Price {
-        cached_input: Some(USD * 3 / 10),
-        tiers: vec![tier, higher],
-        ..price()
-    };
-    assert_eq!(
-        cost(&usage(200_000, 100), &price),
-        200_000 * 3000 + 100 * 15_000
-    );
-    assert_eq!(
-        cost(&usage(200_001, 100), &price),
-        200_001 * 6000 + 100 * 22_500
-    );
+    let higher = Tier { above: 500_000, input: Some(9 * USD), output: None, cached_input: None, ..tier };
+    let price = Price { cached_input: Some(USD * 3 / 10), tiers: vec![tier, higher], ..price() };
+    assert_eq!(cost(&usage(200_000, 100), &price), 200_000 * 3000 + 100 * 15_000);
+    assert_eq!(cost(&usage(200_001, 100), &price), 200_001 * 6000 + 100 * 22_500);
     // Cached tokens count towards the threshold and have the tier's rate.
-    let cached = Usage {
-        cached: 200_000,
-        ..usage(200_001, 0)
-    };
+    let cached = Usage { cached: 200_000, ..usage(200_001, 0) };
     assert_eq!(cost(&cached, &price), 200_000 * 600 + 6000);
     // What the highest tier leaves out is the base rate.
-    assert_eq!(
-        cost(&usage(500_001, 100), &price),
-        500_001 * 9000 + 100 * 15_000
-    );
+    assert_eq!(cost(&usage(500_001, 100), &price), 500_001 * 9000 + 100 * 15_000);
 }
 
 #[test]
@@ -187,51 +113,31 @@ fn overlapping_counts_never_charge_more_than_all_tokens() {
 
 #[test]
 fn fees_come_on_top() {
-    let price = Price {
-        per_request: 5,
-        per_query: 2_000_000,
-        ..Price::free()
-    };
-    let usage = Usage {
-        queries: 3,
-        ..Usage::default()
-    };
+    let price = Price { per_request: 5, per_query: 2_000_000, ..Price::free() };
+    let usage = Usage { queries: 3, ..Usage::default() };
     assert_eq!(cost(&usage, &price), 6_000_005);
     assert_eq!(breakdown(&usage, &price).fees, 6_000_005);
 }
 
 #[test]
 fn absurd_amounts_saturate() {
-    let price = Price {
-        input: i64::MAX,
-        output: i64::MAX,
-        per_request: i64::MAX,
-        ..Price::free()
-    };
+    let price = Price { input: i64::MAX, output: i64::MAX, per_request: i64::MAX, ..Price::free() };
     assert_eq!(cost(&usage(u64::MAX, u64::MAX), &price), i64::MAX);
 }
 
 fn any_usage() -> impl Strategy<Value = Usage> {
     let count = 0..2_000_000_u64;
-    (
-        count.clone(),
-        count.clone(),
-        count.clone(),
-        count.clone(),
-        count.clone(),
-        count,
+    (count.clone(), count.clone(), count.clone(), count.clone(), count.clone(), count).prop_map(
+        |(prompt, completion, cached, cache_write, reasoning, audio_input)| Usage {
+            prompt,
+            completion,
+            cached,
+            cache_write,
+            reasoning,
+            audio_input,
+            ..Usage::default()
+        },
     )
-        .prop_map(
-            |(prompt, completion, cached, cache_write, reasoning, audio_input)| Usage {
-                prompt,
-                completion,
-                cached,
-                cache_write,
-                reasoning,
-                audio_input,
-                ..Usage::default()
-            },
-        )
 }
 
 proptest! {

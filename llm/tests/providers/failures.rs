@@ -78,11 +78,7 @@ const BODIES: &[(&str, u16, &str)] = &[
         413,
         r#"{"error":{"message":"Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 9000","type":"tokens","code":"rate_limit_exceeded"}}"#,
     ),
-    (
-        "Groq, flex capacity",
-        498,
-        r#"{"error":{"message":"Flex tier capacity exceeded"}}"#,
-    ),
+    ("Groq, flex capacity", 498, r#"{"error":{"message":"Flex tier capacity exceeded"}}"#),
     (
         "Mistral, validation",
         422,
@@ -118,11 +114,7 @@ const BODIES: &[(&str, u16, &str)] = &[
         422,
         r#"{"error":"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000","error_type":"validation"}"#,
     ),
-    (
-        "Ollama, not pulled",
-        404,
-        r#"{"error":"model 'x' not found, try pulling it first"}"#,
-    ),
+    ("Ollama, not pulled", 404, r#"{"error":"model 'x' not found, try pulling it first"}"#),
     (
         "NIM, detail text",
         500,
@@ -153,34 +145,18 @@ const BODIES: &[(&str, u16, &str)] = &[
         502,
         "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><center>nginx</center></body></html>",
     ),
-    (
-        "plain text",
-        503,
-        "upstream connect error or disconnect/reset before headers",
-    ),
+    ("plain text", 503, "upstream connect error or disconnect/reset before headers"),
     ("empty", 500, ""),
     ("Cloudflare timeout", 524, "error code: 524"),
-    (
-        "gateway timeout",
-        504,
-        r#"{"error":{"message":"stream timeout"}}"#,
-    ),
+    ("gateway timeout", 504, r#"{"error":{"message":"stream timeout"}}"#),
     ("request timeout", 408, ""),
-    (
-        "overloaded",
-        529,
-        r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
-    ),
+    ("overloaded", 529, r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#),
     (
         "forbidden",
         403,
         r#"{"error":{"message":"Country, region, or territory not supported","code":"unsupported_country_region_territory"}}"#,
     ),
-    (
-        "limit inside a 500",
-        500,
-        r#"{"error":{"message":"Quota","code":429}}"#,
-    ),
+    ("limit inside a 500", 500, r#"{"error":{"message":"Quota","code":429}}"#),
     ("redirect", 301, ""),
     ("valid JSON, no message", 400, r#"{"ok":false}"#),
 ];
@@ -191,17 +167,8 @@ fn shapes_and_classes() {
     for (name, status, body) in BODIES {
         let error = failure(*status, &[], body.as_bytes());
         assert_eq!(error.status, *status);
-        writeln!(
-            text,
-            "{name} ({status}): {:?}\n  {}",
-            error.class, error.message
-        )
-        .unwrap();
-        let parts = [
-            ("type", &error.kind),
-            ("param", &error.param),
-            ("code", &error.code),
-        ];
+        writeln!(text, "{name} ({status}): {:?}\n  {}", error.class, error.message).unwrap();
+        let parts = [("type", &error.kind), ("param", &error.param), ("code", &error.code)];
         for (part, value) in parts {
             if let Some(value) = value {
                 writeln!(text, "  {part}: {value}").unwrap();
@@ -235,25 +202,13 @@ fn every_status_has_a_class() {
 fn retry_after() {
     let wait = |headers: &[(&'static str, &'static str)]| failure(429, headers, b"").retry_after;
     assert_eq!(wait(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
-    assert_eq!(
-        wait(&[("retry-after", "0.5")]),
-        Some(Duration::from_millis(500))
-    );
-    assert_eq!(
-        wait(&[("retry-after", "7"), ("retry-after-ms", "1250")]),
-        Some(Duration::from_millis(1250))
-    );
-    assert_eq!(
-        wait(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]),
-        None
-    );
+    assert_eq!(wait(&[("retry-after", "0.5")]), Some(Duration::from_millis(500)));
+    assert_eq!(wait(&[("retry-after", "7"), ("retry-after-ms", "1250")]), Some(Duration::from_millis(1250)));
+    assert_eq!(wait(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]), None);
     assert_eq!(wait(&[("retry-after", "-1")]), None);
     assert_eq!(wait(&[("retry-after", "NaN")]), None);
     assert_eq!(wait(&[("retry-after", "1e300")]), None);
-    assert_eq!(
-        wait(&[("retry-after", "99999999")]),
-        Some(Duration::from_hours(24))
-    );
+    assert_eq!(wait(&[("retry-after", "99999999")]), Some(Duration::from_hours(24)));
     assert_eq!(wait(&[]), None);
 }
 
@@ -286,16 +241,7 @@ fn a_refusal_does_not_quote_the_key() {
 #[test]
 fn strange_bodies_are_text() {
     let deep = "[".repeat(10_000);
-    for body in [
-        deep.as_bytes(),
-        b"\xff\xfe",
-        b"null",
-        b"[]",
-        b"{}",
-        b"<html",
-        b"\"just text\"",
-        b"{\"error\":null}",
-    ] {
+    for body in [deep.as_bytes(), b"\xff\xfe", b"null", b"[]", b"{}", b"<html", b"\"just text\"", b"{\"error\":null}"] {
         let error = failure(500, &[], body);
         assert_eq!(error.class, ErrorClass::ServerError);
         assert!(!error.message.is_empty());

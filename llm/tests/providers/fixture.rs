@@ -39,11 +39,8 @@ pub(crate) struct Backend {
 
 impl Backend {
     pub(crate) fn new(kind: ProviderKind, model: &'static str) -> Self {
-        let own = if kind == ProviderKind::AzureOpenAI {
-            "https://east.openai.azure.com"
-        } else {
-            "http://host:8000/v1"
-        };
+        let own =
+            if kind == ProviderKind::AzureOpenAI { "https://east.openai.azure.com" } else { "http://host:8000/v1" };
         Self {
             kind,
             model,
@@ -57,47 +54,23 @@ impl Backend {
     /// `params` as the spec has them.
     pub(crate) fn with_params(kind: ProviderKind, model: &'static str, params: &Value) -> Self {
         let strings = |name: &str| -> BTreeMap<String, Value> {
-            params
-                .get(name)
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default()
-                .into_iter()
-                .collect()
+            params.get(name).and_then(Value::as_object).cloned().unwrap_or_default().into_iter().collect()
         };
-        let rename = strings("rename")
-            .into_iter()
-            .map(|(from, to)| (from, to.as_str().unwrap().to_owned()))
-            .collect();
-        let drop: Vec<String> =
-            serde_json::from_value(params.get("drop").cloned().unwrap_or(json!([]))).unwrap();
+        let rename = strings("rename").into_iter().map(|(from, to)| (from, to.as_str().unwrap().to_owned())).collect();
+        let drop: Vec<String> = serde_json::from_value(params.get("drop").cloned().unwrap_or(json!([]))).unwrap();
         let params = CompiledParams::compile(&strings("defaults"), &drop, &rename);
-        Self {
-            params,
-            ..Self::new(kind, model)
-        }
+        Self { params, ..Self::new(kind, model) }
     }
 
     pub(crate) fn adapter(&self) -> &'static dyn Provider {
         self.kind.adapter().expect("speaks OpenAI's dialect")
     }
 
-    pub(crate) fn encode(
-        &self,
-        operation: Operation,
-        body: impl Into<Bytes>,
-    ) -> Result<Encoded, EncodeError> {
+    pub(crate) fn encode(&self, operation: Operation, body: impl Into<Bytes>) -> Result<Encoded, EncodeError> {
         let request = Request::scan(body.into()).unwrap();
         self.with_target(|target| {
             let drop_unsupported = target.drop_unsupported || request.drop_params() == Some(true);
-            self.adapter().encode(
-                operation,
-                &request,
-                &Target {
-                    drop_unsupported,
-                    ..*target
-                },
-            )
+            self.adapter().encode(operation, &request, &Target { drop_unsupported, ..*target })
         })
     }
 

@@ -13,21 +13,11 @@ fn golden(name: &str, operation: Operation, model: &'static str, body: &'static 
         let backend = Backend::new(kind, model);
         let stream = body.contains("\"stream\":true");
         let url = backend.url(operation, stream);
-        writeln!(
-            text,
-            "\n{kind:?}: POST {url} {:?}",
-            backend.adapter().auth()
-        )
-        .unwrap();
+        writeln!(text, "\n{kind:?}: POST {url} {:?}", backend.adapter().auth()).unwrap();
         match backend.encode(operation, body) {
             Err(error) => {
-                writeln!(
-                    text,
-                    "  refused: {} [{:?}] {error}",
-                    error.code,
-                    error.param.as_deref().unwrap_or("-")
-                )
-                .unwrap();
+                writeln!(text, "  refused: {} [{:?}] {error}", error.code, error.param.as_deref().unwrap_or("-"))
+                    .unwrap();
             }
             Ok(encoded) => {
                 for (header, value) in &encoded.headers {
@@ -37,12 +27,7 @@ fn golden(name: &str, operation: Operation, model: &'static str, body: &'static 
                 assert_eq!(sent.len(), encoded.body.len(), "Content-Length of {kind:?}");
                 let sent = std::str::from_utf8(&sent).unwrap();
                 serde_json::from_str::<serde_json::Value>(sent).expect("valid JSON");
-                writeln!(
-                    text,
-                    "  {}",
-                    if sent == body { "(as it came)" } else { sent }
-                )
-                .unwrap();
+                writeln!(text, "  {}", if sent == body { "(as it came)" } else { sent }).unwrap();
             }
         }
     }

@@ -13,27 +13,15 @@ fn sent(params: &Value, request: &Value) -> Value {
 fn defaults_fill_gaps_only() {
     let params = json!({"defaults": {"temperature": 0.2, "stop": ["a", "\n"]}});
     let gap = sent(&params, &json!({"model": "m"}));
-    assert_eq!(
-        gap,
-        json!({"model": "m", "temperature": 0.2, "stop": ["a", "\n"]})
-    );
-    let given = sent(
-        &params,
-        &json!({"model": "m", "temperature": null, "stop": "x"}),
-    );
-    assert_eq!(
-        given,
-        json!({"model": "m", "temperature": null, "stop": "x"})
-    );
+    assert_eq!(gap, json!({"model": "m", "temperature": 0.2, "stop": ["a", "\n"]}));
+    let given = sent(&params, &json!({"model": "m", "temperature": null, "stop": "x"}));
+    assert_eq!(given, json!({"model": "m", "temperature": null, "stop": "x"}));
 }
 
 #[test]
 fn a_dropped_member_may_have_a_fixed_value() {
     let params = json!({"drop": ["temperature", "user"], "defaults": {"temperature": 0}});
-    let sent = sent(
-        &params,
-        &json!({"model": "m", "temperature": 2, "user": "ann"}),
-    );
+    let sent = sent(&params, &json!({"model": "m", "temperature": 2, "user": "ann"}));
     assert_eq!(sent, json!({"model": "m", "temperature": 0}));
 }
 
@@ -45,16 +33,10 @@ fn a_renamed_member_wins_over_a_default_and_loses_to_one_sent() {
         json!({"max_completion_tokens": 9, "model": "m"})
     );
     assert_eq!(
-        sent(
-            &params,
-            &json!({"max_tokens": 9, "max_completion_tokens": 7, "model": "m"})
-        ),
+        sent(&params, &json!({"max_tokens": 9, "max_completion_tokens": 7, "model": "m"})),
         json!({"max_completion_tokens": 7, "model": "m"})
     );
-    assert_eq!(
-        sent(&params, &json!({"model": "m"})),
-        json!({"max_completion_tokens": 5, "model": "m"})
-    );
+    assert_eq!(sent(&params, &json!({"model": "m"})), json!({"max_completion_tokens": 5, "model": "m"}));
 }
 
 #[test]
@@ -81,43 +63,23 @@ fn the_request_itself_cannot_be_configured_away() {
 fn dropping_stream_options_keeps_them_out() {
     let params = json!({"drop": ["stream_options"]});
     let request = json!({"model": "m", "stream": true, "stream_options": {"include_usage": true}});
-    assert_eq!(
-        sent(&params, &request),
-        json!({"model": "m", "stream": true})
-    );
+    assert_eq!(sent(&params, &request), json!({"model": "m", "stream": true}));
 }
 
 #[test]
 fn a_default_that_the_table_would_refuse_is_the_operators_choice() {
     let params = json!({"defaults": {"temperature": 0.3}});
     let backend = Backend::with_params(ProviderKind::OpenAI, "o3", &params);
-    assert_eq!(
-        backend.chat(&json!({"model": "o3"})),
-        json!({"model": "o3", "temperature": 0.3})
-    );
-    let refused = backend
-        .encode(Operation::Chat, r#"{"model":"o3","temperature":0.3}"#)
-        .unwrap_err();
-    assert_eq!(
-        (refused.code, refused.param.as_deref()),
-        ("unsupported_parameter", Some("temperature"))
-    );
-    assert!(
-        refused.message.contains("drop_params") && refused.message.contains("dropUnsupported"),
-        "{refused}"
-    );
+    assert_eq!(backend.chat(&json!({"model": "o3"})), json!({"model": "o3", "temperature": 0.3}));
+    let refused = backend.encode(Operation::Chat, r#"{"model":"o3","temperature":0.3}"#).unwrap_err();
+    assert_eq!((refused.code, refused.param.as_deref()), ("unsupported_parameter", Some("temperature")));
+    assert!(refused.message.contains("drop_params") && refused.message.contains("dropUnsupported"), "{refused}");
 }
 
 #[test]
 fn the_backends_setting_drops_what_is_unsupported() {
-    let backend = Backend {
-        drop_unsupported: true,
-        ..Backend::new(ProviderKind::Groq, "m")
-    };
-    assert_eq!(
-        backend.chat(&json!({"model": "m", "logprobs": true})),
-        json!({"model": "m"})
-    );
+    let backend = Backend { drop_unsupported: true, ..Backend::new(ProviderKind::Groq, "m") };
+    assert_eq!(backend.chat(&json!({"model": "m", "logprobs": true})), json!({"model": "m"}));
 }
 
 #[test]
@@ -135,17 +97,9 @@ fn families_are_told_by_whole_name_parts() {
         let sent = Backend::new(ProviderKind::OpenAI, model).chat(&request);
         sent.get("max_completion_tokens").is_some()
     };
-    for model in [
-        "o1",
-        "o1-2024-12-17",
-        "o3-mini",
-        "o4-mini",
-        "gpt-5",
-        "gpt-5.1",
-        "gpt-5-nano",
-        "gpt-6-sol",
-        "openai/o3",
-    ] {
+    for model in
+        ["o1", "o1-2024-12-17", "o3-mini", "o4-mini", "gpt-5", "gpt-5.1", "gpt-5-nano", "gpt-6-sol", "openai/o3"]
+    {
         assert!(name(model), "{model}");
     }
     for model in ["gpt-4o", "o1000", "omni", "gpt-4.1", "my-o1"] {
@@ -185,10 +139,7 @@ fn the_role_developer_is_system_where_it_is_not_known() {
             {"role": "system"},
         ])
     );
-    assert_eq!(
-        Backend::new(ProviderKind::OpenAI, "m").chat(&request),
-        request
-    );
+    assert_eq!(Backend::new(ProviderKind::OpenAI, "m").chat(&request), request);
     let odd = json!({"model": "m", "messages": ["developer", 1, null]});
     assert_eq!(Backend::new(ProviderKind::Mistral, "m").chat(&odd), odd);
     let none = json!({"model": "m", "messages": "developer"});

@@ -37,8 +37,7 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            btree_map(".{0,6}", inner, 0..4)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
+            btree_map(".{0,6}", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }
@@ -49,16 +48,8 @@ fn unknown() -> impl Strategy<Value = Map<String, Value>> {
 }
 
 fn known() -> impl Strategy<Value = Map<String, Value>> {
-    btree_map(
-        proptest::sample::select(KNOWN).prop_map(str::to_owned),
-        0..4_u8,
-        0..6,
-    )
-    .prop_map(|map| {
-        map.into_iter()
-            .filter_map(|(name, at)| Some((name.clone(), sample(&name, at)?)))
-            .collect()
-    })
+    btree_map(proptest::sample::select(KNOWN).prop_map(str::to_owned), 0..4_u8, 0..6)
+        .prop_map(|map| map.into_iter().filter_map(|(name, at)| Some((name.clone(), sample(&name, at)?))).collect())
 }
 
 /// Values of the right type, since the scan refuses others.

@@ -5,11 +5,7 @@ use turnpike_llm::provider::{Operation, ProviderKind};
 use super::fixture::Backend;
 
 fn url(kind: ProviderKind, model: &'static str, base_url: &'static str) -> String {
-    Backend {
-        base_url,
-        ..Backend::new(kind, model)
-    }
-    .url(Operation::Chat, false)
+    Backend { base_url, ..Backend::new(kind, model) }.url(Operation::Chat, false)
 }
 
 #[test]
@@ -33,10 +29,7 @@ fn azures_deployment_is_escaped_and_its_version_defaults() {
         azure.url(Operation::Embeddings, false),
         "https://east.openai.azure.com/openai/deployments/my%20model%2F%C3%BC/embeddings?api-version=2025-02-01-preview"
     );
-    let pinned = Backend {
-        api_version: Some("2024-10-21"),
-        ..Backend::new(ProviderKind::AzureOpenAI, "gpt-4o")
-    };
+    let pinned = Backend { api_version: Some("2024-10-21"), ..Backend::new(ProviderKind::AzureOpenAI, "gpt-4o") };
     assert_eq!(
         pinned.url(Operation::Chat, true),
         "https://east.openai.azure.com/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
@@ -46,25 +39,15 @@ fn azures_deployment_is_escaped_and_its_version_defaults() {
 #[test]
 fn azures_base_may_hold_openai() {
     assert_eq!(
-        url(
-            ProviderKind::AzureOpenAI,
-            "d",
-            "https://x.openai.azure.com/openai"
-        ),
+        url(ProviderKind::AzureOpenAI, "d", "https://x.openai.azure.com/openai"),
         "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-version=2025-02-01-preview"
     );
 }
 
 #[test]
 fn an_api_version_means_nothing_elsewhere() {
-    let openai = Backend {
-        api_version: Some("1"),
-        ..Backend::new(ProviderKind::OpenAI, "m")
-    };
-    assert_eq!(
-        openai.url(Operation::Chat, false),
-        "https://api.openai.com/v1/chat/completions"
-    );
+    let openai = Backend { api_version: Some("1"), ..Backend::new(ProviderKind::OpenAI, "m") };
+    assert_eq!(openai.url(Operation::Chat, false), "https://api.openai.com/v1/chat/completions");
 }
 
 #[test]

@@ -62,14 +62,8 @@ fn classes(row: &SourceRow, odd: &mut Odd) {
         (row.batch_output_per_million_usd, row.output_per_million_usd),
         (row.flex_input_per_million_usd, row.input_per_million_usd),
         (row.flex_output_per_million_usd, row.output_per_million_usd),
-        (
-            row.input_per_million_usd,
-            row.priority_input_per_million_usd,
-        ),
-        (
-            row.output_per_million_usd,
-            row.priority_output_per_million_usd,
-        ),
+        (row.input_per_million_usd, row.priority_input_per_million_usd),
+        (row.output_per_million_usd, row.priority_output_per_million_usd),
     ];
     for (lower, higher) in cheaper {
         if let (Some(lower), Some(higher)) = (lower, higher)

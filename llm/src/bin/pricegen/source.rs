@@ -71,9 +71,7 @@ impl SourceRow {
             Mode::Chat | Mode::Responses | Mode::Completion => {
                 self.input_per_million_usd.is_some() && self.output_per_million_usd.is_some()
             }
-            Mode::Embedding | Mode::Rerank => {
-                self.input_per_million_usd.is_some() || self.per_query_usd.is_some()
-            }
+            Mode::Embedding | Mode::Rerank => self.input_per_million_usd.is_some() || self.per_query_usd.is_some(),
         }
     }
 
@@ -89,9 +87,7 @@ impl SourceRow {
             ProviderKind::Mistral => &["mistral/"],
             ProviderKind::TogetherAI => &["together_ai/"],
             ProviderKind::Groq => &["groq/"],
-            ProviderKind::FireworksAI => {
-                &["fireworks_ai/accounts/fireworks/models/", "fireworks_ai/"]
-            }
+            ProviderKind::FireworksAI => &["fireworks_ai/accounts/fireworks/models/", "fireworks_ai/"],
             ProviderKind::Perplexity => &["perplexity/"],
             ProviderKind::DeepSeek => &["deepseek/"],
             ProviderKind::Ollama => &["ollama/"],
@@ -101,9 +97,6 @@ impl SourceRow {
             | ProviderKind::HuggingFaceTGI
             | ProviderKind::OpenAICompatible => &[],
         };
-        prefixes
-            .iter()
-            .find_map(|prefix| self.model.strip_prefix(prefix))
-            .unwrap_or(&self.model)
+        prefixes.iter().find_map(|prefix| self.model.strip_prefix(prefix)).unwrap_or(&self.model)
     }
 }

@@ -57,11 +57,7 @@ const RATE_LIMIT: &[&str] = &[
 ];
 
 /// Any of these in a message of a 400: some providers do not use 401.
-const AUTHENTICATION: &[&str] = &[
-    "incorrect api key provided",
-    "api key not valid",
-    "invalid api key",
-];
+const AUTHENTICATION: &[&str] = &["incorrect api key provided", "api key not valid", "invalid api key"];
 
 pub(super) fn class(status: StatusCode, words: &Words) -> ErrorClass {
     let text = words.message.to_lowercase();
@@ -91,8 +87,7 @@ pub(super) fn class(status: StatusCode, words: &Words) -> ErrorClass {
 
 fn client_error(text: &str, words: &Words) -> ErrorClass {
     let code = words.code.as_deref().unwrap_or_default();
-    if matches!(code, "rate_limit_exceeded" | "insufficient_quota" | "429") || has(text, RATE_LIMIT)
-    {
+    if matches!(code, "rate_limit_exceeded" | "insufficient_quota" | "429") || has(text, RATE_LIMIT) {
         ErrorClass::RateLimit
     } else if code == "invalid_api_key" || has(text, AUTHENTICATION) {
         ErrorClass::Authentication
@@ -104,13 +99,8 @@ fn client_error(text: &str, words: &Words) -> ErrorClass {
 }
 
 fn server_error(text: &str, words: &Words) -> ErrorClass {
-    let limited =
-        words.code.as_deref() == Some("429") || text.contains("service tier capacity exceeded");
-    if limited {
-        ErrorClass::RateLimit
-    } else {
-        ErrorClass::ServerError
-    }
+    let limited = words.code.as_deref() == Some("429") || text.contains("service tier capacity exceeded");
+    if limited { ErrorClass::RateLimit } else { ErrorClass::ServerError }
 }
 
 fn is_context_window(text: &str, words: &Words) -> bool {
@@ -128,19 +118,10 @@ fn is_content_policy(text: &str, words: &Words) -> bool {
 }
 
 fn is_content_policy_code(words: &Words) -> bool {
-    [
-        words.code.as_deref(),
-        words.inner_code.as_deref(),
-        words.kind.as_deref(),
-    ]
-    .into_iter()
-    .flatten()
-    .any(|code| {
-        matches!(
-            code,
-            "content_policy_violation" | "content_filter" | "ResponsibleAIPolicyViolation"
-        )
-    })
+    [words.code.as_deref(), words.inner_code.as_deref(), words.kind.as_deref()]
+        .into_iter()
+        .flatten()
+        .any(|code| matches!(code, "content_policy_violation" | "content_filter" | "ResponsibleAIPolicyViolation"))
 }
 
 fn has(text: &str, any: &[&str]) -> bool {

@@ -30,12 +30,8 @@ pub(super) struct Words {
 
 impl Words {
     pub(super) fn of(body: &[u8]) -> Self {
-        let parsed = (body.len() <= MAX_PARSED)
-            .then(|| serde_json::from_slice::<Value>(body).ok())
-            .flatten();
-        parsed
-            .and_then(|value| Self::of_value(&value))
-            .unwrap_or_else(|| Self::of_text(body))
+        let parsed = (body.len() <= MAX_PARSED).then(|| serde_json::from_slice::<Value>(body).ok()).flatten();
+        parsed.and_then(|value| Self::of_value(&value)).unwrap_or_else(|| Self::of_text(body))
     }
 
     fn of_value(value: &Value) -> Option<Self> {
@@ -45,25 +41,17 @@ impl Words {
                 Some(error @ Value::Object(_)) => Some(Self::of_object(error)),
                 Some(Value::String(message)) => {
                     let words = Self::of_object(value);
-                    Some(Self {
-                        message: message.clone(),
-                        ..words
-                    })
+                    Some(Self { message: message.clone(), ..words })
                 }
                 _ => Some(Self::of_object(value)).filter(|words| !words.message.is_empty()),
             },
-            Value::String(message) => Some(Self {
-                message: message.clone(),
-                ..Self::default()
-            }),
+            Value::String(message) => Some(Self { message: message.clone(), ..Self::default() }),
             Value::Null | Value::Bool(_) | Value::Number(_) => None,
         }
     }
 
     fn of_object(object: &Value) -> Self {
-        let message = ["message", "detail", "msg", "title"]
-            .iter()
-            .find_map(|name| prose(object.get(name)?));
+        let message = ["message", "detail", "msg", "title"].iter().find_map(|name| prose(object.get(name)?));
         Self {
             message: message.unwrap_or_default(),
             kind: ["type", "error_type", "status"]
@@ -72,24 +60,15 @@ impl Words {
                 .map(str::to_owned),
             param: word(object.get("param").unwrap_or(&Value::Null)),
             code: word(object.get("code").unwrap_or(&Value::Null)),
-            inner_code: ["innererror", "inner_error"]
-                .iter()
-                .find_map(|name| word(object.get(name)?.get("code")?)),
+            inner_code: ["innererror", "inner_error"].iter().find_map(|name| word(object.get(name)?.get("code")?)),
         }
     }
 
     fn of_text(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body.get(..MAX_TEXT).unwrap_or(body));
         let text = text.trim();
-        let message = if text.starts_with('<') {
-            html_title(text).unwrap_or_default()
-        } else {
-            text
-        };
-        Self {
-            message: message.to_owned(),
-            ..Self::default()
-        }
+        let message = if text.starts_with('<') { html_title(text).unwrap_or_default() } else { text };
+        Self { message: message.to_owned(), ..Self::default() }
     }
 }
 
@@ -101,10 +80,9 @@ fn prose(value: &Value) -> Option<String> {
             let lines: Vec<String> = items.iter().filter_map(validation).collect();
             (!lines.is_empty()).then(|| lines.join("; "))
         }
-        Value::Object(object) => ["detail", "message"]
-            .iter()
-            .find_map(|name| prose(object.get(*name)?))
-            .or_else(|| Some(value.to_string())),
+        Value::Object(object) => {
+            ["detail", "message"].iter().find_map(|name| prose(object.get(*name)?)).or_else(|| Some(value.to_string()))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
@@ -115,18 +93,8 @@ fn validation(item: &Value) -> Option<String> {
         return Some(text.clone());
     }
     let text = word(item.get("msg").or_else(|| item.get("message"))?)?;
-    let path: Vec<String> = item
-        .get("loc")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(word)
-        .collect();
-    Some(if path.is_empty() {
-        text
-    } else {
-        format!("{}: {text}", path.join("."))
-    })
+    let path: Vec<String> = item.get("loc").and_then(Value::as_array).into_iter().flatten().filter_map(word).collect();
+    Some(if path.is_empty() { text } else { format!("{}: {text}", path.join(".")) })
 }
 
 fn word(value: &Value) -> Option<String> {

@@ -25,13 +25,7 @@ pub(super) fn as_system(edit: &mut Editor<'_>) {
             continue;
         };
         let start = element.start.saturating_add(role.start);
-        out.extend_from_slice(
-            Span {
-                start: copied,
-                end: start,
-            }
-            .of(messages),
-        );
+        out.extend_from_slice(Span { start: copied, end: start }.of(messages));
         out.extend_from_slice(b"\"system\"");
         copied = element.start.saturating_add(role.end);
     }
@@ -44,9 +38,6 @@ pub(super) fn as_system(edit: &mut Editor<'_>) {
 /// Where the role lies within a message, if it is this one.
 fn developer(message: &[u8]) -> Option<Span> {
     let members = json::scan(message).ok()?;
-    let role = members
-        .iter()
-        .rev()
-        .find(|member| member.is("role", message))?;
+    let role = members.iter().rev().find(|member| member.is("role", message))?;
     (role.value.of(message) == ROLE).then_some(role.value)
 }

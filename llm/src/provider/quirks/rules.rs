@@ -63,9 +63,7 @@ impl Family {
             Self::All => true,
             Self::Starts(starts, unless) => {
                 let name = model.rsplit('/').next().unwrap_or(model);
-                let begins = |start: &&str| {
-                    name.starts_with(*start) || start.strip_suffix('-') == Some(name)
-                };
+                let begins = |start: &&str| name.starts_with(*start) || start.strip_suffix('-') == Some(name);
                 starts.iter().any(begins) && !unless.iter().any(begins)
             }
         }
@@ -73,28 +71,15 @@ impl Family {
 }
 
 const fn any(param: &'static str, act: Act) -> Rule {
-    Rule {
-        param,
-        on: On::Any,
-        family: Family::All,
-        act,
-    }
+    Rule { param, on: On::Any, family: Family::All, act }
 }
 
 const fn chat(param: &'static str, family: Family, act: Act) -> Rule {
-    Rule {
-        param,
-        on: On::Chat,
-        family,
-        act,
-    }
+    Rule { param, on: On::Chat, family, act }
 }
 
 /// Fine-tunes are called ft:BASE:...
-const REASONING: Family = Family::Starts(
-    &["gpt-5", "gpt-6", "o1-", "o3-", "o4-", "ft:gpt-5", "ft:o4-"],
-    &[],
-);
+const REASONING: Family = Family::Starts(&["gpt-5", "gpt-6", "o1-", "o3-", "o4-", "ft:gpt-5", "ft:o4-"], &[]);
 const O_SERIES: Family = Family::Starts(&["o1-", "o3-", "o4-", "ft:o4-"], &[]);
 /// Later ones (gpt-5.1, ...) take sampling parameters when told not to reason: the upstream is the judge there.
 const GPT_5: Family = Family::Starts(&["gpt-5-"], &["gpt-5-chat", "gpt-5-search"]);
@@ -107,11 +92,7 @@ const EMPTY: &[&str] = &["{}"];
 
 /// OpenAI's own models, wherever they are served.
 pub(crate) const OPENAI_FAMILIES: &[Rule] = &[
-    chat(
-        "max_tokens",
-        REASONING,
-        Act::Rename("max_completion_tokens"),
-    ),
+    chat("max_tokens", REASONING, Act::Rename("max_completion_tokens")),
     chat("temperature", GPT_5, Act::Refuse(ONE)),
     chat("top_p", GPT_5, Act::Refuse(ONE)),
     chat("presence_penalty", GPT_5, Act::Refuse(ZERO)),
@@ -133,21 +114,14 @@ pub(crate) const OPENAI_FAMILIES: &[Rule] = &[
 ];
 
 /// Knows only the older name.
-pub(crate) const MAX_TOKENS: &[Rule] = &[chat(
-    "max_completion_tokens",
-    Family::All,
-    Act::Rename("max_tokens"),
-)];
+pub(crate) const MAX_TOKENS: &[Rule] = &[chat("max_completion_tokens", Family::All, Act::Rename("max_tokens"))];
 
 /// Refuses or ignores the end user's name; it has no bearing on the answer.
 pub(crate) const NO_USER: &[Rule] = &[any("user", Act::Remove)];
 
 /// Answers 400 to all three.
-pub(crate) const NO_LOGPROBS: &[Rule] = &[
-    any("logprobs", Act::Refuse(OFF)),
-    any("top_logprobs", Act::Refuse(OFF)),
-    any("logit_bias", Act::Refuse(EMPTY)),
-];
+pub(crate) const NO_LOGPROBS: &[Rule] =
+    &[any("logprobs", Act::Refuse(OFF)), any("top_logprobs", Act::Refuse(OFF)), any("logit_bias", Act::Refuse(EMPTY))];
 
 /// Ignores it, which would change the answer.
 pub(crate) const NO_LOGIT_BIAS: &[Rule] = &[any("logit_bias", Act::Refuse(EMPTY))];
@@ -156,21 +130,13 @@ pub(crate) const NO_LOGIT_BIAS: &[Rule] = &[any("logit_bias", Act::Refuse(EMPTY)
 pub(crate) const ONE_CHOICE: &[Rule] = &[any("n", Act::Refuse(ONE))];
 
 /// `required` is called `any`.
-pub(crate) const TOOL_CHOICE_ANY: &[Rule] = &[chat(
-    "tool_choice",
-    Family::All,
-    Act::Map("\"required\"", "\"any\""),
-)];
+pub(crate) const TOOL_CHOICE_ANY: &[Rule] = &[chat("tool_choice", Family::All, Act::Map("\"required\"", "\"any\""))];
 
 /// Refuses every member that it does not know.
 pub(crate) const MISTRAL: &[Rule] = &[
     any("seed", Act::Rename("random_seed")),
     any("dimensions", Act::Rename("output_dimension")),
-    chat(
-        "tool_choice",
-        Family::All,
-        Act::Map("\"required\"", "\"any\""),
-    ),
+    chat("tool_choice", Family::All, Act::Map("\"required\"", "\"any\"")),
     any("logprobs", Act::Refuse(OFF)),
     any("top_logprobs", Act::Refuse(OFF)),
     any("logit_bias", Act::Refuse(EMPTY)),
