@@ -11,6 +11,8 @@ use turnpike_llm::{
     provider::{Capabilities, ProviderKind},
 };
 
+use crate::canonical;
+
 /// Namespace and name of the object that an entry came from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectRef {
@@ -242,4 +244,12 @@ pub struct Contents {
     pub budgets: Vec<BudgetEntry>,
     /// Credentials by digest.
     pub credentials: BTreeMap<String, CredentialEntry>,
+}
+
+impl Contents {
+    /// sha256 of everything, lower-case hex: equal for equal contents, whatever they were rendered from.
+    pub fn hash(&self) -> String {
+        let Self { models, keys, budgets, credentials } = self;
+        canonical::sha256_hex(canonical::to_string(&(models, keys, budgets, credentials)).as_bytes())
+    }
 }

@@ -5,7 +5,7 @@ use turnpike_crds::Reason;
 
 use crate::entry::ObjectRef;
 
-/// The kinds that compile to entries.
+/// Where faults can lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum ObjectKind {
     /// A model.
@@ -14,6 +14,10 @@ pub enum ObjectKind {
     VirtualKey,
     /// A budget.
     Budget,
+    /// A Secret in a folder of manifests.
+    Secret,
+    /// A manifest's file, as a whole; it has no namespace and its name is the file's.
+    File,
 }
 
 impl ObjectKind {
@@ -23,6 +27,8 @@ impl ObjectKind {
             Self::ModelDeployment => "ModelDeployment",
             Self::VirtualKey => "VirtualKey",
             Self::Budget => "Budget",
+            Self::Secret => "Secret",
+            Self::File => "File",
         }
     }
 }
@@ -39,7 +45,10 @@ pub struct ObjectId {
 
 impl std::fmt::Display for ObjectId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.kind.as_str(), self.object)
+        match self.object.namespace.as_str() {
+            "" => write!(f, "{} {}", self.kind.as_str(), self.object.name),
+            _ => write!(f, "{} {}", self.kind.as_str(), self.object),
+        }
     }
 }
 
@@ -49,7 +58,7 @@ impl std::fmt::Display for ObjectId {
 pub struct Problem {
     /// Whose fault it is.
     pub object: ObjectId,
-    /// Path of the field, such as `spec.provider.baseURL`.
+    /// Path of the field, such as `spec.provider.baseURL`; within a file, its document and line.
     pub field: String,
     /// The condition's reason.
     pub reason: Reason,

@@ -8,17 +8,15 @@ use std::sync::{
 use axum::{
     Router,
     extract::{Request, State},
-    http::Uri,
-    response::{IntoResponse, Response},
+    middleware,
+    response::Response,
     routing::{get, post},
 };
-use http::Method;
 use turnpike_ledger::spend_log::SpendSink;
 use turnpike_llm::provider::Operation;
 
 use crate::{
     config::Live,
-    error::Error,
     internal::Health,
     metrics::Metrics,
     pipeline::{
@@ -95,25 +93,30 @@ impl Drop for Busy {
     }
 }
 
-/// Every public route. Model routes exist with and without `/v1`.
+/// Every public route. Those of the API exist with and without `/v1`.
 pub fn router(worker: Arc<Worker>) -> Router {
-    let mut router = Router::new()
-        .route("/openai/deployments/{*rest}", post(routes::deployments::call))
-        .route("/openai/models", get(routes::models::list))
+    let mut listing = Router::new().route("/openai/models", get(routes::models::list));
+    let mut calls = Router::new().route("/openai/deployments/{*rest}", post(routes::deployments::call));
+    for prefix in ["", "/v1"] {
+        listing = listing
+            .route(&format!("{prefix}/models"), get(routes::models::list))
+            .route(&format!("{prefix}/models/{{*id}}"), get(routes::models::show));
+        calls = calls
+            .route(&format!("{prefix}/chat/completions"), post(chat))
+            .route(&format!("{prefix}/completions"), post(completions))
+            .route(&format!("{prefix}/embeddings"), post(embeddings));
+    }
+    Router::new()
         .route("/health", get(routes::health::plain))
         .route("/health/liveliness", get(routes::health::liveness))
         .route("/health/liveness", get(routes::health::liveness))
         .route("/health/readiness", get(routes::health::readiness))
-        .route("/metrics", get(routes::metrics::render));
-    for prefix in ["", "/v1"] {
-        router = router
-            .route(&format!("{prefix}/chat/completions"), post(chat))
-            .route(&format!("{prefix}/completions"), post(completions))
-            .route(&format!("{prefix}/embeddings"), post(embeddings))
-            .route(&format!("{prefix}/models"), get(routes::models::list))
-            .route(&format!("{prefix}/models/{{*id}}"), get(routes::models::show));
-    }
-    router.fallback(no_route).method_not_allowed_fallback(no_method).with_state(worker)
+        .route("/metrics", get(routes::metrics::render))
+        .merge(listing.route_layer(middleware::from_fn(routes::identify)))
+        .merge(calls)
+        .fallback(routes::unknown)
+        .method_not_allowed_fallback(routes::wrong_method)
+        .with_state(worker)
 }
 
 async fn chat(State(worker): State<Arc<Worker>>, request: Request) -> Response {
@@ -126,12 +129,4 @@ async fn completions(State(worker): State<Arc<Worker>>, request: Request) -> Res
 
 async fn embeddings(State(worker): State<Arc<Worker>>, request: Request) -> Response {
     routes::generate::serve(worker, Operation::Embeddings, None, request).await
-}
-
-async fn no_route(uri: Uri) -> Response {
-    Error::NoRoute(uri.path().chars().take(256).collect()).into_response()
-}
-
-async fn no_method(method: Method) -> Response {
-    Error::MethodNotAllowed(method).into_response()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub mod compile;
+pub mod reload;
 pub mod snapshot;
 pub mod sources;
 pub mod watch;

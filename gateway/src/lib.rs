@@ -10,6 +10,8 @@
 
 pub mod app;
 pub mod args;
+pub mod banner;
+pub mod check;
 pub mod config;
 pub mod error;
 pub mod internal;

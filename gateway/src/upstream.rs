@@ -8,7 +8,7 @@ pub mod body;
 pub mod connect;
 pub mod egress;
 pub mod pool;
-mod proxy;
+pub mod proxy;
 mod tls;
 
 /// Scheme, host and port of an upstream.

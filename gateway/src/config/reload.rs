@@ -5,10 +5,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use turnpike_bundle::{Contents, Problem};
-
-use super::compile::compile;
-use crate::{app::App, internal::Loaded};
+use super::{compile::compile, sources::directory::Loaded};
+use crate::{app::App, internal};
 
 /// Puts loaded configuration in force.
 pub struct Reload {
@@ -23,9 +21,10 @@ impl Reload {
     }
 
     /// Compiles and swaps. Problems are told in the log, in metrics and to probes; they never stop what can be served.
-    pub fn publish(&self, contents: &Contents, hash: &str, problems: Vec<Problem>) {
+    pub fn publish(&self, loaded: Loaded) {
+        let Loaded { contents, hash, problems, warnings, .. } = loaded;
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let (snapshot, left_out) = compile(contents, generation, hash.to_owned());
+        let (snapshot, left_out) = compile(&contents, generation, hash.clone());
         for object in &left_out {
             tracing::error!(object = %object.object, reason = object.reason, "the gateway cannot serve an object of its bundle");
         }
@@ -37,9 +36,10 @@ impl Reload {
             models = snapshot.models.len(),
             keys = snapshot.keys.len(),
             problems = problems.len(),
+            warnings = warnings.len(),
             "configuration loaded"
         );
         self.app.live.publish(snapshot);
-        self.app.health.loaded(Loaded { generation, hash: hash.to_owned(), loaded_at: now, problems });
+        self.app.health.loaded(internal::Loaded { generation, hash, loaded_at: now, problems });
     }
 }

@@ -12,6 +12,7 @@ use turnpike_llm::{
     request::Request,
     response::LargeAnswer,
     splice::Splices,
+    stream::Tape,
 };
 
 use super::{
@@ -171,11 +172,15 @@ async fn send(pool: &Pool, prepared: &mut Prepared, meter: &mut Meter) -> Result
             meter.release();
             let (head, body) = response.into_parts();
             let body = collect(body, MAX_ERROR_BODY).await.map_or_else(|_| Bytes::new(), Collected::bytes);
+            // An error that cannot be read is still an error of this status.
+            let decoded = Decoding::of(&head.headers).and_then(|mut decoding| decoding.take(body, MAX_ERROR_BODY));
+            let body = decoded.unwrap_or_default();
             Err(upstream.adapter.error(head.status, &head.headers, &body).into())
         }
         Err(SendError::Connect(error)) => {
             meter.release();
-            tracing::warn!(model = %prepared.model.id, error = &error as &dyn std::error::Error, "cannot connect to upstream");
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(model = %prepared.model.id, %error, source, "cannot connect to upstream");
             Err(match error {
                 ConnectError::Timeout => Error::Timeout { what: "connect", after: upstream.policy.connect },
                 other => Error::Connect(other.text()),
@@ -198,9 +203,10 @@ async fn whole(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Result
         match collected {
             Collected::Whole(bytes) => {
                 let bytes = decoding.take(bytes, COLLECT_CONVERTED)?;
-                let decoded = decode(&prepared, bytes).await?;
-                if let Some(usage) = decoded.usage {
-                    meter.used(usage);
+                let decoded = decode(&prepared, bytes.clone()).await?;
+                match decoded.usage {
+                    Some(usage) => meter.used(usage),
+                    None => meter.seen(&Tape::of_answer(&bytes)),
                 }
                 Ok(Reply::Whole { body: decoded.body, headers: head.headers })
             }

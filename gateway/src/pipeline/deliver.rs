@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use turnpike_llm::{price::nano_to_usd_string, splice::Splices};
+use uuid::Uuid;
 
 use super::{call::Reply, forward, meter::Meter, stream::Streaming};
 use crate::{config::snapshot::Model, record::End};
@@ -62,6 +63,14 @@ pub fn respond(reply: Reply, mut meter: Meter, model: &Arc<Model>, group: &str) 
     let mut response = Response::new(body);
     *response.headers_mut() = shown;
     response
+}
+
+/// The client's own call id, else a new one.
+pub fn request_id(client: &HeaderMap) -> Arc<str> {
+    match forward::call_id(client) {
+        Some(id) => id.into(),
+        None => (&*Uuid::new_v4().hyphenated().encode_lower(&mut Uuid::encode_buffer())).into(),
+    }
 }
 
 /// The ids that every response carries, errors too.

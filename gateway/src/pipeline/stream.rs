@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use flate2::write::GzDecoder;
 use http::{HeaderMap, header};
 use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, Sleep};
 use turnpike_llm::stream::StreamDecoder;
 
@@ -19,6 +20,9 @@ use crate::{error::Error, record::End, upstream::pool::UpstreamBody};
 
 /// Bytes that are gathered at most before they go out.
 const MAX_GATHERED: usize = 64 * 1024;
+/// Most bytes, and the longest time, that an upstream may go on after a complete answer.
+const MAX_TRAILING: usize = 64 * 1024;
+const TRAILING: Duration = Duration::from_secs(1);
 /// What one frame of an encoded answer may decode to.
 const MAX_DECODED_FRAME: usize = 8 * 1024 * 1024;
 
@@ -64,11 +68,13 @@ impl Decoding {
 
 /// Where the rest of an answer comes from.
 pub struct Source {
-    upstream: UpstreamBody,
+    /// Gone once it was read to its end.
+    upstream: Option<UpstreamBody>,
     decoder: Box<dyn StreamDecoder>,
     decoding: Decoding,
     ready: Gathered,
     idle: Duration,
+    /// The answer is complete, or broken.
     over: bool,
 }
 
@@ -108,7 +114,30 @@ impl Gathered {
 impl Source {
     /// A source at its beginning.
     pub fn new(upstream: UpstreamBody, decoder: Box<dyn StreamDecoder>, decoding: Decoding, idle: Duration) -> Self {
-        Self { upstream, decoder, decoding, ready: Gathered::default(), idle, over: false }
+        Self { upstream: Some(upstream), decoder, decoding, ready: Gathered::default(), idle, over: false }
+    }
+
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(upstream) = &mut self.upstream else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(upstream).poll_frame(cx);
+        if matches!(polled, Poll::Ready(None)) {
+            self.upstream = None;
+        }
+        polled
+    }
+
+    /// Reads what comes after a complete answer, usually only the end of the body, so that the connection can be used
+    /// again.
+    fn drain(&mut self) {
+        let (true, Some(upstream)) = (self.over, self.upstream.take()) else {
+            return;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let rest = Limited::new(upstream, MAX_TRAILING);
+            runtime.spawn(async move { tokio::time::timeout(TRAILING, rest.collect()).await.is_ok() });
+        }
     }
 
     /// Reads until the first event, or to an end that has none.
@@ -117,7 +146,7 @@ impl Source {
     /// The upstream failed before it said anything.
     pub async fn start(&mut self) -> Result<(), Error> {
         while !self.over && !self.decoder.started() {
-            let frame = std::future::poll_fn(|cx| Pin::new(&mut self.upstream).poll_frame(cx)).await;
+            let frame = std::future::poll_fn(|cx| self.poll_upstream(cx)).await;
             self.take(frame)?;
         }
         Ok(())
@@ -145,6 +174,7 @@ impl Source {
             },
             Some(Err(_)) => {
                 self.over = true;
+                self.upstream = None;
                 Err(Error::Broken)
             }
             None => self.close(),
@@ -180,7 +210,7 @@ impl Streaming {
     /// Reads what is there now, without waiting.
     fn gather(&mut self, cx: &mut Context<'_>) {
         while !self.source.over && self.failed.is_none() && self.source.ready.len() < MAX_GATHERED {
-            let Poll::Ready(frame) = Pin::new(&mut self.source.upstream).poll_frame(cx) else {
+            let Poll::Ready(frame) = self.source.poll_upstream(cx) else {
                 return;
             };
             self.last = Instant::now();
@@ -191,6 +221,15 @@ impl Streaming {
         }
     }
 
+    /// Whether one more turn of the runtime may bring something that belongs to this write.
+    fn more_is_due(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.source.over {
+            // Only the end of the upstream's body is missing.
+            return self.failed.is_none() && self.source.poll_upstream(cx).is_pending();
+        }
+        self.failed.is_none() && self.source.ready.len() < MAX_GATHERED
+    }
+
     fn ended(&self) -> bool {
         self.source.over || self.failed.is_some()
     }
@@ -198,6 +237,9 @@ impl Streaming {
     fn settle(&mut self) -> Option<Error> {
         let mut meter = self.meter.take()?;
         let error = self.failed.take();
+        if error.is_none() {
+            self.source.drain();
+        }
         note(&self.source, &mut meter);
         meter.finish(error.as_ref().map_or(End::Success, Error::end));
         error
@@ -243,7 +285,7 @@ impl Body for Streaming {
         }
         // What the connection's task has read but not handed over yet comes first: one write for all of a burst, and no
         // wait for a lone token, as nothing else is due then.
-        if !this.ended() && !this.yielded && this.source.ready.len() < MAX_GATHERED {
+        if this.more_is_due(cx) && !this.yielded {
             this.yielded = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse, Response},
 };
 use turnpike_llm::provider::Operation;
@@ -18,7 +18,13 @@ const SUFFIXES: [(&str, Operation); 3] = [
 ];
 
 /// Splits the path (already percent-decoded) into model and operation; the model wins over the body's.
-pub async fn call(State(worker): State<Arc<Worker>>, Path(rest): Path<String>, request: Request) -> Response {
+pub async fn call(
+    State(worker): State<Arc<Worker>>,
+    rest: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    // Bytes that are not UTF-8 name no model.
+    let rest = rest.map(|Path(rest)| rest).unwrap_or_default();
     for (suffix, operation) in SUFFIXES {
         if let Some(model) = rest.strip_suffix(suffix)
             && !model.is_empty()
@@ -26,5 +32,5 @@ pub async fn call(State(worker): State<Arc<Worker>>, Path(rest): Path<String>, r
             return generate::serve(worker, operation, Some(model), request).await;
         }
     }
-    Error::NoRoute(request.uri().path().chars().take(256).collect()).into_response()
+    super::unknown(request.uri().clone(), request.headers().clone()).await
 }

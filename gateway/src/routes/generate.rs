@@ -10,7 +10,6 @@ use axum::{
 use http::{HeaderMap, request::Parts};
 use tokio::time::Instant;
 use turnpike_llm::provider::Operation;
-use uuid::Uuid;
 
 use crate::{
     app::{Busy, Worker},
@@ -48,10 +47,7 @@ pub async fn serve(worker: Arc<Worker>, operation: Operation, named: Option<&str
 }
 
 fn arrive(headers: &HeaderMap, operation: Operation) -> Arrival {
-    let request_id = match forward::call_id(headers) {
-        Some(id) => id.into(),
-        None => (&*Uuid::new_v4().hyphenated().encode_lower(&mut Uuid::encode_buffer())).into(),
-    };
+    let request_id = deliver::request_id(headers);
     Arrival { at: Instant::now(), at_us: jiff::Timestamp::now().as_microsecond(), request_id, operation }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     response::{IntoResponse, Response},
 };
 use http::HeaderMap;
@@ -35,7 +35,13 @@ pub async fn list(State(worker): State<Arc<Worker>>, headers: HeaderMap) -> Resp
 }
 
 /// One model; the id is percent-decoded and may hold slashes and colons.
-pub async fn show(State(worker): State<Arc<Worker>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+pub async fn show(
+    State(worker): State<Arc<Worker>>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response {
+    // Bytes that are not UTF-8 name no model.
+    let id = id.map(|Path(id)| id).unwrap_or_default();
     let found = caller(&worker, &headers).and_then(|(snapshot, caller)| {
         let (pool, _) = visible(&snapshot, &caller)
             .find(&id)
