@@ -16,11 +16,11 @@ impl Event {
     }
 }
 
-/// Takes complete events off the front of `buffer`; an unfinished one stays.
+/// Takes complete events off the front of `buffer`; an unfinished one stays. Lines may end in LF or CRLF.
 pub fn take_events(buffer: &mut Vec<u8>) -> Vec<Event> {
     let mut events = Vec::new();
-    while let Some(end) = buffer.windows(2).position(|pair| pair == b"\n\n") {
-        let block: Vec<u8> = buffer.drain(..end + 2).collect();
+    while let Some(end) = blank_line(buffer) {
+        let block: Vec<u8> = buffer.drain(..end).collect();
         let text = String::from_utf8(block).expect("an event is UTF-8");
         let mut event = Event::default();
         let mut data = Vec::new();
@@ -37,4 +37,15 @@ pub fn take_events(buffer: &mut Vec<u8>) -> Vec<Event> {
         }
     }
     events
+}
+
+/// Where the first blank line ends.
+fn blank_line(buffer: &[u8]) -> Option<usize> {
+    let mut ends = buffer.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    let mut start = 0;
+    ends.find(|end| {
+        let line = buffer.get(start..*end).unwrap_or_default();
+        start = *end;
+        matches!(line, b"\n" | b"\r\n")
+    })
 }

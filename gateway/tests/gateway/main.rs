@@ -1,0 +1,21 @@
+//! The gateway from outside: the real binary, a scripted upstream, clients that misbehave. One module a behaviour.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod auth;
+mod bodies;
+mod broken_streams;
+mod egress;
+mod embeddings;
+mod headers;
+mod health;
+mod limits;
+mod params;
+mod permits;
+mod reload;
+mod routes;
+mod shutdown;
+mod spend;
+mod stage;
+mod status_table;
+mod streams;
+mod torn;
