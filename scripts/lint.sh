@@ -9,6 +9,8 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CACHE/target}"
 
 echo "=== the rules for files"
 python3 scripts/check_files.py
+echo "=== the documents"
+python3 scripts/check_docs.py
 echo "=== shell scripts"
 mapfile -t shell < <(git ls-files --cached --others --exclude-standard -- '*.sh' .ci/run bench/run)
 shellcheck -x "${shell[@]}"
