@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Path, Request, State, rejection::PathRejection},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use turnpike_llm::provider::Operation;
 
 use super::generate;
-use crate::{app::Worker, error::Error};
+use crate::app::Worker;
 
 const SUFFIXES: [(&str, Operation); 3] = [
     ("/chat/completions", Operation::Chat),
