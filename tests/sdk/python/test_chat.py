@@ -6,6 +6,7 @@ import hashlib
 
 import openai
 import pytest
+from gateway_process import eventually
 from pydantic import BaseModel
 
 HELLO = [{"role": "user", "content": "Hello there, gate"}]
@@ -279,8 +280,6 @@ def test_async_client(gateway, attempts):
 
 
 def test_a_client_that_leaves_ends_the_upstream_call(client, gateway, upstream):
-    from gateway_process import eventually
-
     stream = client.chat.completions.create(model="trickle", messages=HELLO, stream=True)
     next(iter(stream))
     next(iter(stream))

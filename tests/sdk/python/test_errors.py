@@ -2,8 +2,10 @@
 
 import time
 
+import gateway_process
 import openai
 import pytest
+import stand
 
 HELLO = [{"role": "user", "content": "hi"}]
 # case -> model, error class, status, type, code, attempts by the SDK, requests at the upstream.
@@ -130,6 +132,27 @@ def test_failure_in_the_middle_of_a_stream(client, attempts, model):
     assert attempts.count == 1
 
 
+def test_over_capacity(upstream, attempts):
+    """One request at once, and a stream holds the place: the next gets 503 with Retry-After, and waits."""
+    full = gateway_process.Gateway(stand.objects(upstream.url), arguments=["--max-in-flight", "1"])
+    with full as running, openai.OpenAI(
+            base_url=running.v1, api_key="sk-app-0123456789abcdefghij",
+            http_client=openai.DefaultHttpxClient(event_hooks={"request": [attempts]},
+                                                  trust_env=False)) as client:
+        stream = client.chat.completions.create(model="trickle", messages=HELLO, stream=True)
+        next(stream)
+        with pytest.raises(openai.InternalServerError) as caught:
+            client.chat.completions.create(model="gpt-4o", messages=HELLO)
+        assert caught.value.status_code == 503
+        assert int(caught.value.response.headers["retry-after"]) >= 1
+        assert attempts.count == 1 + 3, "the stream, and a request with two retries"
+        assert len(upstream.recorded()) == 1
+        stream.close()
+        gateway_process.eventually("the stream's place is free again", lambda: running.request(
+            "POST", "/v1/chat/completions", {"model": "mock", "messages": HELLO},
+            key="sk-app-0123456789abcdefghij")[0] == 200, 5)
+
+
 def test_two_different_keys(client, upstream):
     with pytest.raises(openai.AuthenticationError):
         client.chat.completions.create(model="gpt-4o", messages=HELLO,
@@ -147,9 +170,7 @@ def test_every_key_header(gateway):
 
 
 def test_minted_and_admin_keys(client, gateway):
-    import gateway_process as process
-
-    for key in (gateway.key("minted-key"), process.ADMIN_KEY):
+    for key in (gateway.key("minted-key"), gateway_process.ADMIN_KEY):
         answer = client.with_options(api_key=key).chat.completions.create(model="gpt-4o",
                                                                           messages=HELLO)
         assert answer.choices[0].message.content == "You said: hi"
