@@ -85,7 +85,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = LogFormat::Json, env = "TURNPIKE_LOG_FORMAT")]
     pub log_format: LogFormat,
 
-    /// Log filter, such as info or turnpike_gateway=debug
+    /// Log filter, such as info, or debug for one module: `info,turnpike_gateway=debug`
     #[arg(long, value_name = "FILTER", default_value = "info", env = "TURNPIKE_LOG")]
     pub log: String,
 

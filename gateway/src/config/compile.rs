@@ -111,14 +111,13 @@ fn pools<'a>(
     for ((namespace, name), entries) in grouped {
         let mut members = Vec::new();
         for entry in &entries {
-            let own = Member { model: match models.get(&entry.object) {
-                Some(model) => Arc::clone(model),
-                None => {
-                    expand(entry, &by_object, models, MAX_ROUTE_DEPTH, &mut members);
-                    continue;
+            match models.get(&entry.object) {
+                Some(model) => {
+                    let model = Arc::clone(model);
+                    members.push(Member { model, weight: entry.weight, priority: entry.priority });
                 }
-            }, weight: entry.weight, priority: entry.priority };
-            members.push(own);
+                None => expand(entry, &by_object, models, MAX_ROUTE_DEPTH, &mut members),
+            }
         }
         if members.is_empty() {
             continue;

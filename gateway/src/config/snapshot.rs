@@ -120,9 +120,8 @@ impl Upstream {
     /// # Errors
     /// The URL that the adapter made cannot be dialled (a wildcard matched something that no URL can hold).
     pub fn endpoint(&self, operation: Operation, stream: bool, target: &Target<'_>) -> Result<Endpoint, UrlError> {
-        let [chat, completions, embeddings] = match &self.endpoints {
-            Some(endpoints) => endpoints,
-            None => return Endpoint::parse(&self.adapter.url(operation, stream, target)),
+        let Some([chat, completions, embeddings]) = &self.endpoints else {
+            return Endpoint::parse(&self.adapter.url(operation, stream, target));
         };
         let [whole, streamed] = match operation {
             Operation::Chat => chat,

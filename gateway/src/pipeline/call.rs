@@ -40,7 +40,7 @@ const COLLECT_CONVERTED: usize = 64 * 1024 * 1024;
 /// As much of an error answer as is read.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 /// How long a call goes on for a client that left, so that its tokens are known.
-const DRAIN: Duration = Duration::from_secs(60);
+const DRAIN: Duration = Duration::from_mins(1);
 
 /// A successful answer, ready for delivery.
 pub enum Reply {

@@ -65,23 +65,37 @@ impl Line {
         Ok(())
     }
 
-    fn bare(&mut self, name: &str, value: impl Display) -> fmt::Result {
-        match self.format {
-            LogFormat::Json => write!(self.text, ",\"{name}\":{value}"),
-            LogFormat::Text => write!(self.text, " {name}={value}"),
+    fn name(&mut self, name: &str) {
+        let (before, after) = match self.format {
+            LogFormat::Json => (",\"", "\":"),
+            LogFormat::Text => (" ", "="),
+        };
+        for part in [before, name, after] {
+            self.text.push_str(part);
         }
+    }
+
+    fn bare(&mut self, name: &str, value: impl Display) -> fmt::Result {
+        self.name(name);
+        write!(self.text, "{value}")
     }
 
     /// Clients choose some of these: clipped, and escaped so that no line can be forged.
     fn string(&mut self, name: &str, value: &str) -> fmt::Result {
+        self.name(name);
         let value = spend::clipped(value);
-        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-        match (self.format, value.bytes().all(plain)) {
-            (LogFormat::Json, true) => write!(self.text, ",\"{name}\":\"{value}\""),
-            (LogFormat::Json, false) => write!(self.text, ",\"{name}\":{}", serde_json::Value::from(value)),
-            (LogFormat::Text, true) => write!(self.text, " {name}={value}"),
-            (LogFormat::Text, false) => write!(self.text, " {name}={value:?}"),
+        let plain = value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+        match (self.format, plain) {
+            (LogFormat::Json, true) => {
+                self.text.push('"');
+                self.text.push_str(value);
+                self.text.push('"');
+            }
+            (LogFormat::Json, false) => write!(self.text, "{}", serde_json::Value::from(value))?,
+            (LogFormat::Text, true) => self.text.push_str(value),
+            (LogFormat::Text, false) => write!(self.text, "{value:?}")?,
         }
+        Ok(())
     }
 }
 

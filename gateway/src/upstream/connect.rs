@@ -82,25 +82,21 @@ impl Connector {
     /// # Errors
     /// See [`ConnectError`].
     pub async fn connect(&self, origin: &Origin) -> Result<Stream, ConnectError> {
-        let tcp = match self.proxy.hop(origin) {
-            Some(hop) => {
-                // The proxy resolves names itself; an address written in the URL is still checked here.
-                if origin.host.parse().is_ok_and(|address: IpAddr| !self.egress.allows(address)) {
-                    return Err(ConnectError::Refused);
-                }
-                let addresses = resolve(&hop.host, hop.port).await?;
-                let mut tcp = dial(&addresses).await?;
-                hop.tunnel(&mut tcp, origin).await.map_err(ConnectError::Proxy)?;
-                tcp
+        let tcp = if let Some(hop) = self.proxy.hop(origin) {
+            // The proxy resolves names itself; an address written in the URL is still checked here.
+            if origin.host.parse().is_ok_and(|address: IpAddr| !self.egress.allows(address)) {
+                return Err(ConnectError::Refused);
             }
-            None => {
-                let mut addresses = resolve(&origin.host, origin.port).await?;
-                addresses.retain(|address| self.egress.allows(address.ip()));
-                if addresses.is_empty() {
-                    return Err(ConnectError::Refused);
-                }
-                dial(&addresses).await?
+            let mut tcp = dial(&resolve(&hop.host, hop.port).await?).await?;
+            hop.tunnel(&mut tcp, origin).await.map_err(ConnectError::Proxy)?;
+            tcp
+        } else {
+            let mut addresses = resolve(&origin.host, origin.port).await?;
+            addresses.retain(|address| self.egress.allows(address.ip()));
+            if addresses.is_empty() {
+                return Err(ConnectError::Refused);
             }
+            dial(&addresses).await?
         };
         if !origin.tls {
             return Ok(Stream::Plain(tcp));

@@ -78,15 +78,9 @@ fn inner(address: IpAddr) -> bool {
 
 /// The IPv4 address inside a NAT64 (RFC 6052) or 6to4 (RFC 3056) one.
 fn embedded_v4(address: Ipv6Addr) -> Option<IpAddr> {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let v4 = |high: u16, low: u16| {
-        let [w, x] = high.to_be_bytes();
-        let [y, z] = low.to_be_bytes();
-        IpAddr::V4(Ipv4Addr::new(w, x, y, z))
-    };
-    match (a, b) {
-        (0x64, 0xff9b) if [c, d, e, f] == [0; 4] => Some(v4(g, h)),
-        (0x2002, _) => Some(v4(b, c)),
+    let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => Some(v4(high, low)),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! A forward proxy towards upstreams (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), used by CONNECT.
+//! A forward proxy towards upstreams (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), used by CONNECT.
 
 use std::fmt;
 
@@ -35,17 +35,17 @@ pub struct Hop {
 /// Values of the environment's proxy variables.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyVariables {
-    /// HTTPS_PROXY.
+    /// `HTTPS_PROXY`.
     pub https: Option<String>,
-    /// HTTP_PROXY.
+    /// `HTTP_PROXY`.
     pub http: Option<String>,
-    /// NO_PROXY: comma-separated hosts, `.suffixes`, or `*`.
+    /// `NO_PROXY`: comma-separated hosts, `.suffixes`, or `*`.
     pub except: Option<String>,
 }
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Proxy").field("https", &self.https.is_some()).field("http", &self.http.is_some()).finish()
+        f.debug_struct("Proxy").field("https", &self.https.is_some()).field("http", &self.http.is_some()).finish_non_exhaustive()
     }
 }
 

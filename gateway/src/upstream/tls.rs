@@ -13,7 +13,7 @@ use rustls::{
 /// # Errors
 /// A file cannot be read or holds no certificate.
 pub fn client_config(extra: &[impl AsRef<Path>]) -> anyhow::Result<Arc<ClientConfig>> {
-    let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     for path in extra {
         let path = path.as_ref();
         let shown = path.display();

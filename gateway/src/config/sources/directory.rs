@@ -15,16 +15,13 @@ use std::{
 
 use jiff::Timestamp;
 use turnpike_bundle::{
-    Contents, Objects, Problem, Rendered, Secret, Settings,
-    entry::ObjectRef,
-    problem::ObjectId,
-    render,
+    Contents, Objects, Problem, Rendered, Secret, Settings, entry::ObjectRef, problem::ObjectId, render,
 };
 use turnpike_crds::{Reason, Time, VirtualKey};
 
 use super::minted::{Minted, MintedKey};
 use files::Files;
-use manifests::{Item, Manifest, Object};
+use manifests::{Item, Lookup, Manifest, Object};
 
 mod documents;
 mod files;
@@ -37,7 +34,7 @@ const LAST_GOOD: &str = "; until then its last good version is served";
 pub struct Directory {
     path: PathBuf,
     minted: Minted,
-    variable: Box<dyn Fn(&str) -> Option<String> + Send>,
+    variable: Box<Lookup>,
     files: BTreeMap<String, Known>,
     /// Each object's last version without a fault of its own.
     good: BTreeMap<ObjectId, Object>,
@@ -69,11 +66,7 @@ pub struct Loaded {
 
 impl Directory {
     /// `variable` looks up what values `env:NAME` of Secrets name.
-    pub fn new(
-        path: &Path,
-        minted: Minted,
-        variable: impl Fn(&str) -> Option<String> + Send + 'static,
-    ) -> Self {
+    pub fn new(path: &Path, minted: Minted, variable: impl Fn(&str) -> Option<String> + Send + 'static) -> Self {
         let variable = Box::new(variable);
         Self { path: path.to_owned(), minted, variable, files: BTreeMap::new(), good: BTreeMap::new() }
     }
@@ -135,7 +128,13 @@ impl Directory {
             let next_step = "rename or remove one of the two".to_owned();
             let message = format!("{} is in another file, or twice in this one; the first is taken", item.id);
             let object = manifests::file_id(file);
-            problems.push(Problem { object, field: "metadata.name".to_owned(), reason: Reason::Invalid, message, next_step });
+            problems.push(Problem {
+                object,
+                field: "metadata.name".to_owned(),
+                reason: Reason::Invalid,
+                message,
+                next_step,
+            });
             return;
         }
         if let Some(object) = &item.object {
@@ -155,7 +154,8 @@ impl Directory {
             .filter(|problem| problem.reason == Reason::Invalid)
             .map(|problem| problem.object.clone())
             .collect();
-        let (restored, lost): (BTreeSet<_>, BTreeSet<_>) = faulty.into_iter().partition(|id| self.good.contains_key(id));
+        let (restored, lost): (BTreeSet<_>, BTreeSet<_>) =
+            faulty.into_iter().partition(|id| self.good.contains_key(id));
         if !restored.is_empty() {
             for id in &restored {
                 mark_last_good(&mut rendered.problems, id);
@@ -168,7 +168,11 @@ impl Directory {
             rendered.contents = again.contents;
             rendered.warnings = again.warnings;
         }
-        self.good = current.iter().filter(|(id, _)| !lost.contains(id)).map(|(id, object)| (id.clone(), object.clone())).collect();
+        self.good = current
+            .iter()
+            .filter(|(id, _)| !lost.contains(id))
+            .map(|(id, object)| (id.clone(), object.clone()))
+            .collect();
         rendered
     }
 

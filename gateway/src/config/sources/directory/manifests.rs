@@ -15,7 +15,7 @@ use turnpike_crds::{API_VERSION, Budget, ModelDeployment, Reason, VirtualKey, un
 use super::documents::{self, Document};
 
 /// Looks a variable of the environment up.
-pub(super) type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(super) type Lookup = dyn Fn(&str) -> Option<String> + Send;
 
 /// What a value in `stringData` starts with that names a variable.
 const FROM_VARIABLE: &str = "env:";
@@ -49,7 +49,7 @@ pub(super) struct Manifest {
 }
 
 /// Reads a file.
-pub(super) fn read(file: &str, bytes: &[u8], variable: Variable<'_>) -> Manifest {
+pub(super) fn read(file: &str, bytes: &[u8], variable: &Lookup) -> Manifest {
     let mut reader = Reader { file, place: String::new(), variable, manifest: Manifest::default() };
     for document in documents::read(bytes) {
         reader.document(document);
@@ -61,7 +61,7 @@ struct Reader<'a> {
     file: &'a str,
     /// `document 2, line 7` of the document that is being read.
     place: String,
-    variable: Variable<'a>,
+    variable: &'a Lookup,
     manifest: Manifest,
 }
 
@@ -87,7 +87,9 @@ impl Reader<'_> {
             ("v1", "List") => {
                 let Value::Object(mut list) = value else { return };
                 let Some(Value::Array(items)) = list.remove("items") else { return };
-                items.into_iter().for_each(|item| self.value(item));
+                for item in items {
+                    self.value(item);
+                }
             }
             ("v1", "Secret") => self.secret(&value),
             (API_VERSION, "ModelDeployment") => {
@@ -106,7 +108,7 @@ impl Reader<'_> {
             }
             (other, kind) => {
                 let fault = format!("objects of kind {kind} (apiVersion \"{other}\") are not read");
-                let warning = self.problem(self.file_id(), self.place.clone(), fault, "remove it from this folder");
+                let warning = invalid(self.file_id(), self.place.clone(), fault, "remove it from this folder");
                 self.manifest.warnings.push(warning);
             }
         }
@@ -125,7 +127,9 @@ impl Reader<'_> {
             Err(error) => {
                 let path = error.path().to_string();
                 let fault = error.into_inner().to_string();
-                self.of_object(&id, path, &fault, "correct the value");
+                let next_step =
+                    if fault.ends_with("expected a string") { "put it in quotes" } else { "correct the value" };
+                self.of_object(&id, path, &fault, next_step);
                 None
             }
         };
@@ -198,23 +202,23 @@ impl Reader<'_> {
     }
 
     fn of_file(&mut self, fault: String, next_step: &str) {
-        let problem = self.problem(self.file_id(), self.place.clone(), fault, next_step);
+        let problem = invalid(self.file_id(), self.place.clone(), fault, next_step);
         self.manifest.problems.push(problem);
     }
 
     fn of_object(&mut self, id: &ObjectId, field: String, fault: &str, next_step: &str) {
         let fault = format!("{fault} ({}, {})", self.file, self.place);
-        let problem = self.problem(id.clone(), field, fault, next_step);
+        let problem = invalid(id.clone(), field, fault, next_step);
         self.manifest.problems.push(problem);
-    }
-
-    fn problem(&self, object: ObjectId, field: String, message: String, next_step: &str) -> Problem {
-        Problem { object, field, reason: Reason::Invalid, message, next_step: next_step.to_owned() }
     }
 
     fn file_id(&self) -> ObjectId {
         file_id(self.file)
     }
+}
+
+fn invalid(object: ObjectId, field: String, message: String, next_step: &str) -> Problem {
+    Problem { object, field, reason: Reason::Invalid, message, next_step: next_step.to_owned() }
 }
 
 /// A file as the place of a fault.

@@ -1,0 +1,254 @@
+//! Keeps the configuration in force equal to a folder: every change is live within a fraction of a second.
+//!
+//! ```text
+//!  inotify (folder and its parent) ─┐
+//!  every 30 s, should one be lost ──┴▶ wait until quiet ─▶ load ─▶ changed? ─▶ publish
+//! ```
+//! One task owns all of it. Whatever goes wrong is reported and tried again with the next change.
+
+use std::{
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use notify::{
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode},
+};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
+};
+use turnpike_bundle::{
+    Problem,
+    entry::ObjectRef,
+    problem::{ObjectId, ObjectKind},
+};
+use turnpike_crds::Reason;
+
+use super::sources::{
+    directory::{Directory, Loaded},
+    minted::MintedKey,
+};
+
+/// A change counts as complete when nothing more happened for so long.
+const QUIET: Duration = Duration::from_millis(20);
+/// Changes that never end are taken as they are after this.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// How long a file that is suddenly gone or empty has to come back.
+const HALF_SAVED: Duration = Duration::from_millis(50);
+/// Between two looks without any event.
+const POLL: Duration = Duration::from_secs(30);
+/// The same where the system gives no events.
+const POLL_ALONE: Duration = Duration::from_secs(2);
+
+/// A folder being watched; watching ends when this is dropped.
+pub struct Watching {
+    task: JoinHandle<()>,
+    minted: Arc<ArcSwap<Vec<MintedKey>>>,
+}
+
+impl Watching {
+    /// The client keys that were made for the folder's `VirtualKey`s.
+    pub fn minted(&self) -> Arc<Vec<MintedKey>> {
+        self.minted.load_full()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Loads the folder, publishes what it holds, and goes on doing so with every change.
+///
+/// `publish` is called off the runtime's threads, and only when something is different.
+///
+/// # Errors
+/// The folder cannot be read at the start. Later that is a problem like others, and the last good state stays.
+pub async fn start(directory: Directory, publish: impl FnMut(Loaded) + Send + 'static) -> io::Result<Watching> {
+    let folder = std::path::absolute(directory.path())?;
+    let (sender, events) = mpsc::channel(1);
+    // Before the first look, so that no change falls between the two.
+    let eyes = Eyes::open(folder, sender);
+    let minted = Arc::new(ArcSwap::default());
+    let mut cycle = Cycle { directory, publish, published: None, minted: Arc::clone(&minted) };
+    let cycle =
+        tokio::task::spawn_blocking(move || cycle.first().map(|()| cycle)).await.map_err(io::Error::other)??;
+    let task = tokio::spawn(watch(Arc::new(Mutex::new(cycle)), eyes, events));
+    Ok(Watching { task, minted })
+}
+
+async fn watch<P: FnMut(Loaded) + Send + 'static>(
+    cycle: Arc<Mutex<Cycle<P>>>,
+    mut eyes: Eyes,
+    mut events: mpsc::Receiver<()>,
+) {
+    let period = if eyes.watcher.is_some() { POLL } else { POLL_ALONE };
+    let mut poll = interval_at(Instant::now() + period, period);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            Some(()) = events.recv() => until_quiet(&mut events).await,
+            _ = poll.tick() => {}
+        }
+        eyes.refresh();
+        if on(&cycle, |cycle| cycle.directory.may_be_half_saved().unwrap_or(true)).await.unwrap_or_default() {
+            sleep(HALF_SAVED).await;
+        }
+        // A panic in there was told by the panic hook; the next change is another try.
+        let _ = on(&cycle, Cycle::again).await;
+    }
+}
+
+/// Files are read and snapshots compiled off the runtime.
+async fn on<P, T>(cycle: &Arc<Mutex<Cycle<P>>>, act: impl FnOnce(&mut Cycle<P>) -> T + Send + 'static) -> Option<T>
+where
+    P: Send + 'static,
+    T: Send + 'static,
+{
+    let cycle = Arc::clone(cycle);
+    let act = move || act(&mut cycle.lock().unwrap_or_else(PoisonError::into_inner));
+    tokio::task::spawn_blocking(act).await.ok()
+}
+
+async fn until_quiet(events: &mut mpsc::Receiver<()>) {
+    let end = Instant::now() + LONGEST_WAIT;
+    while Instant::now() < end && timeout(QUIET, events.recv()).await.is_ok() {}
+}
+
+/// Load, compare, publish.
+struct Cycle<P> {
+    directory: Directory,
+    publish: P,
+    published: Option<Loaded>,
+    minted: Arc<ArcSwap<Vec<MintedKey>>>,
+}
+
+impl<P: FnMut(Loaded)> Cycle<P> {
+    fn first(&mut self) -> io::Result<()> {
+        let loaded = self.directory.load().map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("the manifests in {} cannot be read: {error}", self.directory.path().display()),
+            )
+        })?;
+        self.publish(loaded);
+        Ok(())
+    }
+
+    fn again(&mut self) {
+        match self.directory.load() {
+            Ok(loaded) => self.publish(loaded),
+            Err(error) => {
+                let Some(mut loaded) = self.published.clone() else { return };
+                let fault = unreadable(self.directory.path(), &error);
+                loaded.problems.retain(|problem| problem.object != fault.object);
+                loaded.problems.push(fault);
+                self.publish(loaded);
+            }
+        }
+    }
+
+    fn publish(&mut self, loaded: Loaded) {
+        if self.published.as_ref() == Some(&loaded) {
+            return;
+        }
+        tell(self.published.as_ref(), &loaded);
+        self.minted.store(Arc::new(loaded.minted.clone()));
+        self.published = Some(loaded.clone());
+        (self.publish)(loaded);
+    }
+}
+
+fn unreadable(folder: &Path, error: &io::Error) -> Problem {
+    let object = ObjectRef { namespace: String::new(), name: folder.display().to_string() };
+    Problem {
+        object: ObjectId { kind: ObjectKind::File, object },
+        field: "folder".to_owned(),
+        reason: Reason::Invalid,
+        message: format!("the folder cannot be read: {error}"),
+        next_step: "restore it; until then all goes on as it was".to_owned(),
+    }
+}
+
+/// Each problem, warning and new key once, when it comes up.
+fn tell(before: Option<&Loaded>, now: &Loaded) {
+    let fresh = |old: Option<&Vec<Problem>>, problem: &&Problem| !old.is_some_and(|old| old.contains(problem));
+    for problem in now.problems.iter().filter(|problem| fresh(before.map(|before| &before.problems), problem)) {
+        tracing::error!(
+            object = %problem.object, field = problem.field, reason = %problem.reason, next_step = problem.next_step,
+            "{}", problem.message
+        );
+    }
+    for problem in now.warnings.iter().filter(|problem| fresh(before.map(|before| &before.warnings), problem)) {
+        tracing::warn!(
+            object = %problem.object, field = problem.field, reason = %problem.reason, next_step = problem.next_step,
+            "{}", problem.message
+        );
+    }
+    for key in now.minted.iter().filter(|key| !before.is_some_and(|before| before.minted.contains(key))) {
+        tracing::info!(object = %key.object, path = %key.path.display(), "the client key lies in a file");
+    }
+}
+
+/// Watches a folder, and its parent so that a folder that is put in its place is seen.
+struct Eyes {
+    folder: PathBuf,
+    watcher: Option<RecommendedWatcher>,
+    /// Device and inode of the folder that is watched.
+    seen: Option<(u64, u64)>,
+}
+
+impl Eyes {
+    fn open(folder: PathBuf, sender: mpsc::Sender<()>) -> Self {
+        let of = folder.clone();
+        let handler = move |event: notify::Result<Event>| {
+            // An error may have lost events. A full channel has one waiting already.
+            if event.is_err() || event.is_ok_and(|event| concerns(&event, &of)) {
+                let _ = sender.try_send(());
+            }
+        };
+        let watcher = notify::recommended_watcher(handler)
+            .inspect_err(|error| {
+                let every = POLL_ALONE.as_secs();
+                tracing::warn!(%error, "no events for changed manifests; looking every {every} s instead");
+            })
+            .ok();
+        let mut eyes = Self { folder, watcher, seen: None };
+        eyes.refresh();
+        eyes
+    }
+
+    /// Watches the folder that is there now.
+    fn refresh(&mut self) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let now = std::fs::metadata(&self.folder).ok().map(|folder| (folder.dev(), folder.ino()));
+        if now == self.seen && now.is_some() {
+            return;
+        }
+        if let Some(parent) = self.folder.parent() {
+            // The parent, too, may be another one by now. A watch that cannot be had is made up for by the poll.
+            let _ = watcher.unwatch(parent);
+            let _ = watcher.watch(parent, RecursiveMode::NonRecursive);
+        }
+        let _ = watcher.unwatch(&self.folder);
+        let watched = watcher.watch(&self.folder, RecursiveMode::NonRecursive).is_ok();
+        self.seen = now.filter(|_| watched);
+    }
+}
+
+/// Whether an event is a change of the folder or of something in it. Reading is no change, or each look would cause the next.
+fn concerns(event: &Event, folder: &Path) -> bool {
+    let change = match event.kind {
+        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
+        _ => true,
+    };
+    change && (event.paths.is_empty() || event.paths.iter().any(|path| path == folder || path.parent() == Some(folder)))
+}
