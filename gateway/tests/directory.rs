@@ -22,7 +22,7 @@ use turnpike_gateway::config::{
 
 fn mock(name: &str, response: &str) -> String {
     format!(
-        "apiVersion: turnpike.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {{name: {name}}}\nspec: {{mock: {{response: {response}}}}}\n"
+        "apiVersion: turnpike.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {{name: {name}}}\nspec: {{mock: {{response: \"{response}\"}}}}\n"
     )
 }
 
@@ -104,7 +104,10 @@ fn secrets_come_from_base64_text_and_the_environment() {
     keys.sort();
     assert_eq!(keys, ["from-the-environment", "sk-packed", "sk-plain"]);
     let problem = problem(&loaded);
-    assert!(problem.contains("default/unset") && problem.contains("set UNSET in the gateway's environment"), "{problem}");
+    assert!(
+        problem.contains("default/unset") && problem.contains("set UNSET in the gateway's environment"),
+        "{problem}"
+    );
 }
 
 #[test]
@@ -156,7 +159,10 @@ fn a_fault_in_a_secret_shows_nothing_of_it() {
 
 #[test]
 fn a_file_that_cannot_be_read_keeps_its_last_good_objects() {
-    let folder = folder(&[("a.yaml", &[mock("one", "1"), "---\n".into(), mock("two", "2")].concat()), ("b.yaml", &mock("b", "b"))]);
+    let folder = folder(&[
+        ("a.yaml", &[mock("one", "1"), "---\n".into(), mock("two", "2")].concat()),
+        ("b.yaml", &mock("b", "b")),
+    ]);
     let mut source = source(folder.path());
     let before = load(&mut source);
     fs::write(folder.path().join("a.yaml"), [mock("one", "changed"), "---\nkind: [oops\n".into()].concat()).unwrap();
@@ -182,13 +188,20 @@ fn an_object_that_an_api_server_would_refuse_keeps_its_last_good_version() {
     let folder = folder(&[("a.yaml", &model("http://good")), ("b.yaml", &mock("b", "b"))]);
     let mut source = source(folder.path());
     let good = load(&mut source);
-    for bad in [model("gopher://bad"), model("http://x").replace("price", "prize"), model("http://x").replace("OpenAICompatible", "Nobody")] {
+    for bad in [
+        model("gopher://bad"),
+        model("http://x").replace("price", "prize"),
+        model("http://x").replace("OpenAICompatible", "Nobody"),
+    ] {
         fs::write(folder.path().join("a.yaml"), &bad).unwrap();
         for _ in 0..2 {
             let after = load(&mut source);
             assert_eq!(after.contents, good.contents, "{bad}");
             let problem = problem(&after);
-            assert!(problem.contains("ModelDeployment default/gpt") && problem.ends_with("its last good version is served"), "{problem}");
+            assert!(
+                problem.contains("ModelDeployment default/gpt") && problem.ends_with("its last good version is served"),
+                "{problem}"
+            );
         }
     }
     fs::remove_file(folder.path().join("a.yaml")).unwrap();
@@ -257,6 +270,8 @@ fn the_admin_key_is_given_or_made_once_and_never_weak() {
 struct Watched {
     published: mpsc::Receiver<Loaded>,
     last: Loaded,
+    /// After the first.
+    publications: usize,
     _watching: Watching,
     _data: TempDir,
 }
@@ -266,7 +281,7 @@ async fn watched(manifests: &Path) -> Watched {
     let (sender, published) = mpsc::channel();
     let watching = watch::start(directory, move |loaded| sender.send(loaded).unwrap()).await.unwrap();
     let last = published.try_recv().unwrap();
-    Watched { published, last, _watching: watching, _data: data }
+    Watched { published, last, publications: 0, _watching: watching, _data: data }
 }
 
 impl Watched {
@@ -278,6 +293,7 @@ impl Watched {
             tokio::time::sleep(Duration::from_millis(1)).await;
             if let Ok(loaded) = self.published.try_recv() {
                 self.last = loaded;
+                self.publications += 1;
             }
         }
         start.elapsed()
@@ -324,12 +340,14 @@ async fn an_editor_that_moves_files_never_makes_a_model_vanish() {
     tokio::time::sleep(Duration::from_millis(30)).await;
     fs::write(path("a.yaml"), mock("a", "2")).unwrap();
     let mut seen = Vec::new();
-    while models(&watched.last) != ["default/a: 2"] {
+    let start = Instant::now();
+    while models(&watched.last) != ["default/a: 2"] && start.elapsed() < Duration::from_secs(10) {
         seen.push(models(&watched.last));
         tokio::time::sleep(Duration::from_millis(1)).await;
         watched.last = watched.published.try_recv().unwrap_or(watched.last);
     }
     assert!(seen.iter().all(|models| models == &["default/a: 1"]), "{seen:?}");
+    assert_eq!(models(&watched.last), ["default/a: 2"]);
     // As others do: written beside it, renamed over it.
     fs::write(path(".a.yaml.tmp"), mock("a", "3")).unwrap();
     fs::rename(path(".a.yaml.tmp"), path("a.yaml")).unwrap();
@@ -398,9 +416,11 @@ async fn nothing_is_published_when_nothing_changed() {
     // The next real change must be the next publication.
     tokio::time::sleep(Duration::from_millis(200)).await;
     fs::write(folder.path().join("b.yaml"), mock("b", "2")).unwrap();
-    while let Err(mpsc::TryRecvError::Empty) = watched.published.try_recv().map(|next| watched.last = next) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let hash = watched.last.hash.clone();
+    let same = |loaded: &Loaded| loaded.hash == hash && loaded.problems.is_empty();
+    assert!(same(&watched.last));
+    watched.until(|loaded| !same(loaded)).await;
+    assert_eq!(watched.publications, 1);
     assert_eq!(models(&watched.last), ["default/a: 1", "default/b: 2"]);
 }
 
