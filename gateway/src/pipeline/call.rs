@@ -245,9 +245,9 @@ async fn streamed(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Res
         }
         let decoding = Decoding::of(&head.headers)?;
         let mut decoder = upstream_of(&prepared.model)?.adapter.stream(prepared.operation, prepared.shown.clone());
-        if prepared.shown.include_usage && prepared.model.entry.price.is_some() {
-            let model = Arc::clone(&prepared.model);
-            decoder.set_cost(Box::new(move |usage| meter::price_of(&model, usage)));
+        if prepared.shown.include_usage {
+            let (model, upstream_model) = (Arc::clone(&prepared.model), Arc::clone(&prepared.upstream_model));
+            decoder.set_cost(Box::new(move |usage| meter::price_of(&model, &upstream_model, usage)));
         }
         let idle = Duration::from_millis(timeouts.idle);
         let mut source = Box::new(Source::new(body, decoder, decoding, idle));

@@ -13,7 +13,7 @@ use turnpike_llm::{price, provider::Operation, request::Request, stream::Tape, t
 use super::{admit::Permit, body::INLINE};
 use crate::{
     app::App,
-    config::snapshot::{Caller, Model, Pool},
+    config::snapshot::{Backend, Caller, Model, Pool},
     error::Error,
     record::{End, Record},
 };
@@ -125,7 +125,7 @@ impl Meter {
 
     /// The backend that was chosen.
     pub fn chosen(&mut self, model: &Arc<Model>, upstream_model: &Arc<str>) {
-        self.mock = matches!(model.backend, crate::config::snapshot::Backend::Mock { .. });
+        self.mock = matches!(model.backend, Backend::Mock { .. });
         self.update(|record| {
             record.model = Some(Arc::clone(model));
             record.upstream_model = Some(Arc::clone(upstream_model));
@@ -220,7 +220,7 @@ impl Meter {
         let output = std::mem::take(&mut self.output);
         let estimate = move || {
             let usage = estimate(&record, &prompt, &output);
-            record.cost = record.model.as_ref().and_then(|model| price_of(model, &usage));
+            record.cost = record.model.as_ref().and_then(|model| price_of(model, record.upstream_model.as_deref()?, &usage));
             record.usage = Some(usage);
             app.settle(&record, held);
         };
@@ -233,7 +233,7 @@ impl Meter {
 
     fn app_price(&self, usage: &Usage) -> Option<i64> {
         let (record, _) = self.open.as_ref()?;
-        price_of(record.model.as_ref()?, usage)
+        price_of(record.model.as_ref()?, record.upstream_model.as_deref()?, usage)
     }
 }
 
@@ -243,9 +243,17 @@ impl Drop for Meter {
     }
 }
 
-/// nano-USD; `None` = no known price.
-pub fn price_of(model: &Model, usage: &Usage) -> Option<i64> {
-    model.entry.price.as_ref().map(|price| price::cost(usage, price))
+/// nano-USD of a call of this upstream model; `None` = no known price.
+pub fn price_of(model: &Model, upstream_model: &str, usage: &Usage) -> Option<i64> {
+    match (&model.entry.price, &model.backend) {
+        (Some(price), _) => Some(price::cost(usage, price)),
+        // What a wildcard matched is known only now.
+        (None, Backend::Provider(upstream)) if upstream.config.model.contains('*') => {
+            let row = price::lookup(upstream.config.provider, upstream_model)?;
+            Some(price::cost(usage, &row.price()))
+        }
+        (None, Backend::Provider(_) | Backend::Mock { .. }) => None,
+    }
 }
 
 fn estimate(record: &Record, prompt: &Prompt, output: &Tape) -> Usage {
