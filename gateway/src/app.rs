@@ -19,12 +19,7 @@ use crate::{
     config::Live,
     internal::Health,
     metrics::Metrics,
-    pipeline::{
-        admit::Budget,
-        authenticate::AdminKey,
-        body::BodyLimits,
-        meter::Held,
-    },
+    pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits, meter::Held},
     record::Record,
     routes, spend, telemetry,
     upstream::pool::Pool,

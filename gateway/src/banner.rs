@@ -58,7 +58,10 @@ impl Banner<'_> {
             lines.push(format!("client key:  VirtualKey {} is in {}", minted.object, minted.path.display()));
         }
         let models: Vec<&str> = names(&self.snapshot.admin);
-        lines.push(format!("models:      {}", if models.is_empty() { "none yet".to_owned() } else { models.join(", ") }));
+        lines.push(format!(
+            "models:      {}",
+            if models.is_empty() { "none yet".to_owned() } else { models.join(", ") }
+        ));
         if let Some(model) = self.example() {
             lines.push(String::new());
             lines.push("Try it:".to_owned());
@@ -75,7 +78,9 @@ impl Banner<'_> {
         let names = names(&self.snapshot.admin);
         let mock = names.iter().find(|name| {
             let pool = self.snapshot.admin.exact.get(**name);
-            pool.is_some_and(|pool| pool.members.iter().all(|member| matches!(member.model.backend, Backend::Mock { .. })))
+            pool.is_some_and(|pool| {
+                pool.members.iter().all(|member| matches!(member.model.backend, Backend::Mock { .. }))
+            })
         });
         mock.or_else(|| names.first()).copied()
     }

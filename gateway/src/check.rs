@@ -16,7 +16,8 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// # Errors
 /// No connection, no answer, or another answer than 200.
 pub fn health(address: SocketAddr) -> anyhow::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&address, LIMIT).with_context(|| format!("nothing listens on {address}"))?;
+    let mut stream =
+        TcpStream::connect_timeout(&address, LIMIT).with_context(|| format!("nothing listens on {address}"))?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     write!(stream, "GET /health/liveness HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;

@@ -10,7 +10,9 @@ pub mod openai;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No key in any of the four headers.
-    #[error("No API key was given. Send it as `Authorization: Bearer <key>` (or x-api-key, api-key, x-litellm-api-key).")]
+    #[error(
+        "No API key was given. Send it as `Authorization: Bearer <key>` (or x-api-key, api-key, x-litellm-api-key)."
+    )]
     KeyMissing,
     /// The Authorization header is not `Bearer <key>`.
     #[error("Malformed Authorization header. Send `Authorization: Bearer <key>`.")]
@@ -31,7 +33,9 @@ pub enum Error {
     #[error("This needs the admin key.")]
     AdminOnly,
     /// Unknown, invisible or not allowed: one answer, so that nothing is revealed.
-    #[error("The model `{0}` does not exist or you do not have access to it. GET /v1/models lists the models that this key may call.")]
+    #[error(
+        "The model `{0}` does not exist or you do not have access to it. GET /v1/models lists the models that this key may call."
+    )]
     ModelNotFound(Box<str>),
     /// The request names no model.
     #[error("Missing required parameter: 'model'.")]

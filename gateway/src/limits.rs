@@ -19,6 +19,7 @@ pub fn buffered_bytes() -> usize {
 
 fn machine_memory() -> Option<usize> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let kib: usize = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().trim_end_matches(" kB").parse().ok()?;
+    let kib: usize =
+        text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().trim_end_matches(" kB").parse().ok()?;
     kib.checked_mul(1024)
 }

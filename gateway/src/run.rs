@@ -68,11 +68,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let serving =
         Serving { app: Arc::clone(&app), connector, read_timeout: args.read_timeout, grace: args.shutdown_grace };
     let workers = Workers::start(args.runtimes.unwrap_or_else(limits::runtimes), &serving)?;
-    let internal = Internal {
-        metrics: Arc::clone(&app.metrics),
-        health: Arc::clone(&app.health),
-        spend: app.spend.clone(),
-    };
+    let internal =
+        Internal { metrics: Arc::clone(&app.metrics), health: Arc::clone(&app.health), spend: app.spend.clone() };
     banner::print(&banner::Banner {
         public: listener.local_addr()?,
         internal: internal_listener.local_addr()?,

@@ -98,10 +98,7 @@ impl Names {
 }
 
 /// Pools by namespace and public name, the oldest first.
-fn pools<'a>(
-    entries: &'a [ModelEntry],
-    models: &BTreeMap<&ObjectRef, Arc<Model>>,
-) -> Vec<(Box<str>, NamedPool<'a>)> {
+fn pools<'a>(entries: &'a [ModelEntry], models: &BTreeMap<&ObjectRef, Arc<Model>>) -> Vec<(Box<str>, NamedPool<'a>)> {
     let by_object: HashMap<&ObjectRef, &ModelEntry> = entries.iter().map(|entry| (&entry.object, entry)).collect();
     let mut grouped: BTreeMap<(&str, &str), Vec<&ModelEntry>> = BTreeMap::new();
     for entry in entries {

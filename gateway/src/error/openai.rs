@@ -188,19 +188,14 @@ fn upstream(error: &UpstreamError) -> Wire {
         ErrorClass::ContextWindow => Wire::new(400, INVALID, "context_length_exceeded"),
         ErrorClass::ContentPolicy => Wire::new(400, INVALID, "content_policy_violation"),
         // The caller's key is fine, ours is not: nothing that a retry could mend.
-        ErrorClass::Authentication => {
-            Wire::new(502, SERVER, "backend_authentication_failed").retry(Retry::Never)
-        }
+        ErrorClass::Authentication => Wire::new(502, SERVER, "backend_authentication_failed").retry(Retry::Never),
         ErrorClass::NotFound => Wire::new(404, INVALID, "not_found"),
-        ErrorClass::RateLimit => {
-            Wire::new(429, "rate_limit_error", "rate_limit_exceeded")
-                .retry(error.retry_after.map_or(Retry::Default, Retry::After))
-        }
+        ErrorClass::RateLimit => Wire::new(429, "rate_limit_error", "rate_limit_exceeded")
+            .retry(error.retry_after.map_or(Retry::Default, Retry::After)),
         ErrorClass::Timeout => Wire::new(504, SERVER, "timeout"),
         ErrorClass::ServerError => {
             let status = if (500..600).contains(&error.status) { error.status } else { 502 };
-            Wire::new(status, SERVER, "backend_error")
-                .retry(error.retry_after.map_or(Retry::Default, Retry::After))
+            Wire::new(status, SERVER, "backend_error").retry(error.retry_after.map_or(Retry::Default, Retry::After))
         }
         ErrorClass::BadAnswer => Wire::new(502, SERVER, "bad_backend_answer"),
     }
@@ -220,10 +215,7 @@ impl IntoResponse for Error {
             Retry::After(after) => {
                 let seconds = after.as_millis().div_ceil(1000);
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
-                headers.insert(
-                    RETRY_AFTER_MS,
-                    HeaderValue::from(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
-                );
+                headers.insert(RETRY_AFTER_MS, HeaderValue::from(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));
             }
         }
         response

@@ -92,7 +92,12 @@ struct Prepared {
 ///
 /// # Errors
 /// Encoding, connecting, the upstream's refusal, a broken answer, or a time limit.
-pub async fn call(pool: &Pool, call: Call, request: Request, mut meter: Meter) -> Result<(Reply, Meter), (Error, Meter)> {
+pub async fn call(
+    pool: &Pool,
+    call: Call,
+    request: Request,
+    mut meter: Meter,
+) -> Result<(Reply, Meter), (Error, Meter)> {
     let stream = request.stream() && call.arrival.operation != Operation::Embeddings;
     let prepared = match prepare(call, &request, stream) {
         Ok(prepared) => prepared,
@@ -120,9 +125,7 @@ fn prepare(call: Call, request: &Request, stream: bool) -> Result<Prepared, Erro
     let model = Arc::clone(&call.routed.member.model);
     let upstream = upstream_of(&model)?;
     let upstream_model: Arc<str> = match &call.routed.matched {
-        Some(matched) if upstream.config.model.contains('*') => {
-            upstream.config.model.replacen('*', matched, 1).into()
-        }
+        Some(matched) if upstream.config.model.contains('*') => upstream.config.model.replacen('*', matched, 1).into(),
         _ => Arc::clone(&upstream.model),
     };
     let target = upstream.target(&upstream_model, &model.entry, request.drop_params().unwrap_or(false));

@@ -114,7 +114,8 @@ impl Meter {
             record.stream = request.stream();
             record.end_user = request.user().map(Into::into);
             record.metadata = request.metadata().map(Bytes::copy_from_slice);
-            record.tags = request.tags().iter().map(|tag| tag.as_str().into()).chain(header_tags.iter().cloned()).collect();
+            record.tags =
+                request.tags().iter().map(|tag| tag.as_str().into()).chain(header_tags.iter().cloned()).collect();
         });
     }
 
@@ -220,7 +221,8 @@ impl Meter {
         let output = std::mem::take(&mut self.output);
         let estimate = move || {
             let usage = estimate(&record, &prompt, &output);
-            record.cost = record.model.as_ref().and_then(|model| price_of(model, record.upstream_model.as_deref()?, &usage));
+            record.cost =
+                record.model.as_ref().and_then(|model| price_of(model, record.upstream_model.as_deref()?, &usage));
             record.usage = Some(usage);
             app.settle(&record, held);
         };

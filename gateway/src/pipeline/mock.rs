@@ -55,7 +55,9 @@ impl Mock<'_> {
         }
         let body = {
             let choice = match self.operation {
-                Operation::Chat => json!({"index": 0, "message": {"role": "assistant", "content": self.text, "refusal": null}, "logprobs": null, "finish_reason": "stop"}),
+                Operation::Chat => {
+                    json!({"index": 0, "message": {"role": "assistant", "content": self.text, "refusal": null}, "logprobs": null, "finish_reason": "stop"})
+                }
                 _ => json!({"index": 0, "text": self.text, "logprobs": null, "finish_reason": "stop"}),
             };
             with(&head, &[("object", object.into()), ("choices", json!([choice])), ("usage", shown(usage))])

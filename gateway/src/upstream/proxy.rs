@@ -45,7 +45,10 @@ pub struct ProxyVariables {
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Proxy").field("https", &self.https.is_some()).field("http", &self.http.is_some()).finish_non_exhaustive()
+        f.debug_struct("Proxy")
+            .field("https", &self.https.is_some())
+            .field("http", &self.http.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,8 +89,9 @@ impl Hop {
     fn parse(url: &str) -> anyhow::Result<Self> {
         let with_scheme = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         // The value may hold a password, so the error never repeats it.
-        let uri: Uri =
-            with_scheme.parse().map_err(|_| anyhow::anyhow!("a proxy variable is not a URL such as http://proxy:3128"))?;
+        let uri: Uri = with_scheme
+            .parse()
+            .map_err(|_| anyhow::anyhow!("a proxy variable is not a URL such as http://proxy:3128"))?;
         anyhow::ensure!(uri.scheme_str() == Some("http"), "a proxy variable must be an http:// URL");
         let authority = uri.authority().ok_or_else(|| anyhow::anyhow!("a proxy variable names no host"))?;
         let authorization = authority.as_str().rsplit_once('@').map(|(user, _)| {

@@ -17,7 +17,8 @@ pub fn client_config(extra: &[impl AsRef<Path>]) -> anyhow::Result<Arc<ClientCon
     for path in extra {
         let path = path.as_ref();
         let shown = path.display();
-        let certificates = CertificateDer::pem_file_iter(path).with_context(|| format!("cannot read CA file {shown}"))?;
+        let certificates =
+            CertificateDer::pem_file_iter(path).with_context(|| format!("cannot read CA file {shown}"))?;
         let mut count = 0;
         for certificate in certificates {
             let certificate = certificate.with_context(|| format!("CA file {shown} is not PEM"))?;
