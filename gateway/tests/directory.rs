@@ -7,10 +7,11 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     sync::mpsc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tempfile::TempDir;
+use tokio::time::Instant;
 use turnpike_bundle::entry::Backend;
 use turnpike_gateway::config::{
     sources::{

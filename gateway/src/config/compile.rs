@@ -101,7 +101,8 @@ impl Names {
 fn pools<'a>(entries: &'a [ModelEntry], models: &BTreeMap<&ObjectRef, Arc<Model>>) -> Vec<(Box<str>, NamedPool<'a>)> {
     let by_object: HashMap<&ObjectRef, &ModelEntry> = entries.iter().map(|entry| (&entry.object, entry)).collect();
     let mut grouped: BTreeMap<(&str, &str), Vec<&ModelEntry>> = BTreeMap::new();
-    for entry in entries {
+    // Nobody asks for an internal model by name, so it neither joins nor hides a pool of that name.
+    for entry in entries.iter().filter(|entry| entry.visibility != Visibility::Internal) {
         grouped.entry((&entry.object.namespace, &entry.model_name)).or_default().push(entry);
     }
     let mut out = Vec::with_capacity(grouped.len());
