@@ -180,18 +180,19 @@ fn unreadable(folder: &Path, error: &io::Error) -> Problem {
 
 /// Each problem, warning and new key once, when it comes up.
 fn tell(before: Option<&Loaded>, now: &Loaded) {
-    let fresh = |old: Option<&Vec<Problem>>, problem: &&Problem| !old.is_some_and(|old| old.contains(problem));
-    for problem in now.problems.iter().filter(|problem| fresh(before.map(|before| &before.problems), problem)) {
-        tracing::error!(
-            object = %problem.object, field = problem.field, reason = %problem.reason, next_step = problem.next_step,
-            "{}", problem.message
-        );
+    let (problems, warnings) = before.map_or((&[][..], &[][..]), |before| (&before.problems, &before.warnings));
+    for problem in now.problems.iter().filter(|problem| !problems.contains(problem)) {
+        let Problem { object, field, reason, message, next_step } = problem;
+        // What waits for a Secret or a variable is no mistake yet.
+        if *reason == Reason::RefNotFound {
+            tracing::warn!(%object, field, %reason, next_step, "{message}");
+        } else {
+            tracing::error!(%object, field, %reason, next_step, "{message}");
+        }
     }
-    for problem in now.warnings.iter().filter(|problem| fresh(before.map(|before| &before.warnings), problem)) {
-        tracing::warn!(
-            object = %problem.object, field = problem.field, reason = %problem.reason, next_step = problem.next_step,
-            "{}", problem.message
-        );
+    for Problem { object, field, reason, message, next_step } in now.warnings.iter().filter(|it| !warnings.contains(it))
+    {
+        tracing::warn!(%object, field, %reason, next_step, "{message}");
     }
     for key in now.minted.iter().filter(|key| !before.is_some_and(|before| before.minted.contains(key))) {
         tracing::info!(object = %key.object, path = %key.path.display(), "the client key lies in a file");
