@@ -1,5 +1,5 @@
 //! What a finished request leaves behind: a spend row, metrics, a log line; and what probes are told.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod access_log;
 mod documented_metrics;

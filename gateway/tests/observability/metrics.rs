@@ -58,9 +58,9 @@ fn one_request_counts_under_every_name() {
     let total = "litellm_proxy_total_requests_metric_total";
     assert!(value(&text, total, &[r#"status_code="200""#, r#"route="/v1/chat/completions""#]) > 1.9);
     for (name, expected) in [
-        (r#"litellm_tokens_total"#, 2000.0),
-        (r#"gen_ai_client_token_usage_sum"#, 2000.0),
-        (r#"gen_ai_client_token_usage_count"#, 2.0),
+        ("litellm_tokens_total", 2000.0),
+        ("gen_ai_client_token_usage_sum", 2000.0),
+        ("gen_ai_client_token_usage_count", 2.0),
     ] {
         assert!((value(&text, name, &[r#"type="input""#]) - expected).abs() < 1e-9, "{name}");
     }
