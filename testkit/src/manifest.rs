@@ -31,6 +31,15 @@ impl Manifest {
         self
     }
 
+    /// Removes a top-level member of the spec.
+    #[must_use]
+    pub fn without(mut self, member: &str) -> Self {
+        if let Some(spec) = self.0.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.remove(member);
+        }
+        self
+    }
+
     /// The YAML document.
     pub fn yaml(&self) -> String {
         self.0.to_string()

@@ -4,6 +4,7 @@
 mod auth;
 mod bodies;
 mod broken_streams;
+mod connections;
 mod egress;
 mod embeddings;
 mod headers;
@@ -11,6 +12,7 @@ mod health;
 mod limits;
 mod params;
 mod permits;
+mod pools;
 mod reload;
 mod routes;
 mod shutdown;

@@ -119,6 +119,15 @@ impl Process {
         self.folder.path().join("data")
     }
 
+    /// Most memory that it has had resident so far, bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("a live process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+        kib * 1024
+    }
+
     /// Sends a signal by name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         // The shell's own kill: no unsafe code here, no package to install.
@@ -144,8 +153,11 @@ impl Drop for Process {
         // Already gone is fine: that is what is wanted.
         drop(self.child.kill());
         drop(self.child.wait());
+        let text = self.output.text();
         if thread::panicking() {
-            eprintln!("--- the gateway wrote:\n{}\n---", self.output.text());
+            eprintln!("--- the gateway wrote:\n{text}\n---");
+        } else {
+            assert!(!text.contains("panicked at"), "the gateway panicked:\n{text}");
         }
     }
 }
