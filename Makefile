@@ -19,7 +19,8 @@ help: ## List the commands
 
 run: ## Start a gateway on port 4000 with examples/quickstart (MANIFESTS=, DATA=, LISTEN=, ARGS= change it)
 	@scripts/prerequisites.sh run
-	@cargo build --release --locked --quiet -p turnpike-gateway
+	@echo "building the gateway (a few minutes the first time)"
+	@cargo build --release --locked -p turnpike-gateway
 	@exec "$$CARGO_TARGET_DIR/release/turnpike-gateway" --manifests "$(MANIFESTS)" --data "$(DATA)" \
 		--listen "$(LISTEN)" --log-format text $(ARGS)
 
