@@ -75,9 +75,17 @@ pub enum Error {
     /// No configuration yet, or shutting down.
     #[error("The gateway is not ready.")]
     NotReady,
-    /// The upstream answered with an error, or not what it should.
+    /// The upstream did not answer as it should.
     #[error(transparent)]
-    Upstream(#[from] UpstreamError),
+    Upstream(Box<UpstreamError>),
+    /// The upstream answered with an error.
+    #[error("{error}")]
+    Answered {
+        /// Its error.
+        error: Box<UpstreamError>,
+        /// Those of its headers that the client is shown.
+        headers: Box<http::HeaderMap>,
+    },
     /// No connection to the upstream. The text never holds addresses or credentials.
     #[error("Could not connect to the model's backend: {0}.")]
     Connect(&'static str),
@@ -101,4 +109,10 @@ pub enum Error {
     /// A fault of ours. The text says nothing of it; the log does.
     #[error("Internal error.")]
     Internal,
+}
+
+impl From<UpstreamError> for Error {
+    fn from(error: UpstreamError) -> Self {
+        Self::Upstream(Box::new(error))
+    }
 }

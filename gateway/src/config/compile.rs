@@ -7,18 +7,18 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use turnpike_bundle::entry::{self, Contents, CredentialEntry, KeyEntry, ModelEntry, ObjectRef, Visibility};
+use turnpike_bundle::entry::{self, Contents, CredentialEntry, KeyEntry, ModelEntry, ObjectRef};
 use turnpike_llm::provider::{AuthScheme, CompiledParams, Operation, ProviderKind, Target};
 
-use super::snapshot::{Allowed, Backend, Caller, Key, Member, Model, Names, Pool, Snapshot, Upstream, Wildcard};
+use super::snapshot::{Allowed, Backend, Caller, Key, Model, Snapshot, Upstream};
 use crate::upstream::{Endpoint, UrlError, pool::Policy};
+
+mod pools;
 
 /// Servers of the vLLM kind close idle connections after 5 s; ours must be the first to let go.
 const IDLE_LOCAL: Duration = Duration::from_secs(4);
 /// Public APIs keep them for a minute or more.
 const IDLE_PUBLIC: Duration = Duration::from_secs(50);
-/// A route through routes is followed this far.
-const MAX_ROUTE_DEPTH: u32 = 4;
 
 /// An object that the snapshot leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,133 +42,11 @@ pub fn compile(contents: &Contents, generation: u64, hash: String) -> (Snapshot,
             Err(reason) => left_out.push(LeftOut { object: entry.object.clone(), reason }),
         }
     }
-    let pools = pools(&contents.models, &models);
     let mut snapshot = Snapshot { generation, hash, ..Snapshot::default() };
-    // Own names first: insertion never replaces, so they shadow the cluster's.
-    for (namespace, pool) in &pools {
-        if pool.visibility != Visibility::Internal {
-            snapshot.namespaces.entry(namespace.clone()).or_default().add(pool);
-            snapshot.admin.add(pool);
-        }
-        if pool.visibility == Visibility::Cluster {
-            snapshot.cluster.add(pool);
-        }
-    }
-    for names in snapshot.namespaces.values_mut() {
-        for (_, pool) in pools.iter().filter(|(_, pool)| pool.visibility == Visibility::Cluster) {
-            names.add(pool);
-        }
-        names.sort();
-    }
-    snapshot.cluster.sort();
-    snapshot.admin.sort();
+    pools::fill(&mut snapshot, &contents.models, &models);
     snapshot.keys = keys(&contents.keys);
     snapshot.models = models.into_values().collect();
     (snapshot, left_out)
-}
-
-/// A pool and the names that lead to it.
-struct NamedPool<'a> {
-    pool: Arc<Pool>,
-    visibility: Visibility,
-    names: Vec<&'a str>,
-}
-
-impl Names {
-    fn add(&mut self, named: &NamedPool<'_>) {
-        for name in &named.names {
-            match name.split_once('*') {
-                None => {
-                    self.exact.entry((*name).into()).or_insert_with(|| Arc::clone(&named.pool));
-                }
-                Some((prefix, suffix)) => {
-                    if !self.wildcards.iter().any(|other| *other.prefix == *prefix && *other.suffix == *suffix) {
-                        let pool = Arc::clone(&named.pool);
-                        self.wildcards.push(Wildcard { prefix: prefix.into(), suffix: suffix.into(), pool });
-                    }
-                }
-            }
-        }
-    }
-
-    /// The most specific wildcard first.
-    fn sort(&mut self) {
-        self.wildcards.sort_by_key(|wildcard| std::cmp::Reverse((wildcard.prefix.len(), wildcard.suffix.len())));
-    }
-}
-
-/// Pools by namespace and public name, the oldest first.
-fn pools<'a>(entries: &'a [ModelEntry], models: &BTreeMap<&ObjectRef, Arc<Model>>) -> Vec<(Box<str>, NamedPool<'a>)> {
-    let by_object: HashMap<&ObjectRef, &ModelEntry> = entries.iter().map(|entry| (&entry.object, entry)).collect();
-    let mut grouped: BTreeMap<(&str, &str), Vec<&ModelEntry>> = BTreeMap::new();
-    // Nobody asks for an internal model by name, so it neither joins nor hides a pool of that name.
-    for entry in entries.iter().filter(|entry| entry.visibility != Visibility::Internal) {
-        grouped.entry((&entry.object.namespace, &entry.model_name)).or_default().push(entry);
-    }
-    let mut out = Vec::with_capacity(grouped.len());
-    for ((namespace, name), entries) in grouped {
-        let mut members = Vec::new();
-        for entry in &entries {
-            match models.get(&entry.object) {
-                Some(model) => {
-                    let model = Arc::clone(model);
-                    members.push(Member { model, weight: entry.weight, priority: entry.priority });
-                }
-                None => expand(entry, &by_object, models, MAX_ROUTE_DEPTH, &mut members),
-            }
-        }
-        if members.is_empty() {
-            continue;
-        }
-        members.sort_by_key(|member| member.priority);
-        let created = entries.iter().map(|entry| entry.created).min().unwrap_or_default();
-        let mut names = vec![name];
-        for alias in entries.iter().flat_map(|entry| &entry.aliases) {
-            if !names.contains(&alias.as_str()) {
-                names.push(alias);
-            }
-        }
-        let visibility = entries.first().map_or(Visibility::Namespace, |entry| entry.visibility);
-        let pool = Arc::new(Pool { name: name.into(), members, created });
-        out.push((Box::from(namespace), NamedPool { pool, visibility, names }));
-    }
-    out.sort_by(|(a_namespace, a), (b_namespace, b)| {
-        (a.pool.created, a_namespace, &a.pool.name).cmp(&(b.pool.created, b_namespace, &b.pool.name))
-    });
-    out
-}
-
-/// A route's targets become members of its pool; a target that is a route itself is followed.
-fn expand(
-    route: &ModelEntry,
-    by_object: &HashMap<&ObjectRef, &ModelEntry>,
-    models: &BTreeMap<&ObjectRef, Arc<Model>>,
-    depth: u32,
-    members: &mut Vec<Member>,
-) {
-    let entry::Backend::Route(targets) = &route.backend else {
-        return;
-    };
-    for target in &targets.targets {
-        if let Some(model) = models.get(&target.model) {
-            members.push(Member { model: Arc::clone(model), weight: target.weight, priority: target.priority });
-        } else if let (Some(inner), Some(depth)) = (by_object.get(&target.model), depth.checked_sub(1)) {
-            let first = members.len();
-            expand(inner, by_object, models, depth, members);
-            share(members.get_mut(first..).unwrap_or_default(), target.weight, target.priority);
-        }
-    }
-}
-
-/// Gives an inner route's best members the share and priority that the outer route gives the inner one.
-fn share(inner: &mut [Member], weight: u32, priority: i32) {
-    let best = inner.iter().map(|member| member.priority).min().unwrap_or_default();
-    let total: u64 = inner.iter().filter(|member| member.priority == best).map(|member| u64::from(member.weight)).sum();
-    for member in inner.iter_mut() {
-        let part = u64::from(member.weight) * u64::from(weight) / total.max(1);
-        member.weight = u32::try_from(part).unwrap_or(u32::MAX).max(u32::from(weight > 0 && member.weight > 0));
-        member.priority = priority.saturating_add(member.priority.saturating_sub(best));
-    }
 }
 
 fn model(entry: &ModelEntry, credentials: &BTreeMap<String, CredentialEntry>) -> Result<Option<Model>, String> {

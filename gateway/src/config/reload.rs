@@ -5,7 +5,16 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::{compile::compile, sources::directory::Loaded};
+use turnpike_bundle::{
+    Problem,
+    problem::{ObjectId, ObjectKind},
+};
+use turnpike_crds::Reason;
+
+use super::{
+    compile::{LeftOut, compile},
+    sources::directory::Loaded,
+};
 use crate::{app::App, internal};
 
 /// Puts loaded configuration in force.
@@ -22,14 +31,21 @@ impl Reload {
 
     /// Compiles and swaps. Problems are told in the log, in metrics and to probes; they never stop what can be served.
     pub fn publish(&self, loaded: Loaded) {
-        let Loaded { contents, hash, problems, warnings, .. } = loaded;
+        let Loaded { contents, hash, mut problems, warnings, .. } = loaded;
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let (snapshot, left_out) = compile(&contents, generation, hash.clone());
-        for object in &left_out {
-            tracing::error!(object = %object.object, reason = object.reason, "the gateway cannot serve an object of its bundle");
+        for LeftOut { object, reason } in left_out {
+            tracing::error!(%object, reason, "the gateway cannot serve an object of its bundle");
+            problems.push(Problem {
+                object: ObjectId { kind: ObjectKind::ModelDeployment, object },
+                field: "spec".to_owned(),
+                reason: Reason::Invalid,
+                message: reason,
+                next_step: "correct the object; the others are served".to_owned(),
+            });
         }
         let now = jiff::Timestamp::now().as_second();
-        self.app.metrics.config_loaded(&snapshot, problems.len() + left_out.len(), now);
+        self.app.metrics.config_loaded(&snapshot, problems.len(), now);
         tracing::info!(
             generation,
             hash,

@@ -81,7 +81,7 @@ impl Error {
             Self::BodyTimeout => Wire::new(408, INVALID, "request_timeout").retry(Retry::Never),
             Self::BodyIncomplete => Wire::new(400, INVALID, "incomplete_body"),
             Self::Busy(_) | Self::NotReady => Wire::new(503, SERVER, "overloaded").retry(Retry::After(SHORTLY)),
-            Self::Upstream(error) => upstream(error),
+            Self::Upstream(error) | Self::Answered { error, .. } => upstream(error),
             Self::Connect(_) => Wire::new(503, SERVER, "backend_unreachable").retry(Retry::After(SHORTLY)),
             Self::Broken => Wire::new(502, SERVER, "backend_closed"),
             Self::Timeout { .. } => Wire::new(504, SERVER, "timeout"),
@@ -104,7 +104,7 @@ impl Error {
     /// How a request that ends with this error is recorded.
     pub fn end(&self) -> End {
         match self {
-            Self::Upstream(error) => End::Upstream(error.class),
+            Self::Upstream(error) | Self::Answered { error, .. } => End::Upstream(error.class),
             Self::Connect(_) | Self::Broken => End::Upstream(ErrorClass::ServerError),
             Self::Timeout { .. } => End::Upstream(ErrorClass::Timeout),
             other => End::Refused(other.code()),
@@ -115,7 +115,7 @@ impl Error {
     pub fn json(&self) -> Bytes {
         let wire = self.wire();
         let (kind, param, code) = match self {
-            Self::Upstream(error) if keeps_upstream_words(error) => (
+            Self::Upstream(error) | Self::Answered { error, .. } if keeps_upstream_words(error) => (
                 error.kind.as_deref().unwrap_or(wire.kind),
                 error.param.as_deref(),
                 error.code.as_deref().unwrap_or(wire.code),
@@ -205,9 +205,13 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = Response::new(axum::body::Body::from(self.json()));
         *response.status_mut() = self.status();
+        let retry = self.wire().retry;
+        if let Self::Answered { headers, .. } = self {
+            *response.headers_mut() = *headers;
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        match self.wire().retry {
+        match retry {
             Retry::Default => {}
             Retry::Never => {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));

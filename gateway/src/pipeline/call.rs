@@ -178,7 +178,10 @@ async fn send(pool: &Pool, prepared: &mut Prepared, meter: &mut Meter) -> Result
             // An error that cannot be read is still an error of this status.
             let decoded = Decoding::of(&head.headers).and_then(|mut decoding| decoding.take(body, MAX_ERROR_BODY));
             let body = decoded.unwrap_or_default();
-            Err(upstream.adapter.error(head.status, &head.headers, &body).into())
+            let error = Box::new(upstream.adapter.error(head.status, &head.headers, &body));
+            let mut headers = Box::default();
+            forward::response(&head.headers, &mut headers);
+            Err(Error::Answered { error, headers })
         }
         Err(SendError::Connect(error)) => {
             meter.release();

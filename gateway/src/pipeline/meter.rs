@@ -42,7 +42,8 @@ pub struct Held {
 /// One request under way.
 pub struct Meter {
     app: Arc<App>,
-    open: Option<(Record, Held)>,
+    /// Boxed: the meter is moved from step to step.
+    open: Option<Box<(Record, Held)>>,
     arrival: Instant,
     dispatched: Option<Instant>,
     /// The upstream got the request and did not refuse it: it is paid for even if nobody sees the answer.
@@ -91,7 +92,7 @@ impl Meter {
         };
         Self {
             app,
-            open: Some((record, held)),
+            open: Some(Box::new((record, held))),
             arrival: arrival.at,
             dispatched: None,
             owed: false,
@@ -102,8 +103,8 @@ impl Meter {
     }
 
     fn update(&mut self, change: impl FnOnce(&mut Record)) {
-        if let Some((record, _)) = &mut self.open {
-            change(record);
+        if let Some(open) = &mut self.open {
+            change(&mut open.0);
         }
     }
 
@@ -177,7 +178,7 @@ impl Meter {
 
     /// nano-USD so far; `None` = unknown price or usage.
     pub fn cost(&self) -> Option<i64> {
-        self.open.as_ref().and_then(|(record, _)| record.cost)
+        self.open.as_ref().and_then(|open| open.0.cost)
     }
 
     /// Arrival to now.
@@ -187,7 +188,7 @@ impl Meter {
 
     /// From dispatch to the end of the upstream's answer, or to now.
     pub fn upstream(&self) -> Option<Duration> {
-        let ended = self.open.as_ref().and_then(|(record, _)| record.upstream);
+        let ended = self.open.as_ref().and_then(|open| open.0.upstream);
         ended.or_else(|| self.dispatched.map(|at| at.elapsed()))
     }
 
@@ -204,9 +205,10 @@ impl Meter {
 
     /// Settles. Later calls and the drop do nothing.
     pub fn finish(&mut self, end: End) {
-        let Some((mut record, held)) = self.open.take() else {
+        let Some(open) = self.open.take() else {
             return;
         };
+        let (mut record, held) = *open;
         record.end = end;
         record.total = self.arrival.elapsed();
         if record.upstream.is_none() {
@@ -234,7 +236,7 @@ impl Meter {
     }
 
     fn app_price(&self, usage: &Usage) -> Option<i64> {
-        let (record, _) = self.open.as_ref()?;
+        let (record, _) = &**self.open.as_ref()?;
         price_of(record.model.as_ref()?, record.upstream_model.as_deref()?, usage)
     }
 }

@@ -142,6 +142,8 @@ impl LargeAnswer {
 
 impl StreamDecoder for LargeAnswer {
     fn push(&mut self, frame: Bytes) -> Result<Bytes, UpstreamError> {
+        // Counted whole where no usage comes: more than the text of the answer, never less.
+        self.tape.add_escaped(&frame);
         let mut out = BytesMut::with_capacity(frame.len() + self.shown.len());
         for byte in &frame {
             if self.byte(*byte, &mut out) {
