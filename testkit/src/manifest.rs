@@ -40,6 +40,15 @@ impl Manifest {
         self
     }
 
+    /// Puts the object into a namespace.
+    #[must_use]
+    pub fn in_namespace(mut self, namespace: &str) -> Self {
+        if let Some(metadata) = self.0.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert("namespace".to_owned(), namespace.into());
+        }
+        self
+    }
+
     /// The YAML document.
     pub fn yaml(&self) -> String {
         self.0.to_string()

@@ -74,3 +74,32 @@ async fn routes_lead_to_their_targets() {
     let served = reply.header("x-litellm-model-id").unwrap();
     assert!(served.ends_with("one") || served.ends_with("two"), "names who served: {served}");
 }
+
+#[tokio::test]
+async fn other_namespaces_see_what_is_visible_to_the_cluster_and_no_more() {
+    let objects = [
+        member("own", "mixed", "first").in_namespace("a"),
+        member("all", "mixed", "second").with("visibility", "Cluster").in_namespace("a"),
+        member("private", "private", "first").in_namespace("a"),
+        member("shadowed", "shadowed", "first").with("visibility", "Cluster").in_namespace("a"),
+        member("shadow", "shadowed", "second").in_namespace("b"),
+        manifest::key("inside", "sk-inside-0123456789").in_namespace("a"),
+        manifest::key("outside", "sk-outside-0123456789").in_namespace("b"),
+        manifest::key("far", "sk-far-away-0123456789").in_namespace("c"),
+    ];
+    let gateway = setup().manifests(&objects).start().await;
+    let inside = gateway.client().with_key("sk-inside-0123456789");
+    let (first, second) = split(&inside, "mixed", 60).await;
+    assert!(first > 5 && second > 5, "the own namespace uses both: {first}:{second}");
+    for key in ["sk-outside-0123456789", "sk-far-away-0123456789"] {
+        let client = gateway.client().with_key(key);
+        assert_eq!(split(&client, "mixed", 20).await, (0, 20), "{key}");
+        let hidden = client.post(CHAT, &with(chat(), "model", json!("private"))).await;
+        let unknown = client.post(CHAT, &with(chat(), "model", json!("unknown"))).await;
+        assert_eq!((hidden.status, unknown.status), (404, 404));
+        assert_eq!(hidden.json()["error"]["code"], unknown.json()["error"]["code"]);
+    }
+    let outside = gateway.client().with_key("sk-outside-0123456789");
+    assert_eq!(split(&outside, "shadowed", 10).await, (0, 10), "own names shadow the cluster's");
+    assert_eq!(split(&inside, "shadowed", 10).await, (10, 0));
+}
