@@ -57,7 +57,9 @@ impl Banner<'_> {
         for minted in self.keys {
             lines.push(format!("client key:  VirtualKey {} is in {}", minted.object, minted.path.display()));
         }
-        let models: Vec<&str> = names(&self.snapshot.admin);
+        let mut models: Vec<String> = names(&self.snapshot.admin).into_iter().map(str::to_owned).collect();
+        let wildcards = self.snapshot.admin.wildcards.iter();
+        models.extend(wildcards.map(|one| format!("{}*{}", one.prefix, one.suffix)));
         lines.push(format!(
             "models:      {}",
             if models.is_empty() { "none yet".to_owned() } else { models.join(", ") }

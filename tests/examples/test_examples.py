@@ -69,6 +69,9 @@ def test_the_printed_curl_line_works_as_printed():
         assert "canned answer" in answer
         assert str(running.data) in output, "it says where the data lies"
         assert f"{running.v1}" in output
+        models = next(line for line in output.splitlines() if line.startswith("models:"))
+        assert "mock" in models
+        assert "ollama/*" in models, "wildcards are named as well"
 
 
 @pytest.mark.parametrize("variable", ["TURNPIKE_ADMIN_KEY", "LITELLM_MASTER_KEY"])
