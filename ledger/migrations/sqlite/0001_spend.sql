@@ -1,38 +1,60 @@
+-- One run of a gateway. Its UUID would be 16 bytes in every row.
+CREATE TABLE spend_incarnation (
+    id   INTEGER NOT NULL PRIMARY KEY,
+    uuid BLOB    NOT NULL UNIQUE
+) STRICT;
+
+-- What many rows have in common, said once: most of a row's text. Each connection writes its own contexts as it meets them,
+-- so that equal ones may be here more than once; only their ids count.
+CREATE TABLE spend_context (
+    id              INTEGER NOT NULL PRIMARY KEY,
+    key_id          TEXT    NOT NULL,
+    team            TEXT,
+    user            TEXT,
+    requested_model TEXT    NOT NULL,
+    model           TEXT,
+    provider        TEXT,
+    upstream_model  TEXT,
+    operation       TEXT    NOT NULL,
+    stream          INTEGER NOT NULL,
+    status          INTEGER NOT NULL,
+    outcome         TEXT    NOT NULL,
+    estimated       INTEGER NOT NULL
+) STRICT;
+
 -- One row per attempt at an upstream, and per request that ended before one. The key is minted by the gateway, so that a
--- batch written twice is counted once. Rows arrive in key order: without a rowid the table is its own and only key index.
-CREATE TABLE spend (
-    incarnation        BLOB    NOT NULL,
-    sequence           INTEGER NOT NULL,
+-- batch written twice is counted once: id = spend_incarnation.id << 44 | sequence. Rows arrive almost in its order.
+CREATE TABLE spend_row (
+    id                 INTEGER NOT NULL PRIMARY KEY,
+    context            INTEGER NOT NULL,
     started_at_us      INTEGER NOT NULL,
     request_id         TEXT    NOT NULL,
-    key_id             TEXT    NOT NULL,
-    team               TEXT,
-    user               TEXT,
     end_user           TEXT,
-    requested_model    TEXT    NOT NULL,
-    model              TEXT,
-    provider           TEXT,
-    upstream_model     TEXT,
-    operation          TEXT    NOT NULL,
-    stream             INTEGER NOT NULL,
-    status             INTEGER NOT NULL,
-    outcome            TEXT    NOT NULL,
     prompt_tokens      INTEGER NOT NULL,
     completion_tokens  INTEGER NOT NULL,
     cached_tokens      INTEGER NOT NULL,
     cache_write_tokens INTEGER NOT NULL,
     reasoning_tokens   INTEGER NOT NULL,
     cost_nano          INTEGER,
-    estimated          INTEGER NOT NULL,
     first_byte_us      INTEGER,
     latency_us         INTEGER NOT NULL,
     upstream_us        INTEGER,
     tags               TEXT,
-    metadata           TEXT,
-    PRIMARY KEY (incarnation, sequence)
-) STRICT, WITHOUT ROWID;
+    metadata           TEXT
+) STRICT;
 
-CREATE INDEX spend_started_at ON spend (started_at_us);
+CREATE INDEX spend_row_started_at ON spend_row (started_at_us);
+
+-- Whole rows, in the gateway's own terms. LEFT JOIN, so that every query starts at the rows: they are found by time.
+CREATE VIEW spend AS
+SELECT
+    (SELECT uuid FROM spend_incarnation WHERE id = spend_row.id >> 44) AS incarnation,
+    spend_row.id & ((1 << 44) - 1)     AS sequence,
+    started_at_us, request_id, key_id, team, user, end_user, requested_model, model, provider, upstream_model, operation,
+    stream, status, outcome, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,
+    cost_nano, estimated, first_byte_us, latency_us, upstream_us, tags, metadata
+FROM spend_row
+LEFT JOIN spend_context AS context ON context.id = spend_row.context;
 
 -- For people and their reports. Columns have LiteLLM's names where it has one; cost_usd is NULL where no price is known.
 CREATE VIEW litellm_logs AS

@@ -2,66 +2,31 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
-use serde::de::IgnoredAny;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction,
+    ConnectOptions, SqliteConnection,
     migrate::Migrator,
-    query::Query,
-    sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
+use self::session::Session;
 use super::{SpendRow, SpendStore, StoreError};
 
+mod context;
+mod insert;
+mod session;
+
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-
-/// In the order of [`bind`].
-const COLUMNS: [&str; 28] = [
-    "incarnation",
-    "sequence",
-    "started_at_us",
-    "request_id",
-    "key_id",
-    "team",
-    "user",
-    "end_user",
-    "requested_model",
-    "model",
-    "provider",
-    "upstream_model",
-    "operation",
-    "stream",
-    "status",
-    "outcome",
-    "prompt_tokens",
-    "completion_tokens",
-    "cached_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "cost_nano",
-    "estimated",
-    "first_byte_us",
-    "latency_us",
-    "upstream_us",
-    "tags",
-    "metadata",
-];
-
-/// Rows of one statement: enough that the cost per statement vanishes, few enough for `SQLite`'s limit on parameters.
-const CHUNK: usize = 32;
 
 /// How long one write waits for another process that holds the file's lock. Beyond it the batch is tried again.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// A `SQLite` file with the spend table. One writer: it owns its connection and opens a new one after any error.
+/// A `SQLite` file with the spend tables. One writer: it owns its connection and opens a new one after any error.
 pub struct SqliteStore {
     path: PathBuf,
-    connection: Option<SqliteConnection>,
-    many: Arc<str>,
-    one: Arc<str>,
+    session: Option<Session>,
 }
 
 impl SqliteStore {
@@ -75,42 +40,20 @@ impl SqliteStore {
             .run(&mut connection)
             .await
             .map_err(|source| StoreError::Migrate { path: path.display().to_string(), source })?;
-        Ok(Self {
-            path: path.to_owned(),
-            connection: Some(connection),
-            many: insert(CHUNK).into(),
-            one: insert(1).into(),
-        })
-    }
-
-    async fn transaction(&mut self, rows: &[SpendRow]) -> Result<u64, StoreError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => connect(&self.path).await?,
-        };
-        let new = self.insert_all(&mut connection, rows).await.map_err(StoreError::Write)?;
-        self.connection = Some(connection);
-        Ok(new)
-    }
-
-    async fn insert_all(&self, connection: &mut SqliteConnection, rows: &[SpendRow]) -> Result<u64, sqlx::Error> {
-        // IMMEDIATE: a deferred transaction that must upgrade its lock fails at once instead of waiting.
-        let mut transaction: Transaction<'_, Sqlite> = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let mut new = 0;
-        let (chunks, rest) = rows.as_chunks::<CHUNK>();
-        let batches = chunks.iter().map(|chunk| (&self.many, chunk.as_slice()));
-        for (sql, rows) in batches.chain(rest.chunks(1).map(|row| (&self.one, row))) {
-            let query = rows.iter().fold(sqlx::query(AssertSqlSafe(Arc::clone(sql))), bind);
-            new += query.execute(&mut *transaction).await?.rows_affected();
-        }
-        transaction.commit().await?;
-        Ok(new)
+        Ok(Self { path: path.to_owned(), session: Some(Session::new(connection)) })
     }
 }
 
 impl SpendStore for SqliteStore {
     async fn append(&mut self, rows: &[SpendRow]) -> Result<u64, StoreError> {
-        self.transaction(rows).await
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => Session::new(connect(&self.path).await?),
+        };
+        let new = session.append(rows).await.map_err(StoreError::Write)?;
+        // Not after an error: what the session remembers may have been rolled back.
+        self.session = Some(session);
+        Ok(new)
     }
 }
 
@@ -126,55 +69,4 @@ async fn connect(path: &Path) -> Result<SqliteConnection, StoreError> {
         .connect()
         .await
         .map_err(|source| StoreError::Open { path: path.display().to_string(), source })
-}
-
-fn insert(rows: usize) -> String {
-    let values = format!("({})", vec!["?"; COLUMNS.len()].join(","));
-    format!(
-        "INSERT INTO spend ({}) VALUES {} ON CONFLICT (incarnation, sequence) DO NOTHING",
-        COLUMNS.join(","),
-        vec![values; rows].join(",")
-    )
-}
-
-fn bind<'q>(query: Query<'q, Sqlite, SqliteArguments>, row: &SpendRow) -> Query<'q, Sqlite, SqliteArguments> {
-    query
-        .bind(row.event.incarnation.as_bytes().to_vec())
-        .bind(signed(row.event.sequence))
-        .bind(row.started_at_us)
-        .bind(Arc::clone(&row.request_id))
-        .bind(Arc::clone(&row.key_id))
-        .bind(row.team.clone())
-        .bind(row.user.clone())
-        .bind(row.end_user.clone())
-        .bind(Arc::clone(&row.requested_model))
-        .bind(row.model.clone())
-        .bind(row.provider)
-        .bind(row.upstream_model.clone())
-        .bind(row.operation)
-        .bind(row.stream)
-        .bind(i64::from(row.status))
-        .bind(row.outcome)
-        .bind(signed(row.prompt_tokens))
-        .bind(signed(row.completion_tokens))
-        .bind(signed(row.cached_tokens))
-        .bind(signed(row.cache_write_tokens))
-        .bind(signed(row.reasoning_tokens))
-        .bind(row.cost_nano)
-        .bind(row.estimated)
-        .bind(row.first_byte_us)
-        .bind(row.latency_us)
-        .bind(row.upstream_us)
-        .bind(row.tags.clone())
-        .bind(row.metadata.clone().filter(|text| well_formed(text)))
-}
-
-/// `SQLite` counts in i64; no count of ours comes near its end.
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// One malformed text would fail every `json_extract` over the table.
-fn well_formed(json: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(json).is_ok()
 }

@@ -43,7 +43,7 @@ impl Default for WriterOptions {
     fn default() -> Self {
         Self {
             capacity: 32_768,
-            batch: 500,
+            batch: 4_096,
             interval: Duration::from_millis(200),
             retry: Duration::from_millis(50),
             retry_max: Duration::from_secs(2),

@@ -1,6 +1,7 @@
 //! The spend log on a real `SQLite` file.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod plans;
 mod rows;
 mod store;
 mod views;

@@ -1,8 +1,11 @@
 //! What the store promises about one batch.
 
+use std::ops::Range;
+
 use sqlx::{Connection, Row};
 use tempfile::TempDir;
-use turnpike_ledger::spend_log::{SpendStore, SqliteStore, StoreError};
+use turnpike_ledger::spend_log::{EventId, SpendRow, SpendStore, SqliteStore, StoreError};
+use uuid::Uuid;
 
 use crate::rows::{count, event, reader, row};
 
@@ -64,12 +67,80 @@ async fn an_event_counts_once() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("spend.db");
     let mut store = SqliteStore::open(&path).await.unwrap();
-    // More than one statement's worth, with a remainder.
-    let first: Vec<_> = (0..70).map(|n| row(event(n))).collect();
-    assert_eq!(store.append(&first).await.unwrap(), 70);
-    let overlapping: Vec<_> = (60..100).map(|n| row(event(n))).collect();
-    assert_eq!(store.append(&overlapping).await.unwrap(), 30);
-    assert_eq!(count(&path).await, 100);
+    // More than one statement's worth of each size, with a remainder, and not in order.
+    let first: Vec<_> = (0..300).rev().map(|n| row(event(n))).collect();
+    assert_eq!(store.append(&first).await.unwrap(), 300);
+    let overlapping: Vec<_> = (260..350).map(|n| row(event(n))).collect();
+    assert_eq!(store.append(&overlapping).await.unwrap(), 50);
+    assert_eq!(count(&path).await, 350);
+}
+
+#[tokio::test]
+async fn runs_of_the_gateway_keep_their_events_apart() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("spend.db");
+    let mut store = SqliteStore::open(&path).await.unwrap();
+    let of = |run, sequence| row(EventId { incarnation: Uuid::from_u128(run), sequence });
+    assert_eq!(store.append(&[of(1, 5), of(2, 5)]).await.unwrap(), 2);
+    let mut other = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(other.append(&[of(2, 5), of(3, 5), of(1, 6)]).await.unwrap(), 2);
+    assert_eq!(store.append(&[of(3, 5), of(3, (1 << 44) - 1)]).await.unwrap(), 1);
+    let events: Vec<(Vec<u8>, i64)> =
+        sqlx::query_as("SELECT incarnation, sequence FROM spend ORDER BY incarnation, sequence")
+            .fetch_all(&mut reader(&path).await)
+            .await
+            .unwrap();
+    let expected = [(1_u128, 5), (1, 6), (2, 5), (3, 5), (3, (1 << 44) - 1)];
+    assert_eq!(events, expected.map(|(run, sequence)| (run.to_be_bytes().to_vec(), sequence)));
+}
+
+/// What the rows of [`of_many`] must read as.
+const KEYS_AND_MODELS: &str = "SELECT count(*), count(*) FILTER (WHERE key_id = 'vk_' || (sequence % 7) AND team = 'team-' || (sequence % 3)
+    AND requested_model = 'model-' || sequence AND stream = (sequence % 2) AND request_id = 'req-' || sequence) FROM spend";
+
+/// Rows of seven keys and three teams, each with a requested model of its own.
+fn of_many(sequences: Range<u64>) -> Vec<SpendRow> {
+    let of = |n| {
+        let mut row = row(event(n));
+        row.key_id = format!("vk_{}", n % 7).into();
+        row.team = Some(format!("team-{}", n % 3).into());
+        row.requested_model = format!("model-{n}").into();
+        row.stream = n % 2 == 1;
+        row
+    };
+    sequences.map(of).collect()
+}
+
+#[tokio::test]
+async fn each_row_keeps_its_own_key_and_model_however_many_there_are() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("spend.db");
+    let mut store = SqliteStore::open(&path).await.unwrap();
+    for start in [0, 20_000, 10_000] {
+        assert_eq!(store.append(&of_many(start..start + 10_000)).await.unwrap(), 10_000);
+    }
+    let read: (i64, i64) = sqlx::query_as(KEYS_AND_MODELS).fetch_one(&mut reader(&path).await).await.unwrap();
+    assert_eq!(read, (30_000, 30_000));
+}
+
+#[tokio::test]
+async fn a_batch_that_failed_midway_is_whole_when_it_is_tried_again() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("spend.db");
+    let mut store = SqliteStore::open(&path).await.unwrap();
+    let mut other = reader(&path).await;
+    sqlx::query("CREATE TRIGGER refuse BEFORE INSERT ON spend_row WHEN NEW.request_id = 'req-250' BEGIN SELECT RAISE(ABORT, 'refused'); END")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let batch = of_many(0..300);
+    let error = store.append(&batch).await.err().unwrap();
+    assert!(matches!(error, StoreError::Write(_)), "{error:?}");
+    assert_eq!(count(&path).await, 0);
+    sqlx::query("DROP TRIGGER refuse").execute(&mut other).await.unwrap();
+    assert_eq!(store.append(&batch).await.unwrap(), 300);
+    let read: (i64, i64) = sqlx::query_as(KEYS_AND_MODELS).fetch_one(&mut other).await.unwrap();
+    assert_eq!(read, (300, 300));
 }
 
 #[tokio::test]
