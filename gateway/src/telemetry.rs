@@ -73,7 +73,7 @@ pub fn access(record: &Record) {
     if let Some(log) = LOG.get()
         && tracing::enabled!(target: "access", tracing::Level::INFO)
     {
-        log.sink.push(access::line(log.format, record).as_bytes());
+        access::with_line(log.format, record, |line| log.sink.push(line));
     }
 }
 

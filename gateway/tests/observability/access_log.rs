@@ -2,10 +2,14 @@
 
 use turnpike_gateway::{
     record::Record,
-    telemetry::{LogFormat, access::line},
+    telemetry::{LogFormat, access::with_line},
 };
 
 use crate::finished::{key, model, refused, served, snapshot};
+
+fn line(format: LogFormat, record: &Record) -> String {
+    with_line(format, record, |line| String::from_utf8(line.to_vec()).unwrap())
+}
 
 #[test]
 fn json() {
@@ -32,6 +36,28 @@ fn text() {
         "2025-11-21T10:00:00.001000Z  INFO access: request request_id=req-1 key_id=vk_a operation=chat \
          requested_model=nope stream=false status=404 outcome=model_not_found latency_ms=1.000\n"
     );
+}
+
+#[test]
+fn numbers_and_clocks_of_every_size() {
+    let snapshot = snapshot(vec![model("gpt")], vec![key("a")]);
+    let cases = [
+        (1_763_719_200_000_001, 7, 0, ("2025-11-21T10:00:00.000008Z", "0.007", "0.000000000")),
+        (1_763_719_200_999_990, 9, 1, ("2025-11-21T10:00:00.999999Z", "0.009", "0.000000001")),
+        (1_763_719_200_999_990, 10, -2_500_000_000, ("2025-11-21T10:00:01.000000Z", "0.010", "-2.500000000")),
+        (1_763_719_200_999_990, 1_000, i64::MAX, ("2025-11-21T10:00:01.000990Z", "1.000", "9223372036.854775807")),
+        (-1_000_001, 0, i64::MIN, ("1969-12-31T23:59:58.999999Z", "0.000", "-9223372036.854775808")),
+    ];
+    for (started_at_us, total, cost, (timestamp, latency, usd)) in cases {
+        let total = std::time::Duration::from_micros(total);
+        let record = Record { started_at_us, total, cost: Some(cost), ..served(&snapshot, "a", "gpt") };
+        let line = line(LogFormat::Text, &record);
+        assert!(line.starts_with(&format!("{timestamp}  INFO ")), "{line}");
+        assert!(
+            line.contains(&format!(" cost_usd={usd} ")) && line.contains(&format!(" latency_ms={latency} ")),
+            "{line}"
+        );
+    }
 }
 
 #[test]
