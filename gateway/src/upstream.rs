@@ -6,6 +6,7 @@ use http::{HeaderValue, Uri};
 
 pub mod body;
 pub mod connect;
+mod connection;
 pub mod egress;
 pub mod pool;
 pub mod proxy;

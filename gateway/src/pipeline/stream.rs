@@ -207,27 +207,27 @@ impl Streaming {
         Self { source, meter: Some(meter), events, timer, last: Instant::now(), yielded: false, failed: None }
     }
 
-    /// Reads what is there now, without waiting.
+    /// Reads what is there now, without waiting: all of a burst goes out in one write, a lone token at once.
     fn gather(&mut self, cx: &mut Context<'_>) {
+        let mut read = false;
         while !self.source.over && self.failed.is_none() && self.source.ready.len() < MAX_GATHERED {
             let Poll::Ready(frame) = self.source.poll_upstream(cx) else {
-                return;
+                break;
             };
-            self.last = Instant::now();
-            self.yielded = false;
+            read = true;
             if let Err(error) = self.source.take(frame) {
                 self.failed = Some(error);
             }
         }
+        if read {
+            self.last = Instant::now();
+            self.yielded = false;
+        }
     }
 
-    /// Whether one more turn of the runtime may bring something that belongs to this write.
-    fn more_is_due(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.source.over {
-            // Only the end of the upstream's body is missing.
-            return self.failed.is_none() && self.source.poll_upstream(cx).is_pending();
-        }
-        self.failed.is_none() && self.source.ready.len() < MAX_GATHERED
+    /// Whether only the end of the upstream's body is missing, which lets its connection be used again.
+    fn end_is_due(&mut self, cx: &mut Context<'_>) -> bool {
+        self.source.over && self.failed.is_none() && self.source.poll_upstream(cx).is_pending()
     }
 
     fn ended(&self) -> bool {
@@ -286,9 +286,8 @@ impl Body for Streaming {
         if this.source.ready.is_empty() && !this.ended() {
             return Poll::Pending;
         }
-        // What the connection's task has read but not handed over yet comes first: one write for all of a burst, and no
-        // wait for a lone token, as nothing else is due then.
-        if this.more_is_due(cx) && !this.yielded {
+        // It comes with the last event or right behind it: one more turn is enough, and not worth more.
+        if !this.yielded && this.end_is_due(cx) {
             this.yielded = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;

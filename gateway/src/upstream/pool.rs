@@ -14,11 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use tokio::time::Instant;
 use turnpike_llm::splice::Splices;
 
@@ -26,6 +22,7 @@ use super::{
     Endpoint, Origin,
     body::SplicedBody,
     connect::{ConnectError, Connector},
+    connection::Connection,
 };
 
 /// Idle connections kept per origin and runtime.
@@ -52,7 +49,7 @@ pub enum SendError {
 }
 
 struct Idle {
-    sender: SendRequest<SplicedBody>,
+    connection: Box<Connection>,
     since: Instant,
     keep: Duration,
 }
@@ -86,10 +83,10 @@ impl Pool {
     ) -> Result<Response<UpstreamBody>, SendError> {
         let (headers, body) = match self.take(&endpoint.origin) {
             None => (headers, body),
-            Some(mut sender) => {
+            Some(mut connection) => {
                 let again = (headers.clone(), body.clone());
-                match sender.try_send_request(request(endpoint, headers, body)).await {
-                    Ok(response) => return Ok(self.lend(response, sender, endpoint, policy)),
+                match connection.send(request(endpoint, headers, body)).await {
+                    Ok(response) => return Ok(self.lend(response, connection, endpoint, policy)),
                     Err(mut error) => {
                         let unsent = error.take_message().is_some();
                         let error = error.into_error();
@@ -101,39 +98,37 @@ impl Pool {
                 again
             }
         };
-        let mut sender = tokio::time::timeout(policy.connect, self.connect(&endpoint.origin))
+        // Boxed: connecting is rare, and every request would carry the room for it.
+        let mut connection = Box::pin(tokio::time::timeout(policy.connect, self.connect(&endpoint.origin)))
             .await
             .map_err(|_| ConnectError::Timeout)??;
-        let response = sender.send_request(request(endpoint, headers, body)).await.map_err(SendError::Broken)?;
-        Ok(self.lend(response, sender, endpoint, policy))
+        let response = connection.send(request(endpoint, headers, body)).await;
+        let response = response.map_err(|error| SendError::Broken(error.into_error()))?;
+        Ok(self.lend(response, connection, endpoint, policy))
     }
 
     /// Closes connections that have been idle too long; called now and then by the runtime that owns the pool.
     pub fn sweep(&self) {
         let now = Instant::now();
         self.lock().retain(|_, connections| {
-            connections.retain(|idle| !idle.sender.is_closed() && now.duration_since(idle.since) < idle.keep);
+            connections.retain_mut(|idle| now.duration_since(idle.since) < idle.keep && idle.connection.is_ready());
             !connections.is_empty()
         });
     }
 
-    async fn connect(&self, origin: &Origin) -> Result<SendRequest<SplicedBody>, ConnectError> {
+    async fn connect(&self, origin: &Origin) -> Result<Box<Connection>, ConnectError> {
         let stream = self.connector.connect(origin).await?;
-        let (sender, connection) =
-            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(ConnectError::Http)?;
-        // Its failures reach whoever waits for an answer on it.
-        tokio::spawn(async move { connection.await.ok() });
-        Ok(sender)
+        Ok(Box::new(Connection::open(stream).await.map_err(ConnectError::Http)?))
     }
 
-    fn take(&self, origin: &Origin) -> Option<SendRequest<SplicedBody>> {
+    fn take(&self, origin: &Origin) -> Option<Box<Connection>> {
         let now = Instant::now();
         let mut pool = self.lock();
         let connections = pool.get_mut(&*origin.key)?;
         // The most recently used first: the others may then grow old and be closed.
-        while let Some(idle) = connections.pop() {
-            if idle.sender.is_ready() && now.duration_since(idle.since) < idle.keep {
-                return Some(idle.sender);
+        while let Some(mut idle) = connections.pop() {
+            if now.duration_since(idle.since) < idle.keep && idle.connection.is_ready() {
+                return Some(idle.connection);
             }
         }
         None
@@ -142,14 +137,14 @@ impl Pool {
     fn lend(
         &self,
         response: Response<Incoming>,
-        sender: SendRequest<SplicedBody>,
+        connection: Box<Connection>,
         endpoint: &Endpoint,
         policy: Policy,
     ) -> Response<UpstreamBody> {
         response.map(|body| UpstreamBody {
             body,
             lease: Some(Lease {
-                sender,
+                connection,
                 origin: Arc::clone(&endpoint.origin),
                 idle: Arc::clone(&self.idle),
                 keep: policy.idle,
@@ -176,25 +171,27 @@ fn broke_early(error: &hyper::Error) -> bool {
     error.is_incomplete_message() || error.is_closed() || error.is_canceled() || {
         let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
         source.is_some_and(|error| {
-            matches!(error.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe)
+            // TLS calls an end without its farewell UnexpectedEof; many servers close so.
+            use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+            matches!(error.kind(), ConnectionReset | BrokenPipe | UnexpectedEof)
         })
     }
 }
 
 /// A connection out of the pool; it goes back when its answer has been read to the end, else it is closed.
 struct Lease {
-    sender: SendRequest<SplicedBody>,
+    connection: Box<Connection>,
     origin: Arc<Origin>,
     idle: Connections,
     keep: Duration,
 }
 
 impl Lease {
-    fn give_back(self) {
-        if self.sender.is_closed() {
+    fn give_back(mut self) {
+        if !self.connection.is_ready() {
             return;
         }
-        let idle = Idle { sender: self.sender, since: Instant::now(), keep: self.keep };
+        let idle = Idle { connection: self.connection, since: Instant::now(), keep: self.keep };
         let mut pool = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         match pool.get_mut(&*self.origin.key) {
             Some(connections) if connections.len() < MAX_IDLE => connections.push(idle),
@@ -206,9 +203,10 @@ impl Lease {
     }
 }
 
-/// An answer's body that returns its connection to the pool at its end.
+/// An answer's body that moves its connection while it is read, and returns it to the pool at its end.
 pub struct UpstreamBody {
     body: Incoming,
+    /// `None` = the body has ended or failed.
     lease: Option<Lease>,
 }
 
@@ -217,17 +215,18 @@ impl Body for UpstreamBody {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let this = &mut *self;
+        let Some(lease) = &mut this.lease else {
+            return Poll::Ready(None);
+        };
+        let polled = lease.connection.poll_body(&mut this.body, cx);
         if let Poll::Ready(frame) = &polled {
-            let ended = match frame {
-                None => true,
-                Some(Ok(_)) => self.body.is_end_stream(),
-                Some(Err(_)) => {
-                    self.lease = None;
-                    false
-                }
-            };
-            if ended && let Some(lease) = self.lease.take() {
+            let failed = matches!(frame, Some(Err(_)));
+            let ended = frame.is_none() || failed || this.body.is_end_stream();
+            if ended
+                && let Some(lease) = this.lease.take()
+                && !failed
+            {
                 lease.give_back();
             }
         }
@@ -235,7 +234,7 @@ impl Body for UpstreamBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.lease.is_none() || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
