@@ -12,6 +12,8 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
+use anyhow::Context as _;
+
 use super::free_address;
 use crate::{
     process::Running,
@@ -23,6 +25,7 @@ use crate::{
 pub(super) const KEY: &str = "sk-bench-2f6c1d9a7be04e53";
 
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Gateway {
     pub(super) process: Running,
@@ -37,8 +40,10 @@ pub(super) async fn start(program: &Path, folder: &Path, upstream: SocketAddr) -
     let data = folder.join("data");
     fs::create_dir(&manifests)?;
     fs::create_dir(&data)?;
+    fs::create_dir(folder.join("logs"))?;
     fs::write(manifests.join("bench.yaml"), manifest(upstream))?;
-    let log = fs::File::create(folder.join("gateway.log"))?;
+    // Not beside the manifests: their parent is watched, too, and each line would be an event.
+    let log = fs::File::create(log_file(folder))?;
     let mut command = Running::command(program);
     command
         .arg("--manifests")
@@ -75,8 +80,12 @@ async fn is_ready(address: SocketAddr) -> bool {
     matches!(ask.await, Ok(Some(200)))
 }
 
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("logs/gateway.log")
+}
+
 fn tail(folder: &Path) -> String {
-    let log = fs::read_to_string(folder.join("gateway.log")).unwrap_or_default();
+    let log = fs::read_to_string(log_file(folder)).unwrap_or_default();
     let lines: Vec<&str> = log.lines().collect();
     format!("the gateway's last words:\n{}", lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n"))
 }
@@ -115,9 +124,13 @@ spec:
 
 /// A request that must succeed before anything is measured: a mistake in the set-up should not read as a failed load.
 pub(super) async fn probe(address: SocketAddr, key: &str, traffic: Traffic) -> anyhow::Result<()> {
+    tokio::time::timeout(ANSWERS_WITHIN, ask(address, key, traffic)).await.context("no answer")?
+}
+
+async fn ask(address: SocketAddr, key: &str, traffic: Traffic) -> anyhow::Result<()> {
     let mut wire = Wire::connect(address).await?;
     wire.send(&traffic.request(address, key)).await?;
-    let head = wire.head().await?.ok_or_else(|| anyhow::anyhow!("{address} closed the connection"))?;
+    let head = wire.head().await?.with_context(|| format!("{address} closed the connection"))?;
     let mut body = Vec::new();
     wire.body(head.framing, &mut body, || ()).await?;
     let text = String::from_utf8_lossy(&body);
