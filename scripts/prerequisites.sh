@@ -40,6 +40,7 @@ test)
     debian cmake cmake
     debian ninja ninja-build
     debian curl curl
+    debian openssl openssl
     debian sqlite3 sqlite3
     ;;
 bench)

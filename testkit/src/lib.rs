@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  test ─ Client / Raw ─▶ Gateway (child process) ─▶ Upstream (in the test's process, scripted, records everything)
+//!                            │ (or by way of a Proxy; over TLS with an Authority of the test)
 //!                            │ manifests, data in a temporary folder
 //!                            └─▶ spend rows (SQLite, read by `spend`)
 //! ```
@@ -16,9 +17,11 @@
 pub mod client;
 pub mod gateway;
 pub mod manifest;
+pub mod proxy;
 pub mod raw;
 pub mod spend;
 pub mod sse;
+pub mod tls;
 pub mod upstream;
 pub mod wait;
 

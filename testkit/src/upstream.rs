@@ -12,9 +12,10 @@ use std::{
     },
 };
 
+use rustls::ServerConfig;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-use crate::wait::within;
+use crate::{tls::Authority, wait::within};
 
 mod answer;
 mod record;
@@ -24,7 +25,7 @@ mod strict;
 mod wire;
 
 pub use answer::Usage;
-pub use record::{Outcome, Recorded};
+pub use record::{Handshake, Outcome, Recorded};
 pub use script::{Cut, Gate, Script};
 
 /// The running upstream; stops when dropped.
@@ -38,7 +39,9 @@ pub struct Upstream {
 /// What connections share.
 #[derive(Debug)]
 struct State {
-    address: SocketAddr,
+    /// `host:port` as its clients must name it.
+    authority: String,
+    tls: Option<Arc<ServerConfig>>,
     api_key: Option<String>,
     models: Option<Vec<String>>,
     queues: Mutex<Queues>,
@@ -59,9 +62,25 @@ struct Queues {
 pub struct Demands {
     api_key: Option<String>,
     models: Option<Vec<String>>,
+    host: Option<String>,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl Demands {
+    /// Serves TLS, with a certificate for these names and addresses.
+    #[must_use]
+    pub fn tls(mut self, authority: &Authority, names: &[&str]) -> Self {
+        self.tls = Some(authority.server(names));
+        self
+    }
+
+    /// Goes by this name, in its URL and in the `Host` header of its clients, instead of by its address.
+    #[must_use]
+    pub fn host(mut self, name: &str) -> Self {
+        self.host = Some(name.to_owned());
+        self
+    }
+
     /// Answers 401 to any other key (`Authorization: Bearer` or `api-key`).
     #[must_use]
     pub fn api_key(mut self, key: &str) -> Self {
@@ -80,8 +99,10 @@ impl Demands {
     pub async fn start(self) -> Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
+        let host = self.host.unwrap_or_else(|| address.ip().to_string());
         let state = Arc::new(State {
-            address,
+            authority: format!("{host}:{}", address.port()),
+            tls: self.tls,
             api_key: self.api_key,
             models: self.models,
             queues: Mutex::default(),
@@ -108,12 +129,18 @@ impl Upstream {
 
     /// The base URL of its API, with `/v1`.
     pub fn url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        format!("{}/v1", self.root())
+    }
+
+    /// Host and port as in its URL.
+    pub fn authority(&self) -> &str {
+        &self.state.authority
     }
 
     /// Its root, as Azure's base URLs are written.
     pub fn root(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.state.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.state.authority)
     }
 
     /// Answers the next request, whatever it is, with this.

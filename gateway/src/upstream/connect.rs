@@ -84,19 +84,14 @@ impl Connector {
     pub async fn connect(&self, origin: &Origin) -> Result<Stream, ConnectError> {
         let tcp = if let Some(hop) = self.proxy.hop(origin) {
             // The proxy resolves names itself; an address written in the URL is still checked here.
-            if origin.host.parse().is_ok_and(|address: IpAddr| !self.egress.allows(address)) {
-                return Err(ConnectError::Refused);
+            if is_address(&origin.host) {
+                self.allowed(resolve(&origin.host, origin.port).await?)?;
             }
             let mut tcp = dial(&resolve(&hop.host, hop.port).await?).await?;
             hop.tunnel(&mut tcp, origin).await.map_err(ConnectError::Proxy)?;
             tcp
         } else {
-            let mut addresses = resolve(&origin.host, origin.port).await?;
-            addresses.retain(|address| self.egress.allows(address.ip()));
-            if addresses.is_empty() {
-                return Err(ConnectError::Refused);
-            }
-            dial(&addresses).await?
+            dial(&self.allowed(resolve(&origin.host, origin.port).await?)?).await?
         };
         if !origin.tls {
             return Ok(Stream::Plain(tcp));
@@ -106,6 +101,19 @@ impl Connector {
         let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await.map_err(ConnectError::Tls)?;
         Ok(Stream::Tls(Box::new(tls)))
     }
+
+    /// Those that the guard lets pass; an error where that is none.
+    fn allowed(&self, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, ConnectError> {
+        addresses.retain(|address| self.egress.allows(address.ip()));
+        if addresses.is_empty() { Err(ConnectError::Refused) } else { Ok(addresses) }
+    }
+}
+
+/// An address in any notation that resolvers take: `127.1`, `2130706433` and `0x7f.1` are 127.0.0.1. No domain's last
+/// label begins with a digit.
+fn is_address(host: &str) -> bool {
+    host.contains(':')
+        || host.rsplit('.').next().is_some_and(|last| last.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {

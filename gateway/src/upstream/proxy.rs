@@ -124,11 +124,18 @@ impl Hop {
             }
             answer.push(stream.read_u8().await?);
         }
-        let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
-        let status = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-        if status.len() == 3 && status.starts_with(b"2") {
-            return Ok(());
+        // The status alone: what else a proxy says may repeat what it was told.
+        match status(&answer) {
+            Some(200..300) => Ok(()),
+            Some(status) => Err(std::io::Error::other(format!("the proxy refused the tunnel with status {status}"))),
+            None => Err(std::io::Error::other("the proxy does not answer as an HTTP proxy")),
         }
-        Err(std::io::Error::other("the proxy refused the tunnel"))
     }
+}
+
+/// The status of an HTTP/1 answer.
+fn status(answer: &[u8]) -> Option<u16> {
+    let line = answer.split(|byte| *byte == b'\r').next()?;
+    let rest = line.strip_prefix(b"HTTP/1.1 ").or_else(|| line.strip_prefix(b"HTTP/1.0 "))?;
+    std::str::from_utf8(rest.get(..3)?).ok()?.parse().ok()
 }

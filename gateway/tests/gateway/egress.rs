@@ -27,6 +27,8 @@ async fn inner_addresses_are_refused_when_guarded() {
     for name in targets.iter().map(|(name, _)| *name).chain([crate::stage::MODEL]) {
         let reply = stage.alice().post(CHAT, &with(chat(), "model", json!(name))).await;
         assert_eq!((reply.status, reply.error_code().as_str()), (503, "backend_unreachable"), "{name}: {reply:?}");
+        let said = "Could not connect to the model's backend: its address may not be dialled (egress guard).";
+        assert_eq!(reply.json()["error"]["message"], said, "{name}");
     }
     assert_eq!(stage.upstream.connections(), 0, "not even a connection was made");
     stage.settles().await;

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 pub struct Recorded {
     /// Number of the connection that it came on, from 1.
     pub connection: u64,
+    /// What the client said when it set up TLS; `None` without TLS.
+    pub handshake: Option<Handshake>,
     /// Method.
     pub method: Method,
     /// Path and query as sent.
@@ -24,6 +26,15 @@ pub struct Recorded {
     pub outcome: Outcome,
     /// What the strict checks refused it for.
     pub refused: Option<String>,
+}
+
+/// A TLS handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// The protocol agreed on (ALPN): HTTP/2 if it was offered.
+    pub protocol: Option<String>,
+    /// The name that the client asked for (SNI); none where it dialled an address.
+    pub server_name: Option<String>,
 }
 
 /// How the answer to a request ended.

@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     State,
-    record::{Outcome, Recorded},
+    record::{Handshake, Outcome, Recorded},
     script::{Cut, Rendered, Script, Step},
     strict::{self, Refusal},
     wire::{Farewell, Handle, Wire},
@@ -53,8 +53,15 @@ pub(super) async fn accept(listener: TcpListener, state: Arc<State>) {
 async fn connection(socket: TcpStream, number: u64, state: Arc<State>) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let mut close_idle = state.close_idle.subscribe();
-    let (wire, handle) = Wire::new(socket);
-    let service = service_fn(move |request| answer(Arc::clone(&state), number, handle.clone(), request));
+    let wire = match &state.tls {
+        None => Wire::plain(socket),
+        Some(config) => Wire::tls(socket, Arc::clone(config)).await?,
+    };
+    let (handle, handshake) = (wire.handle(), wire.handshake());
+    let service = service_fn(move |request| {
+        let from = Origin { connection: number, handshake: handshake.clone() };
+        answer(Arc::clone(&state), from, handle.clone(), request)
+    });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(wire), service);
     let mut connection = std::pin::pin!(connection);
     // How a connection ends is in the log; its error has nothing to add.
@@ -69,6 +76,12 @@ async fn connection(socket: TcpStream, number: u64, state: Arc<State>) -> io::Re
     }
 }
 
+/// Where a request comes from.
+struct Origin {
+    connection: u64,
+    handshake: Option<Handshake>,
+}
+
 /// Marks a request as abandoned when it is dropped before it has ended.
 struct Tracked {
     state: Arc<State>,
@@ -77,12 +90,13 @@ struct Tracked {
 }
 
 impl Tracked {
-    fn begin(state: Arc<State>, connection: u64, head: &http::request::Parts) -> Self {
+    fn begin(state: Arc<State>, from: Origin, head: &http::request::Parts) -> Self {
         let mut index = 0;
         state.log.send_modify(|log| {
             index = log.len();
             log.push(Recorded {
-                connection,
+                connection: from.connection,
+                handshake: from.handshake,
                 method: head.method.clone(),
                 target: head.uri.to_string(),
                 headers: head.headers.clone(),
@@ -119,12 +133,12 @@ impl Drop for Tracked {
 
 async fn answer(
     state: Arc<State>,
-    connection: u64,
+    from: Origin,
     handle: Handle,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Broken> {
     let (head, body) = request.into_parts();
-    let tracked = Tracked::begin(Arc::clone(&state), connection, &head);
+    let tracked = Tracked::begin(Arc::clone(&state), from, &head);
     let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
     tracked.edit(|entry| entry.body = body.clone());
     let path = head.uri.path();

@@ -56,7 +56,7 @@ pub(super) fn head(state: &State, method: &Method, headers: &HeaderMap) -> Resul
             return Err(Refusal { status: StatusCode::UNAUTHORIZED, message, code: Some("invalid_api_key") });
         }
     }
-    if text("host") != Some(&state.address.to_string()) {
+    if text("host") != Some(&state.authority) {
         return Err(Refusal::bad("misdirected request: the Host header names another server"));
     }
     if headers.get_all("host").iter().count() > 1 || headers.get_all("content-length").iter().count() > 1 {
