@@ -147,11 +147,13 @@ impl Error {
     /// What the caller reads. The upstream's words about our credentials are not for the caller: they may quote them.
     fn message(&self) -> String {
         match self {
-            Self::Upstream(error) if error.class == ErrorClass::Authentication => format!(
-                "The model's provider refused the gateway's own credentials (HTTP {}); whoever runs the gateway must \
+            Self::Upstream(error) | Self::Answered { error, .. } if error.class == ErrorClass::Authentication => {
+                format!(
+                    "The model's provider refused the gateway's own credentials (HTTP {}); whoever runs the gateway must \
                  correct them.",
-                error.status
-            ),
+                    error.status
+                )
+            }
             other => other.to_string(),
         }
     }
