@@ -109,11 +109,15 @@ impl Connector {
     }
 }
 
-/// An address in any notation that resolvers take: `127.1`, `2130706433` and `0x7f.1` are 127.0.0.1. No domain's last
-/// label begins with a digit.
+/// An address in any notation that resolvers take: `127.1`, `2130706433` and `0x7f.1` are 127.0.0.1. What ends in a
+/// number is never a domain.
 fn is_address(host: &str) -> bool {
-    host.contains(':')
-        || host.rsplit('.').next().is_some_and(|last| last.starts_with(|first: char| first.is_ascii_digit()))
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let number = match last.strip_prefix("0x").or_else(|| last.strip_prefix("0X")) {
+        Some(hex) => hex.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    number || host.contains(':')
 }
 
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {

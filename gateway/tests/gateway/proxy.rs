@@ -214,6 +214,7 @@ async fn the_egress_guard_looks_at_addresses_behind_a_proxy_too() {
         ("decimal", "http://2852039166/v1"),
         ("hex", "http://0xa9fea9fe/v1"),
         ("octal", "http://0251.0376.0251.0376/v1"),
+        ("mixed", "http://0X7f.1:9/v1"),
     ];
     let models: Vec<_> = inner.iter().map(|(name, url)| manifest::model(name, url)).collect();
     let gateway = gateway(&upstream, |setup| {
