@@ -12,14 +12,14 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use turnpike_ledger::spend_log::SpendSink;
+use turnpike_ledger::spend_log::{SpendSink, SpendSlot};
 use turnpike_llm::provider::Operation;
 
 use crate::{
     config::Live,
     internal::Health,
     metrics::Metrics,
-    pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits, meter::Held},
+    pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
     record::Record,
     routes, spend, telemetry,
     upstream::pool::Pool,
@@ -33,6 +33,8 @@ pub struct App {
     pub admin: AdminKey,
     /// Requests in flight.
     pub in_flight: Budget,
+    /// Requests that have ended but whose tokens are still being counted.
+    pub settling: Budget,
     /// Limits on request bodies.
     pub bodies: BodyLimits,
     /// Takes spend rows.
@@ -51,13 +53,12 @@ impl App {
         &self.nameless
     }
 
-    /// Books a request that has ended; what it held is given back.
-    pub fn settle(&self, record: &Record, held: Held) {
+    /// Books a request that has ended.
+    pub fn settle(&self, record: &Record, slot: SpendSlot) {
         self.metrics.observe(record);
         telemetry::access(record);
-        let event = held.slot.event();
-        held.slot.submit(spend::row(record, event));
-        drop(held.permit);
+        let event = slot.event();
+        slot.submit(spend::row(record, event));
     }
 }
 

@@ -36,6 +36,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const SWEEP: Duration = Duration::from_secs(2);
 /// How often a runtime looks whether its last calls have ended, at shutdown.
 const DRAIN_CHECK: Duration = Duration::from_millis(10);
+/// How long the rows of requests that were cut off at shutdown may take.
+const SETTLE: Duration = Duration::from_secs(10);
 /// First bytes of an HTTP/2 connection (RFC 9113, 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI";
 /// Concurrent requests on one HTTP/2 connection.
@@ -189,13 +191,20 @@ impl Run {
         let finish = async {
             while connections.join_next().await.is_some() {}
             // Calls whose clients left may still be counting tokens.
-            while self.worker.app.in_flight.used() > 0 {
+            let app = &self.worker.app;
+            while app.in_flight.used() > 0 || app.settling.used() > 0 {
                 tokio::time::sleep(DRAIN_CHECK).await;
             }
         };
         tokio::time::timeout_at(end, finish).await.ok();
-        // Dropped bodies settle their requests as cancelled.
+        // Dropped bodies settle their requests as cancelled; their rows must not end with this runtime.
         connections.shutdown().await;
+        let settled = async {
+            while self.worker.app.settling.used() > 0 {
+                tokio::time::sleep(DRAIN_CHECK).await;
+            }
+        };
+        tokio::time::timeout(SETTLE, settled).await.ok();
     }
 }
 

@@ -118,6 +118,7 @@ fn app(args: &Args, admin: &str, spend: SpendSink) -> anyhow::Result<App> {
         live: Live::default(),
         admin: AdminKey::new(admin),
         in_flight: Budget::new(args.max_in_flight, "requests in flight"),
+        settling: Budget::new(usize::MAX, "requests being settled"),
         bodies: BodyLimits {
             most: args.max_body_bytes,
             idle: args.read_timeout,

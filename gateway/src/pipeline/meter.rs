@@ -208,17 +208,20 @@ impl Meter {
         let Some(open) = self.open.take() else {
             return;
         };
-        let (mut record, held) = *open;
+        let (mut record, Held { permit, slot }) = *open;
         record.end = end;
         record.total = self.arrival.elapsed();
         if record.upstream.is_none() {
             record.upstream = self.dispatched.map(|at| at.elapsed());
         }
         if record.usage.is_some() || !self.owed || self.mock {
-            self.app.settle(&record, held);
+            self.app.settle(&record, slot);
             return;
         }
+        // Counting may take a while; the client's place is free at once.
+        drop(permit);
         let app = Arc::clone(&self.app);
+        let settling = app.settling.take(1);
         let prompt = std::mem::replace(&mut self.prompt, Prompt::None);
         let output = std::mem::take(&mut self.output);
         let estimate = move || {
@@ -226,7 +229,8 @@ impl Meter {
             record.cost =
                 record.model.as_ref().and_then(|model| price_of(model, record.upstream_model.as_deref()?, &usage));
             record.usage = Some(usage);
-            app.settle(&record, held);
+            app.settle(&record, slot);
+            drop(settling);
         };
         // Tokenizing is work for another thread; outside a runtime (its shutdown) it is done here.
         match tokio::runtime::Handle::try_current() {
