@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Uri};
 
-pub mod body;
 pub mod connect;
-mod connection;
 pub mod egress;
+pub mod http1;
 pub mod pool;
 pub mod proxy;
 mod tls;

@@ -166,10 +166,11 @@ fn upstream_of(model: &Model) -> Result<&Upstream, Error> {
 }
 
 async fn send(pool: &Pool, prepared: &mut Prepared, meter: &mut Meter) -> Result<Response<UpstreamBody>, Error> {
-    let headers = std::mem::take(&mut prepared.headers);
-    let body = std::mem::take(&mut prepared.body);
     let upstream = upstream_of(&prepared.model)?;
-    match pool.send(&prepared.endpoint, headers, body, upstream.policy).await {
+    let sent = pool.send(&prepared.endpoint, &prepared.headers, &prepared.body, upstream.policy).await;
+    // Their bytes may go now.
+    (prepared.headers, prepared.body) = Default::default();
+    match sent {
         Ok(response) if response.status().is_success() => Ok(response),
         Ok(response) => {
             meter.release();

@@ -76,6 +76,8 @@ pub struct Source {
     idle: Duration,
     /// The answer is complete, or broken.
     over: bool,
+    /// It broke after its first event, which the client is still to be given.
+    failed: Option<Error>,
 }
 
 /// Bytes for the client; a single piece is not copied.
@@ -114,10 +116,18 @@ impl Gathered {
 impl Source {
     /// A source at its beginning.
     pub fn new(upstream: UpstreamBody, decoder: Box<dyn StreamDecoder>, decoding: Decoding, idle: Duration) -> Self {
-        Self { upstream: Some(upstream), decoder, decoding, ready: Gathered::default(), idle, over: false }
+        Self {
+            upstream: Some(upstream),
+            decoder,
+            decoding,
+            ready: Gathered::default(),
+            idle,
+            over: false,
+            failed: None,
+        }
     }
 
-    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let Some(upstream) = &mut self.upstream else {
             return Poll::Ready(None);
         };
@@ -147,7 +157,13 @@ impl Source {
     pub async fn start(&mut self) -> Result<(), Error> {
         while !self.over && !self.decoder.started() {
             let frame = std::future::poll_fn(|cx| self.poll_upstream(cx)).await;
-            self.take(frame)?;
+            if let Err(error) = self.take(frame) {
+                if !self.decoder.started() || self.ready.is_empty() {
+                    return Err(error);
+                }
+                self.failed = Some(error);
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -166,7 +182,7 @@ impl Source {
         Ok(())
     }
 
-    fn take(&mut self, frame: Option<Result<Frame<Bytes>, hyper::Error>>) -> Result<(), Error> {
+    fn take(&mut self, frame: Option<Result<Frame<Bytes>, std::io::Error>>) -> Result<(), Error> {
         match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => self.feed(data),
@@ -202,9 +218,10 @@ pub struct Streaming {
 
 impl Streaming {
     /// Starts delivery; `events` says that an error can be told as one more event.
-    pub fn new(source: Box<Source>, meter: Meter, events: bool) -> Self {
+    pub fn new(mut source: Box<Source>, meter: Meter, events: bool) -> Self {
         let timer = Box::pin(tokio::time::sleep(source.idle));
-        Self { source, meter: Some(meter), events, timer, last: Instant::now(), yielded: false, failed: None }
+        let failed = source.failed.take();
+        Self { source, meter: Some(meter), events, timer, last: Instant::now(), yielded: false, failed }
     }
 
     /// Reads what is there now, without waiting: all of a burst goes out in one write, a lone token at once.

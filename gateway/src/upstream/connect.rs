@@ -45,9 +45,6 @@ pub enum ConnectError {
     /// The handshake or the certificate failed.
     #[error("TLS failed")]
     Tls(#[source] io::Error),
-    /// HTTP could not be set up on the connection.
-    #[error("HTTP could not be set up")]
-    Http(#[source] hyper::Error),
     /// Not within `timeouts.connect`.
     #[error("it did not connect in time")]
     Timeout,
@@ -62,7 +59,6 @@ impl ConnectError {
             Self::Tcp(_) => "the connection was refused or failed",
             Self::Proxy(_) => "the proxy failed",
             Self::Tls(_) => "TLS failed",
-            Self::Http(_) => "HTTP could not be set up",
             Self::Timeout => "it did not connect in time",
         }
     }

@@ -1,28 +1,27 @@
-//! One runtime's idle connections, over hyper's connection API.
+//! One runtime's idle connections.
 //!
 //! Ours rather than a general client because the request path needs what that hides: whether a connection was reused
-//! (one free retry), a connect timeout and an idle time per backend, and no second task per request.
+//! (one free retry), a connect timeout and an idle time per backend, and no second task per connection.
 
 use std::{
     collections::HashMap,
+    io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use http::{HeaderMap, Response};
+use http_body::{Body, Frame};
 use tokio::time::Instant;
 use turnpike_llm::splice::Splices;
 
 use super::{
     Endpoint, Origin,
-    body::SplicedBody,
     connect::{ConnectError, Connector},
-    connection::Connection,
+    http1::{Answer, Connection, Incoming},
 };
 
 /// Idle connections kept per origin and runtime.
@@ -43,17 +42,24 @@ pub enum SendError {
     /// Never sent.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// Sent, wholly or in part, and the connection failed before the answer's head.
+    /// Sent, wholly or in part, and the connection failed before the answer's head was whole.
     #[error("the connection failed before an answer")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] io::Error),
 }
 
 struct Idle {
-    connection: Box<Connection>,
+    connection: Connection,
     since: Instant,
     keep: Duration,
 }
 
+impl Idle {
+    fn is_usable(&mut self, now: Instant) -> bool {
+        now.duration_since(self.since) < self.keep && self.connection.is_usable()
+    }
+}
+
+/// Connections by origin.
 type Connections = Arc<Mutex<HashMap<Box<str>, Vec<Idle>>>>;
 
 /// The pool of one runtime.
@@ -77,122 +83,72 @@ impl Pool {
     pub async fn send(
         &self,
         endpoint: &Endpoint,
-        headers: HeaderMap,
-        body: Splices,
+        headers: &HeaderMap,
+        body: &Splices,
         policy: Policy,
     ) -> Result<Response<UpstreamBody>, SendError> {
-        let (headers, body) = match self.take(&endpoint.origin) {
-            None => (headers, body),
-            Some(mut connection) => {
-                let again = (headers.clone(), body.clone());
-                match connection.send(request(endpoint, headers, body)).await {
-                    Ok(response) => return Ok(self.lend(response, connection, endpoint, policy)),
-                    Err(mut error) => {
-                        let unsent = error.take_message().is_some();
-                        let error = error.into_error();
-                        if !(unsent || broke_early(&error)) {
-                            return Err(SendError::Broken(error));
-                        }
-                    }
-                }
-                again
+        if let Some(connection) = self.take(&endpoint.origin) {
+            match connection.exchange(endpoint, headers, body).await {
+                Ok(answer) => return Ok(self.lend(answer, endpoint, policy)),
+                // The server closed it just as it was used.
+                Err(failure) if failure.silent => {}
+                Err(failure) => return Err(SendError::Broken(failure.error)),
             }
-        };
+        }
         // Boxed: connecting is rare, and every request would carry the room for it.
-        let mut connection = Box::pin(tokio::time::timeout(policy.connect, self.connect(&endpoint.origin)))
+        let stream = Box::pin(tokio::time::timeout(policy.connect, self.connector.connect(&endpoint.origin)))
             .await
             .map_err(|_| ConnectError::Timeout)??;
-        let response = connection.send(request(endpoint, headers, body)).await;
-        let response = response.map_err(|error| SendError::Broken(error.into_error()))?;
-        Ok(self.lend(response, connection, endpoint, policy))
+        let answer = Connection::new(stream).exchange(endpoint, headers, body).await;
+        answer.map(|answer| self.lend(answer, endpoint, policy)).map_err(|failure| SendError::Broken(failure.error))
     }
 
-    /// Closes connections that have been idle too long; called now and then by the runtime that owns the pool.
+    /// Closes connections that have been idle too long or were closed; called now and then by the runtime that owns the
+    /// pool.
     pub fn sweep(&self) {
         let now = Instant::now();
-        self.lock().retain(|_, connections| {
-            connections.retain_mut(|idle| now.duration_since(idle.since) < idle.keep && idle.connection.is_ready());
+        lock(&self.idle).retain(|_, connections| {
+            connections.retain_mut(|idle| idle.is_usable(now));
             !connections.is_empty()
         });
     }
 
-    async fn connect(&self, origin: &Origin) -> Result<Box<Connection>, ConnectError> {
-        let stream = self.connector.connect(origin).await?;
-        Ok(Box::new(Connection::open(stream).await.map_err(ConnectError::Http)?))
-    }
-
-    fn take(&self, origin: &Origin) -> Option<Box<Connection>> {
+    fn take(&self, origin: &Origin) -> Option<Connection> {
         let now = Instant::now();
-        let mut pool = self.lock();
+        let mut pool = lock(&self.idle);
         let connections = pool.get_mut(&*origin.key)?;
         // The most recently used first: the others may then grow old and be closed.
         while let Some(mut idle) = connections.pop() {
-            if now.duration_since(idle.since) < idle.keep && idle.connection.is_ready() {
+            if idle.is_usable(now) {
                 return Some(idle.connection);
             }
         }
         None
     }
 
-    fn lend(
-        &self,
-        response: Response<Incoming>,
-        connection: Box<Connection>,
-        endpoint: &Endpoint,
-        policy: Policy,
-    ) -> Response<UpstreamBody> {
-        response.map(|body| UpstreamBody {
-            body,
-            lease: Some(Lease {
-                connection,
-                origin: Arc::clone(&endpoint.origin),
-                idle: Arc::clone(&self.idle),
-                keep: policy.idle,
-            }),
-        })
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, Vec<Idle>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lend(&self, answer: Answer, endpoint: &Endpoint, policy: Policy) -> Response<UpstreamBody> {
+        let origin = Arc::clone(&endpoint.origin);
+        let home = Home { origin, idle: Arc::clone(&self.idle), keep: policy.idle };
+        let body = UpstreamBody { reading: Some((answer.body, home)) };
+        answer.head.map(|()| body)
     }
 }
 
-fn request(endpoint: &Endpoint, mut headers: HeaderMap, body: Splices) -> Request<SplicedBody> {
-    headers.insert(http::header::HOST, endpoint.origin.header.clone());
-    let mut request = Request::new(SplicedBody::from(body));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = endpoint.target.clone();
-    *request.headers_mut() = headers;
-    request
+fn lock(idle: &Connections) -> MutexGuard<'_, HashMap<Box<str>, Vec<Idle>>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The server closed a kept-alive connection just as it was used.
-fn broke_early(error: &hyper::Error) -> bool {
-    error.is_incomplete_message() || error.is_closed() || error.is_canceled() || {
-        let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
-        source.is_some_and(|error| {
-            // TLS calls an end without its farewell UnexpectedEof; many servers close so.
-            use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-            matches!(error.kind(), ConnectionReset | BrokenPipe | UnexpectedEof)
-        })
-    }
-}
-
-/// A connection out of the pool; it goes back when its answer has been read to the end, else it is closed.
-struct Lease {
-    connection: Box<Connection>,
+/// Where a connection goes back to.
+struct Home {
     origin: Arc<Origin>,
     idle: Connections,
     keep: Duration,
 }
 
-impl Lease {
-    fn give_back(mut self) {
-        if !self.connection.is_ready() {
-            return;
-        }
-        let idle = Idle { connection: self.connection, since: Instant::now(), keep: self.keep };
-        let mut pool = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+impl Home {
+    fn take_back(self, connection: Connection) {
+        let idle = Idle { connection, since: Instant::now(), keep: self.keep };
+        let mut pool = lock(&self.idle);
         match pool.get_mut(&*self.origin.key) {
             Some(connections) if connections.len() < MAX_IDLE => connections.push(idle),
             Some(_) => {}
@@ -203,41 +159,33 @@ impl Lease {
     }
 }
 
-/// An answer's body that moves its connection while it is read, and returns it to the pool at its end.
+/// An answer's body that returns its connection to the pool at its end; dropped before, it closes the connection.
 pub struct UpstreamBody {
-    body: Incoming,
-    /// `None` = the body has ended or failed.
-    lease: Option<Lease>,
+    /// `None` = read to its end, or broken.
+    reading: Option<(Incoming, Home)>,
 }
 
 impl Body for UpstreamBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let this = &mut *self;
-        let Some(lease) = &mut this.lease else {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Some((body, _)) = &mut self.reading else {
             return Poll::Ready(None);
         };
-        let polled = lease.connection.poll_body(&mut this.body, cx);
-        if let Poll::Ready(frame) = &polled {
-            let failed = matches!(frame, Some(Err(_)));
-            let ended = frame.is_none() || failed || this.body.is_end_stream();
-            if ended
-                && let Some(lease) = this.lease.take()
-                && !failed
-            {
-                lease.give_back();
-            }
+        let polled = Pin::new(&mut *body).poll_frame(cx);
+        let failed = matches!(polled, Poll::Ready(Some(Err(_))));
+        if (failed || (polled.is_ready() && body.is_end_stream()))
+            && let Some((body, home)) = self.reading.take()
+            && !failed
+            && let Some(connection) = body.into_connection()
+        {
+            home.take_back(connection);
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.lease.is_none() || self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.reading.as_ref().is_none_or(|(body, _)| body.is_end_stream())
     }
 }

@@ -1,0 +1,357 @@
+//! HTTP/1.1 towards upstreams, read and written in the request's own task.
+//!
+//! A general client runs a second task for each connection and hands every chunk over through a channel. Here the body
+//! is read where it is used: all chunks that one read brings come out together, and nothing is woken in between.
+//! Framing follows RFC 9112, section 6.
+
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::{Body, Frame};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use turnpike_llm::splice::Splices;
+
+use super::{Endpoint, connect::Stream};
+
+mod chunked;
+
+use chunked::Chunked;
+
+/// Longest answer head, status line included.
+const MAX_HEAD: usize = 64 * 1024;
+/// Most headers of an answer.
+const MAX_HEADERS: usize = 128;
+/// Room made for each read.
+const READ: usize = 16 * 1024;
+/// Slices handed to one write.
+const MAX_SLICES: usize = 16;
+
+/// A connection that speaks HTTP/1.1.
+pub struct Connection {
+    stream: Stream,
+    read: BytesMut,
+}
+
+/// Where an answer's body ends.
+#[derive(Debug)]
+enum Framing {
+    /// After so many more bytes.
+    Length(u64),
+    /// With the last chunk.
+    Chunked(Chunked),
+    /// With the connection.
+    Close,
+}
+
+/// An answer whose body is still to be read.
+pub struct Answer {
+    /// Status and headers.
+    pub head: Response<()>,
+    /// Its body.
+    pub body: Incoming,
+}
+
+/// A body being read.
+pub struct Incoming {
+    connection: Connection,
+    framing: Framing,
+    keep: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub struct Failure {
+    /// What went wrong.
+    pub error: io::Error,
+    /// Not one byte of an answer came.
+    pub silent: bool,
+}
+
+impl Connection {
+    /// Over a fresh stream.
+    pub fn new(stream: Stream) -> Self {
+        Self { stream, read: BytesMut::new() }
+    }
+
+    /// Whether an idle connection can be used: the server has not closed it, and has sent nothing.
+    pub fn is_usable(&mut self) -> bool {
+        self.read.is_empty() && self.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+
+    /// Sends a POST and reads the answer's head.
+    ///
+    /// # Errors
+    /// The connection failed, or the answer is not HTTP.
+    pub async fn exchange(
+        mut self,
+        endpoint: &Endpoint,
+        headers: &HeaderMap,
+        body: &Splices,
+    ) -> Result<Answer, Failure> {
+        let head = request_head(endpoint, headers, body.len());
+        // A server may answer, and close, before it has read everything: its answer counts.
+        let sent = write_all(&mut self.stream, head, body).await;
+        let mut answer = self.answer().await;
+        if let (Err(failure), Err(error)) = (&mut answer, sent) {
+            failure.error = error;
+        }
+        answer
+    }
+
+    async fn answer(mut self) -> Result<Answer, Failure> {
+        loop {
+            if let Some(head) = self.parse_head().map_err(|error| Failure { error, silent: false })? {
+                // An interim answer (100, 103) is followed by the real one.
+                if head.response.status().is_informational() {
+                    continue;
+                }
+                let (head, keep) = (head.response, head.keep);
+                let framing = Framing::of(&head).map_err(|error| Failure { error, silent: false })?;
+                let keep = keep && !matches!(framing, Framing::Close);
+                return Ok(Answer { head, body: Incoming { connection: self, framing, keep } });
+            }
+            let silent = self.read.is_empty();
+            let read = std::future::poll_fn(|cx| self.poll_fill(cx)).await;
+            match read {
+                Ok(0) => return Err(Failure { error: io::ErrorKind::UnexpectedEof.into(), silent }),
+                Ok(_) => {}
+                Err(error) => return Err(Failure { error, silent }),
+            }
+        }
+    }
+
+    /// Reads what is there into the buffer; 0 = closed.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.read.capacity() - self.read.len() < READ / 4 {
+            self.read.reserve(READ);
+        }
+        // The future keeps no state of its own between polls.
+        pin!(self.stream.read_buf(&mut self.read)).poll(cx)
+    }
+
+    fn parse_head(&mut self) -> io::Result<Option<Head>> {
+        if self.read.is_empty() {
+            return Ok(None);
+        }
+        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut parsed = httparse::Response::new(&mut fields);
+        let length = match parsed.parse(&self.read).map_err(invalid)? {
+            httparse::Status::Complete(length) => length,
+            httparse::Status::Partial if self.read.len() > MAX_HEAD => return Err(invalid("the head is too long")),
+            httparse::Status::Partial => return Ok(None),
+        };
+        let status = StatusCode::from_u16(parsed.code.unwrap_or_default()).map_err(invalid)?;
+        let is_1_1 = parsed.version == Some(1);
+        // Values become slices of the head, found by where they lie in it.
+        let base = self.read.as_ptr().addr();
+        let at: Vec<(HeaderName, usize, usize)> = parsed
+            .headers
+            .iter()
+            .map(|field| {
+                let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(invalid)?;
+                Ok((name, field.value.as_ptr().addr() - base, field.value.len()))
+            })
+            .collect::<io::Result<_>>()?;
+        let head = self.read.split_to(length).freeze();
+        let mut headers = HeaderMap::with_capacity(at.len());
+        for (name, start, length) in at {
+            let value = HeaderValue::from_maybe_shared(head.slice(start..start + length)).map_err(invalid)?;
+            headers.append(name, value);
+        }
+        let keep = is_1_1 && !has_token(&headers, &header::CONNECTION, "close");
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(Some(Head { response, keep }))
+    }
+}
+
+struct Head {
+    response: Response<()>,
+    keep: bool,
+}
+
+impl Framing {
+    fn of(head: &Response<()>) -> io::Result<Self> {
+        let headers = head.headers();
+        if matches!(head.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            return Ok(Self::Length(0));
+        }
+        if headers.contains_key(header::TRANSFER_ENCODING) {
+            let chunked = has_token(headers, &header::TRANSFER_ENCODING, "chunked");
+            return Ok(if chunked { Self::Chunked(Chunked::default()) } else { Self::Close });
+        }
+        let mut length = None;
+        for value in headers.get_all(header::CONTENT_LENGTH) {
+            let text = value.to_str().map_err(invalid)?;
+            let one: u64 = text.trim().parse().map_err(invalid)?;
+            if length.replace(one).is_some_and(|other| other != one) {
+                return Err(invalid("two different lengths"));
+            }
+        }
+        Ok(length.map_or(Self::Close, Self::Length))
+    }
+}
+
+impl Incoming {
+    /// The connection, where it can serve another request: the body was read to its end and nothing followed.
+    pub fn into_connection(self) -> Option<Connection> {
+        (self.keep && self.is_end_stream() && self.connection.read.is_empty()).then_some(self.connection)
+    }
+
+    /// Bytes of the body that are in the buffer.
+    fn take(&mut self) -> io::Result<Bytes> {
+        let buffer = &mut self.connection.read;
+        match &mut self.framing {
+            Framing::Length(left) => {
+                let most = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
+                *left -= most as u64;
+                Ok(buffer.split_to(most).freeze())
+            }
+            Framing::Chunked(chunked) => chunked.take(buffer),
+            Framing::Close => Ok(buffer.split().freeze()),
+        }
+    }
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        loop {
+            let data = self.take()?;
+            if !data.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            if self.is_end_stream() {
+                return Poll::Ready(None);
+            }
+            let ended = match ready!(self.connection.poll_fill(cx)) {
+                Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+                Ok(_) => continue,
+                Err(error) => error,
+            };
+            // TLS calls an end without its farewell UnexpectedEof too; many servers close so.
+            if matches!(self.framing, Framing::Close) && ended.kind() == io::ErrorKind::UnexpectedEof {
+                self.framing = Framing::Length(0);
+                return Poll::Ready(None);
+            }
+            return Poll::Ready(Some(Err(ended)));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.framing {
+            Framing::Length(left) => *left == 0,
+            Framing::Chunked(chunked) => chunked.is_over(),
+            Framing::Close => false,
+        }
+    }
+}
+
+fn request_head(endpoint: &Endpoint, headers: &HeaderMap, length: usize) -> Vec<u8> {
+    let mut head = Vec::with_capacity(1024);
+    head.extend_from_slice(b"POST ");
+    head.extend_from_slice(endpoint.target.path_and_query().map_or("/", |target| target.as_str()).as_bytes());
+    head.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+    head.extend_from_slice(endpoint.origin.header.as_bytes());
+    for (name, value) in headers {
+        if matches!(*name, header::HOST | header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
+            continue;
+        }
+        head.extend_from_slice(b"\r\n");
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+    }
+    head.extend_from_slice(b"\r\ncontent-length: ");
+    head.extend_from_slice(length.to_string().as_bytes());
+    head.extend_from_slice(b"\r\n\r\n");
+    head
+}
+
+/// Writes head and body with as few calls as their slices allow.
+async fn write_all(stream: &mut Stream, head: Vec<u8>, body: &Splices) -> io::Result<()> {
+    let head = Bytes::from(head);
+    let mut parts: Vec<Bytes> = Vec::with_capacity(body.parts().len() + 1);
+    parts.push(head);
+    parts.extend(body.parts().iter().cloned());
+    let mut left = parts.as_mut_slice();
+    while !left.is_empty() {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut count = 0;
+        for (slice, part) in slices.iter_mut().zip(left.iter()) {
+            *slice = IoSlice::new(part);
+            count += 1;
+        }
+        let mut written = stream.write_vectored(slices.get(..count).unwrap_or_default()).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        while let Some(part) = left.first_mut() {
+            if written < part.len() {
+                drop(part.split_to(written));
+                break;
+            }
+            written -= part.len();
+            left = left.get_mut(1..).unwrap_or_default();
+        }
+    }
+    stream.flush().await
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framing(status: u16, fields: &[(&'static str, &'static str)]) -> String {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+        for (name, value) in fields {
+            response.headers_mut().append(*name, HeaderValue::from_static(value));
+        }
+        Framing::of(&response).map_or_else(|_| "refused".to_owned(), |framing| format!("{framing:?}"))
+    }
+
+    #[test]
+    fn a_body_ends_where_rfc_9112_says() {
+        assert_eq!(framing(200, &[("content-length", "12")]), "Length(12)");
+        assert_eq!(framing(200, &[("content-length", "12"), ("content-length", " 12 ")]), "Length(12)");
+        assert_eq!(framing(200, &[("content-length", "12"), ("content-length", "13")]), "refused");
+        assert_eq!(framing(200, &[("content-length", "-1")]), "refused");
+        assert_eq!(framing(200, &[("content-length", "99999999999999999999")]), "refused");
+        assert_eq!(framing(200, &[("transfer-encoding", "gzip, Chunked"), ("content-length", "3")]), "Chunked(Size)");
+        assert_eq!(framing(200, &[("transfer-encoding", "gzip")]), "Close");
+        assert_eq!(framing(200, &[]), "Close");
+        assert_eq!(framing(204, &[("content-length", "12")]), "Length(0)");
+    }
+
+    #[test]
+    fn requests_are_written_once_and_completely() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("x-a", "1"), ("host", "evil"), ("content-length", "9"), ("connection", "close")] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let endpoint = Endpoint::parse("http://[::1]:8000/v1/chat?x=y").map_err(|error| error.to_string());
+        let head = endpoint.map(|endpoint| request_head(&endpoint, &headers, 5));
+        let text = head.map(|head| String::from_utf8_lossy(&head).into_owned());
+        let expected = "POST /v1/chat?x=y HTTP/1.1\r\nhost: [::1]:8000\r\nx-a: 1\r\ncontent-length: 5\r\n\r\n";
+        assert_eq!(text.as_deref(), Ok(expected));
+    }
+}
