@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    builder::{OsStr, Resettable},
+};
 
 use crate::{
     telemetry::LogFormat,
@@ -122,7 +125,25 @@ pub enum EgressMode {
     Guarded,
 }
 
+/// The admin key's arguments.
+const KEYS: [&str; 2] = ["admin_key", "master_key"];
+
 impl Args {
+    /// Reads the command line; an empty variable counts as unset, as charts leave them. Ends the process where it is told
+    /// to (`--help`) or cannot go on.
+    #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+    pub fn read() -> Self {
+        let command = Self::command().mut_args(|argument| {
+            // An empty admin key is a weak one, and refused as such.
+            if KEYS.contains(&argument.get_id().as_str()) {
+                return argument;
+            }
+            let empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+            if empty { argument.env(Resettable::<OsStr>::Reset) } else { argument }
+        });
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
     /// The egress rules.
     pub fn egress(&self) -> Egress {
         match self.egress {

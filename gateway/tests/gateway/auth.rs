@@ -109,6 +109,13 @@ async fn the_admin_key_calls_every_model() {
 }
 
 #[tokio::test]
+async fn empty_variables_count_as_unset() {
+    let names = ["TURNPIKE_CA_FILES", "TURNPIKE_EGRESS_ALLOW", "TURNPIKE_MAX_BUFFERED_BYTES", "TURNPIKE_RUNTIMES"];
+    let stage = Stage::with(|setup, _| names.into_iter().fold(setup, |setup, name| setup.env(name, ""))).await;
+    assert_eq!(stage.alice().post(CHAT, &chat()).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_weak_admin_key_refuses_to_start() {
     for (name, weak) in
         [("TURNPIKE_ADMIN_KEY", ""), ("TURNPIKE_ADMIN_KEY", "sk-1234"), ("LITELLM_MASTER_KEY", "elevenchars")]
