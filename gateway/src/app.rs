@@ -115,14 +115,16 @@ pub fn router(worker: Arc<Worker>) -> Router {
         .with_state(worker)
 }
 
+// Boxed: the framework moves a handler's future from layer to layer, and this one is large.
+
 async fn chat(State(worker): State<Arc<Worker>>, request: Request) -> Response {
-    routes::generate::serve(worker, Operation::Chat, None, request).await
+    Box::pin(routes::generate::serve(worker, Operation::Chat, None, request)).await
 }
 
 async fn completions(State(worker): State<Arc<Worker>>, request: Request) -> Response {
-    routes::generate::serve(worker, Operation::Completions, None, request).await
+    Box::pin(routes::generate::serve(worker, Operation::Completions, None, request)).await
 }
 
 async fn embeddings(State(worker): State<Arc<Worker>>, request: Request) -> Response {
-    routes::generate::serve(worker, Operation::Embeddings, None, request).await
+    Box::pin(routes::generate::serve(worker, Operation::Embeddings, None, request)).await
 }

@@ -5,16 +5,17 @@
 //! Framing follows RFC 9112, section 6.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     io::{self, IoSlice},
     pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use turnpike_llm::splice::Splices;
 
 use super::{Endpoint, connect::Stream};
@@ -29,6 +30,8 @@ const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 128;
 /// Room made for each read.
 const READ: usize = 16 * 1024;
+/// How answers begin that another one follows (100, 103).
+const INTERIM: &[u8] = b"HTTP/1.1 1";
 /// Slices handed to one write.
 const MAX_SLICES: usize = 16;
 
@@ -94,14 +97,36 @@ impl Connection {
         headers: &HeaderMap,
         body: &Splices,
     ) -> Result<Answer, Failure> {
-        let head = request_head(endpoint, headers, body.len());
+        let mut outgoing = Outgoing::new(request_head(endpoint, headers, body.len()), body);
+        let sent = std::future::poll_fn(|cx| self.poll_send(&mut outgoing, cx)).await;
         // A server may answer, and close, before it has read everything: its answer counts.
-        let sent = write_all(&mut self.stream, head, body).await;
         let mut answer = self.answer().await;
-        if let (Err(failure), Err(error)) = (&mut answer, sent) {
-            failure.error = error;
+        match (&mut answer, sent) {
+            (Ok(_), Ok(Sent::All)) | (Err(_), Ok(_)) => {}
+            (Ok(answer), _) => answer.body.keep = false,
+            (Err(failure), Err(error)) => failure.error = error,
         }
         answer
+    }
+
+    /// Writes until all is sent or an answer begins.
+    fn poll_send(&mut self, outgoing: &mut Outgoing, cx: &mut Context<'_>) -> Poll<io::Result<Sent>> {
+        if outgoing.poll_write(&mut self.stream, cx)?.is_ready() {
+            return Poll::Ready(Ok(Sent::All));
+        }
+        // The server takes no more for now; perhaps it answers instead.
+        loop {
+            let interim = self.read.starts_with(INTERIM);
+            if !interim && !INTERIM.starts_with(&self.read) {
+                return Poll::Ready(Ok(Sent::Part));
+            }
+            if interim && self.parse_head()?.is_some() {
+                continue;
+            }
+            if ready!(self.poll_fill(cx))? == 0 {
+                return Poll::Ready(Ok(Sent::Part));
+            }
+        }
     }
 
     async fn answer(mut self) -> Result<Answer, Failure> {
@@ -277,34 +302,55 @@ fn request_head(endpoint: &Endpoint, headers: &HeaderMap, length: usize) -> Vec<
     head
 }
 
-/// Writes head and body with as few calls as their slices allow.
-async fn write_all(stream: &mut Stream, head: Vec<u8>, body: &Splices) -> io::Result<()> {
-    let head = Bytes::from(head);
-    let mut parts: Vec<Bytes> = Vec::with_capacity(body.parts().len() + 1);
-    parts.push(head);
-    parts.extend(body.parts().iter().cloned());
-    let mut left = parts.as_mut_slice();
-    while !left.is_empty() {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let mut count = 0;
-        for (slice, part) in slices.iter_mut().zip(left.iter()) {
-            *slice = IoSlice::new(part);
-            count += 1;
+/// How much of a request was sent.
+enum Sent {
+    All,
+    /// The server answered before it had read everything.
+    Part,
+}
+
+/// A request on its way: head and body in slices.
+struct Outgoing {
+    parts: VecDeque<Bytes>,
+}
+
+impl Outgoing {
+    fn new(head: Vec<u8>, body: &Splices) -> Self {
+        let mut parts = VecDeque::with_capacity(body.parts().len() + 1);
+        parts.push_back(Bytes::from(head));
+        parts.extend(body.parts().iter().cloned());
+        Self { parts }
+    }
+
+    /// Writes with as few calls as the slices allow; ready when everything is out.
+    fn poll_write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = Pin::new(stream);
+        while !self.parts.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let mut count = 0;
+            for (slice, part) in slices.iter_mut().zip(&self.parts) {
+                *slice = IoSlice::new(part);
+                count += 1;
+            }
+            let written = ready!(stream.as_mut().poll_write_vectored(cx, slices.get(..count).unwrap_or_default()))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(written);
         }
-        let mut written = stream.write_vectored(slices.get(..count).unwrap_or_default()).await?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        while let Some(part) = left.first_mut() {
+        stream.poll_flush(cx)
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(part) = self.parts.front_mut() {
             if written < part.len() {
-                drop(part.split_to(written));
-                break;
+                part.advance(written);
+                return;
             }
             written -= part.len();
-            left = left.get_mut(1..).unwrap_or_default();
+            self.parts.pop_front();
         }
     }
-    stream.flush().await
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {

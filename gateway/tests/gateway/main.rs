@@ -5,6 +5,7 @@ mod auth;
 mod bodies;
 mod broken_streams;
 mod connections;
+mod early_answers;
 mod egress;
 mod embeddings;
 mod headers;
