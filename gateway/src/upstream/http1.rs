@@ -5,24 +5,25 @@
 //! Framing follows RFC 9112, section 6.
 
 use std::{
-    collections::VecDeque,
     future::Future,
-    io::{self, IoSlice},
+    io,
     pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame};
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::io::AsyncReadExt;
 use turnpike_llm::splice::Splices;
 
 use super::{Endpoint, connect::Stream};
 
 mod chunked;
+mod outgoing;
 
 use chunked::Chunked;
+use outgoing::Outgoing;
 
 /// Longest answer head, status line included.
 const MAX_HEAD: usize = 64 * 1024;
@@ -32,8 +33,6 @@ const MAX_HEADERS: usize = 128;
 const READ: usize = 16 * 1024;
 /// How answers begin that another one follows (100, 103).
 const INTERIM: &[u8] = b"HTTP/1.1 1";
-/// Slices handed to one write.
-const MAX_SLICES: usize = 16;
 
 /// A connection that speaks HTTP/1.1.
 pub struct Connection {
@@ -97,7 +96,7 @@ impl Connection {
         headers: &HeaderMap,
         body: &Splices,
     ) -> Result<Answer, Failure> {
-        let mut outgoing = Outgoing::new(request_head(endpoint, headers, body.len()), body);
+        let mut outgoing = Outgoing::new(endpoint, headers, body);
         let sent = std::future::poll_fn(|cx| self.poll_send(&mut outgoing, cx)).await;
         // A server may answer, and close, before it has read everything: its answer counts.
         let mut answer = self.answer().await;
@@ -281,76 +280,11 @@ impl Body for Incoming {
     }
 }
 
-fn request_head(endpoint: &Endpoint, headers: &HeaderMap, length: usize) -> Vec<u8> {
-    let mut head = Vec::with_capacity(1024);
-    head.extend_from_slice(b"POST ");
-    head.extend_from_slice(endpoint.target.path_and_query().map_or("/", |target| target.as_str()).as_bytes());
-    head.extend_from_slice(b" HTTP/1.1\r\nhost: ");
-    head.extend_from_slice(endpoint.origin.header.as_bytes());
-    for (name, value) in headers {
-        if matches!(*name, header::HOST | header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION) {
-            continue;
-        }
-        head.extend_from_slice(b"\r\n");
-        head.extend_from_slice(name.as_str().as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-    }
-    head.extend_from_slice(b"\r\ncontent-length: ");
-    head.extend_from_slice(length.to_string().as_bytes());
-    head.extend_from_slice(b"\r\n\r\n");
-    head
-}
-
 /// How much of a request was sent.
 enum Sent {
     All,
     /// The server answered before it had read everything.
     Part,
-}
-
-/// A request on its way: head and body in slices.
-struct Outgoing {
-    parts: VecDeque<Bytes>,
-}
-
-impl Outgoing {
-    fn new(head: Vec<u8>, body: &Splices) -> Self {
-        let mut parts = VecDeque::with_capacity(body.parts().len() + 1);
-        parts.push_back(Bytes::from(head));
-        parts.extend(body.parts().iter().cloned());
-        Self { parts }
-    }
-
-    /// Writes with as few calls as the slices allow; ready when everything is out.
-    fn poll_write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut stream = Pin::new(stream);
-        while !self.parts.is_empty() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let mut count = 0;
-            for (slice, part) in slices.iter_mut().zip(&self.parts) {
-                *slice = IoSlice::new(part);
-                count += 1;
-            }
-            let written = ready!(stream.as_mut().poll_write_vectored(cx, slices.get(..count).unwrap_or_default()))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.advance(written);
-        }
-        stream.poll_flush(cx)
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        while let Some(part) = self.parts.front_mut() {
-            if written < part.len() {
-                part.advance(written);
-                return;
-            }
-            written -= part.len();
-            self.parts.pop_front();
-        }
-    }
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
@@ -386,18 +320,5 @@ mod tests {
         assert_eq!(framing(200, &[("transfer-encoding", "gzip")]), "Close");
         assert_eq!(framing(200, &[]), "Close");
         assert_eq!(framing(204, &[("content-length", "12")]), "Length(0)");
-    }
-
-    #[test]
-    fn requests_are_written_once_and_completely() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [("x-a", "1"), ("host", "evil"), ("content-length", "9"), ("connection", "close")] {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        let endpoint = Endpoint::parse("http://[::1]:8000/v1/chat?x=y").map_err(|error| error.to_string());
-        let head = endpoint.map(|endpoint| request_head(&endpoint, &headers, 5));
-        let text = head.map(|head| String::from_utf8_lossy(&head).into_owned());
-        let expected = "POST /v1/chat?x=y HTTP/1.1\r\nhost: [::1]:8000\r\nx-a: 1\r\ncontent-length: 5\r\n\r\n";
-        assert_eq!(text.as_deref(), Ok(expected));
     }
 }
