@@ -42,11 +42,6 @@ impl Budget {
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
-
-    /// Whether `amount` could ever be taken.
-    pub fn could_ever(&self, amount: usize) -> bool {
-        amount <= self.most
-    }
 }
 
 impl Permit {
