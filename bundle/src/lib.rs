@@ -13,11 +13,13 @@
 
 mod canonical;
 pub mod entry;
+pub mod layout;
 pub mod manifest;
 pub mod objects;
 pub mod parse;
 pub mod problem;
 pub mod render;
+pub mod report;
 pub mod shard;
 
 pub use entry::Contents;
@@ -26,4 +28,5 @@ pub use objects::{Objects, Secret, Settings};
 pub use parse::{Parsed, State, parse};
 pub use problem::Problem;
 pub use render::{Rendered, render};
+pub use report::Report;
 pub use shard::{Bundle, Shard, shard};

@@ -186,6 +186,12 @@ impl Manifest {
         self.shards.iter().find(|shard| shard.name == name)
     }
 
+    /// The shard that an entry of this kind and key (an object's `namespace/name`, a credential's digest) lies in.
+    pub fn covering(&self, kind: Kind, key: &str) -> Option<&ShardRef> {
+        let slot = canonical::slot(key);
+        self.of_kind(kind).find(|shard| shard.slots.contains(slot))
+    }
+
     /// The shards of a kind, by first slot.
     pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &ShardRef> {
         self.shards.iter().filter(move |shard| shard.kind == kind)

@@ -16,6 +16,7 @@ use crate::{
     canonical,
     entry::{Backend, BudgetEntry, Contents, CredentialEntry, KeyEntry, ModelEntry},
     manifest::{FORMAT, Kind, Manifest, ManifestError, ShardRef, Slots, readable},
+    report::LoadedShard,
     shard::Entry,
 };
 
@@ -32,6 +33,8 @@ pub struct State {
 /// A shard whose content is in [`State::contents`].
 #[derive(Clone, Debug, PartialEq)]
 struct Taken {
+    kind: Kind,
+    slots: Slots,
     version: u64,
     /// `None` = what is held differs from what the shard said: read it again next time.
     hash: Option<String>,
@@ -51,6 +54,15 @@ impl State {
     /// Hash of the manifest whose every shard is loaded: what to report as loaded. `None` while a part is held back.
     pub fn hash(&self) -> Option<&str> {
         self.complete.then_some(self.hash.as_str())
+    }
+
+    /// The shards in use, by name.
+    pub(crate) fn loaded(&self) -> impl Iterator<Item = (String, LoadedShard)> {
+        self.taken.iter().map(|(name, taken)| {
+            let Taken { kind, slots, version, hash } = taken;
+            let shard = LoadedShard { kind: *kind, slots: *slots, version: *version, complete: hash.is_some() };
+            (name.clone(), shard)
+        })
     }
 }
 
@@ -189,7 +201,7 @@ impl Reader<'_> {
                     (version, current.then(|| listed.hash.clone()))
                 }
             };
-            self.taken.insert(listed.name.clone(), Taken { version, hash });
+            self.taken.insert(listed.name.clone(), Taken { kind, slots: listed.slots, version, hash });
         }
         entries.sort_by_cached_key(Entry::key);
         entries

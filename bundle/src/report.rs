@@ -1,0 +1,86 @@
+//! What a gateway says that it has loaded: the body of `GET /bundle` on its internal listener.
+//!
+//! `GET /bundle?after=STATE&wait=30s` answers as soon as the state is another than `STATE`, or after the wait.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    canonical,
+    manifest::{FORMAT, Kind, OLDEST_READABLE, Slots},
+    parse::{Rejection, State},
+};
+
+/// What a gateway has loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Names this state: changes whenever anything below does.
+    pub state: String,
+    /// Oldest format that the gateway reads.
+    pub oldest_format: u32,
+    /// Newest format that the gateway reads.
+    pub newest_format: u32,
+    /// Version of the manifest last accepted; 0 = none yet.
+    pub version: u64,
+    /// That manifest's hash, once every part of it is loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// What is loaded, by shard name.
+    pub shards: BTreeMap<String, LoadedShard>,
+    /// What was offered and not taken, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejections: Vec<Rejected>,
+}
+
+/// A shard in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadedShard {
+    /// What it holds.
+    pub kind: Kind,
+    /// Slots that it covers.
+    pub slots: Slots,
+    /// Its version.
+    pub version: u64,
+    /// Whether exactly this version is in use; false = older content stands in for a part of it.
+    pub complete: bool,
+}
+
+/// A part that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// `manifest`, a shard's name, or `models ml/gpt-4o` for one entry.
+    pub part: String,
+    /// Why, for people.
+    pub reason: String,
+}
+
+impl Report {
+    /// Describes what a gateway has taken, and what it refused of the last offer.
+    pub fn new(state: &State, rejections: &[Rejection]) -> Self {
+        let mut report = Self {
+            state: String::new(),
+            oldest_format: OLDEST_READABLE,
+            newest_format: FORMAT,
+            version: state.version(),
+            hash: state.hash().map(str::to_owned),
+            shards: state.loaded().collect(),
+            rejections: rejections
+                .iter()
+                .map(|rejection| Rejected { part: rejection.part.clone(), reason: rejection.reason.to_string() })
+                .collect(),
+        };
+        report.state = canonical::sha256_hex(canonical::to_string(&report).as_bytes());
+        report
+    }
+
+    /// Whether the gateway serves what the bundle has said of `key` (an entry's object, as `namespace/name`) since `version`:
+    /// the entry as it then became, or its absence.
+    pub fn holds(&self, kind: Kind, key: &str, version: u64) -> bool {
+        let slot = canonical::slot(key);
+        self.shards
+            .values()
+            .any(|shard| shard.kind == kind && shard.complete && shard.version >= version && shard.slots.contains(slot))
+    }
+}

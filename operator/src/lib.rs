@@ -1,0 +1,16 @@
+//! The operator: reads the three resources, publishes the bundle that gateways serve from, and tells the truth in status.
+//!
+//! ```text
+//!  apiserver ─ watch ─▶ World ──change──▶ publish ─ render, shard, write ─▶ ConfigMaps, Secrets ─ kubelet ─▶ gateways
+//!                         │                  │ Published                                                     │
+//!                         │                  ▼                                                               │ long poll
+//!                         ├──────────────▶ status ◀──────────────── Gateways ◀── gateways ◀──────────────────┘
+//!                         └──────────────▶ virtual_key (mint, rotate, revoke)
+//! ```
+//! It is never in a request's path: gateways go on for as long as it is away.
+
+pub mod context;
+pub mod gateways;
+pub mod names;
+pub mod publish;
+pub mod world;
