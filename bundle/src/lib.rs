@@ -15,6 +15,7 @@ mod canonical;
 pub mod entry;
 pub mod layout;
 pub mod manifest;
+pub mod minted;
 pub mod objects;
 pub mod parse;
 pub mod problem;

@@ -43,10 +43,6 @@ impl std::fmt::Debug for Secret {
 
 /// Label of Secrets that may be referred to: its value says for what.
 pub const USE_LABEL: &str = "turnpike.dev/use";
-/// Annotation of a minted Secret: lower-case hex sha256 of the key before the last rotation.
-pub const PREVIOUS_SHA256: &str = "turnpike.dev/previous-sha256";
-/// Annotation of a minted Secret: when the key before the last rotation stops working, RFC 3339.
-pub const RETIRES_AT: &str = "turnpike.dev/retires-at";
 
 /// The rules of the place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -61,7 +61,6 @@ const ROWS: &[Row] = &[
     key("spec.limits", "limiting a key"),
     key("spec.budget", "enforcing budgets"),
     key("spec.budgetRefs", "enforcing budgets"),
-    key("spec.rotation", "rotating keys"),
     Row { kind: "Budget", path: "spec", works: "", capability: "enforcing budgets" },
 ];
 

@@ -219,9 +219,12 @@ pub struct ModelLimit {
 #[x_kube(validation = (
     "!has(self.overlap) || duration(self.overlap) < duration(self.interval)",
     "rotation.overlap must be shorter than rotation.interval"
+), validation = (
+    "duration(self.interval) >= duration('1m')",
+    "rotation.interval must be at least 1m"
 ))]
 pub struct Rotation {
-    /// Between two replacements, such as 720h.
+    /// Between two replacements, such as 720h; at least 1m.
     pub interval: DurationString,
     /// How long the old key works beside the new one. Default 24h, at most half of the interval.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -98,7 +98,7 @@ fn what_works_is_not_warned_about() {
     assert_eq!(not_yet(&manifest, "ModelDeployment"), []);
     let key = json!({"spec": {
         "generate": {}, "subject": {"team": "ml", "tags": {"a": "b"}}, "allowedModels": ["*"], "expiresAt": "2027-01-01T00:00:00Z",
-        "suspended": true, "metadata": {"owner": "ann"},
+        "suspended": true, "metadata": {"owner": "ann"}, "rotation": {"interval": "720h"},
     }});
     assert_eq!(not_yet(&key, "VirtualKey"), []);
     assert_eq!(not_yet(&json!({"spec": {"limits": [1]}}), "Secret"), []);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use turnpike_crds::{
     DurationError, DurationString, KeyHash, KeyId, ModelPattern, MoneyError, NameError, NanoUsd, PriceString,
-    UsdString, model_deployment::Timeouts,
+    RotationError, Schedule, UsdString, model_deployment::Timeouts, virtual_key::Rotation,
 };
 
 #[test]
@@ -31,6 +31,24 @@ fn timeouts_have_the_documented_defaults() {
     assert_eq!(timeouts.idle(), Ok(Duration::from_mins(2)));
     assert!(timeouts.total().is_err());
     assert_eq!(Timeouts::default().total(), Ok(Duration::from_mins(10)));
+}
+
+#[test]
+fn a_rotation_has_an_overlap_that_ends_before_the_next() {
+    let schedule = |interval: &str, overlap: Option<&str>| {
+        Rotation { interval: interval.into(), overlap: overlap.map(Into::into) }
+            .schedule()
+            .map(|Schedule { interval, overlap }| (interval.unwrap().as_secs(), overlap.as_secs()))
+    };
+    assert_eq!(schedule("720h", None), Ok((720 * 3600, 24 * 3600)));
+    assert_eq!(schedule("24h", None), Ok((24 * 3600, 12 * 3600)));
+    assert_eq!(schedule("1m", Some("0s")), Ok((60, 0)));
+    assert_eq!(schedule("2h", Some("119m")), Ok((7200, 7140)));
+    assert_eq!(schedule("1h", Some("60m")), Err(RotationError::OverlapTooLong));
+    assert_eq!(schedule("59s", None), Err(RotationError::TooShort));
+    assert!(matches!(schedule("often", None), Err(RotationError::Interval(_))));
+    assert!(matches!(schedule("1h", Some("some")), Err(RotationError::Overlap(_))));
+    assert_eq!(Schedule::default(), Schedule { interval: None, overlap: Duration::from_hours(24) });
 }
 
 #[test]

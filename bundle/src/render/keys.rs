@@ -1,13 +1,14 @@
 //! `VirtualKey` → [`KeyEntry`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use turnpike_crds::{KeyHash as Hash, KeyId, Reason, VirtualKey, names::ModelPattern};
 
 use crate::{
     canonical,
     entry::{KeyEntry, KeyHash, ObjectRef},
-    objects::{Mode, PREVIOUS_SHA256, RETIRES_AT, object_ref},
+    minted,
+    objects::{Mode, Secret, object_ref},
     problem::{ObjectKind, Report, Reported},
     render::{
         Context, Rendered, by_age,
@@ -23,12 +24,13 @@ const MIN_LENGTH_STANDALONE: usize = 16;
 
 /// All keys that can be used, sorted by object. One hash has one owner, the oldest.
 pub(super) fn render(context: Context<'_>, rendered: &mut Rendered) -> Vec<KeyEntry> {
+    let minted = minted_for(context);
     let mut owned: BTreeSet<String> = BTreeSet::new();
     let mut entries = Vec::new();
     for (object, resource) in by_age(&context.objects.keys, ObjectKind::VirtualKey, rendered) {
         let mut report = Report::new(ObjectKind::VirtualKey, object.clone());
         warn_not_yet(ObjectKind::VirtualKey, resource, &mut report);
-        let hashes = hashes(context, &object, resource, &mut report);
+        let hashes = hashes(context, &minted, (&object, resource), &mut report);
         let entry = compile(context, object, resource, &mut report);
         let (mine, others): (Vec<KeyHash>, Vec<KeyHash>) =
             hashes.into_iter().partition(|hash| owned.insert(hash.sha256.clone()));
@@ -50,6 +52,7 @@ fn compile(context: Context<'_>, object: ObjectRef, resource: &VirtualKey, repor
     let spec = &resource.spec;
     let expires_at = expires_at(resource, report);
     budgets_exist(context, &object, resource, report);
+    rotation(context, resource, report);
     let subject = spec.subject.clone().unwrap_or_default();
     Some(KeyEntry {
         key_id: KeyId::of(&object.namespace, &object.name).to_string(),
@@ -65,12 +68,19 @@ fn compile(context: Context<'_>, object: ObjectRef, resource: &VirtualKey, repor
 }
 
 /// The hashes of the key's one source; empty = reported.
-fn hashes(context: Context<'_>, object: &ObjectRef, resource: &VirtualKey, report: &mut Report) -> Vec<KeyHash> {
+fn hashes(
+    context: Context<'_>,
+    minted: &Minted<'_>,
+    (object, resource): (&ObjectRef, &VirtualKey),
+    report: &mut Report,
+) -> Vec<KeyHash> {
     let spec = &resource.spec;
     match (&spec.generate, &spec.secret_ref, &spec.key_hash) {
         (Some(generate), None, None) => {
             let name = generate.secret_name.as_ref().unwrap_or(&object.name);
-            generated(context, object, (name, &generate.secret_key), report)
+            let named = ObjectRef { namespace: object.namespace.clone(), name: name.clone() };
+            let secret = in_secret(context, (object, &named), minted, report);
+            secret.map_or_else(Vec::new, |secret| generated(secret, &generate.secret_key, report))
         }
         (None, Some(reference), None) => {
             let field = "spec.secretRef";
@@ -96,41 +106,56 @@ fn current(key: &str) -> KeyHash {
     KeyHash { sha256: canonical::sha256_hex(key.as_bytes()), retires_at: None }
 }
 
-/// The key in the Secret that was minted for this object, and the one before it while it still works.
-fn generated(
-    context: Context<'_>,
-    object: &ObjectRef,
-    (name, key): (&String, &String),
+/// Secrets that were minted, by whom they were minted for: of several the first by name.
+type Minted<'a> = BTreeMap<&'a ObjectRef, (&'a str, &'a Secret)>;
+
+fn minted_for(context: Context<'_>) -> Minted<'_> {
+    let mut minted = Minted::new();
+    for (object, secret) in &context.objects.secrets {
+        if let Some(owner) = &secret.minted_for {
+            minted.entry(owner).or_insert((object.name.as_str(), secret));
+        }
+    }
+    minted
+}
+
+/// The Secret that the key is to lie in. Until it is there, or while another's is in its place, the key serves from
+/// the one that it lay in before, if there is one.
+fn in_secret<'a>(
+    context: Context<'a>,
+    (object, named): (&ObjectRef, &ObjectRef),
+    minted: &Minted<'a>,
     report: &mut Report,
-) -> Vec<KeyHash> {
+) -> Option<(&'a str, &'a Secret)> {
     let field = "spec.generate";
-    let secret = ObjectRef { namespace: object.namespace.clone(), name: name.clone() };
-    let Some(secret) = context.objects.secrets.get(&secret) else {
-        let fault = format!("the Secret {name} has not been made yet");
-        report.problem(field, Reason::RefNotFound, fault, "wait; if it stays so, see the log for why");
-        return Vec::new();
-    };
-    if secret.minted_for.as_ref() != Some(object) {
-        report.problem(
+    let name = &named.name;
+    match context.objects.secrets.get_key_value(named) {
+        Some((at, secret)) if secret.minted_for.as_ref() == Some(object) => return Some((at.name.as_str(), secret)),
+        Some(_) => report.problem(
             format!("{field}.secretName"),
             Reason::SecretExists,
             format!("the Secret {name} exists and was not made for this key"),
             "choose another secretName, or delete that Secret",
-        );
-        return Vec::new();
+        ),
+        None if minted.contains_key(object) => {}
+        None => {
+            let fault = format!("the Secret {name} has not been made yet");
+            report.problem(field, Reason::RefNotFound, fault, "wait; if it stays so, see the log for why");
+        }
     }
+    minted.get(object).copied()
+}
+
+/// The key in a Secret that was minted for it, and those before it while they still work.
+fn generated((name, secret): (&str, &Secret), key: &str, report: &mut Report) -> Vec<KeyHash> {
+    // After an edit of secretKey the only value is the key, until it lies under its new name.
+    let key = match secret.data.keys().next() {
+        Some(only) if secret.data.len() == 1 => only,
+        _ => key,
+    };
     let mut hashes: Vec<KeyHash> =
-        secrets::text(name, secret, key, field, report).map(|key| current(&key)).into_iter().collect();
-    let retires_at = secret
-        .annotations
-        .get(RETIRES_AT)
-        .and_then(|text| text.parse::<jiff::Timestamp>().ok())
-        .map(jiff::Timestamp::as_second);
-    if let (Some(previous), Some(retires_at)) = (secret.annotations.get(PREVIOUS_SHA256), retires_at)
-        && Hash::parse(&format!("sha256:{previous}")).is_ok()
-    {
-        hashes.push(KeyHash { sha256: previous.clone(), retires_at: Some(retires_at) });
-    }
+        secrets::text(name, secret, key, "spec.generate", report).map(|key| current(&key)).into_iter().collect();
+    hashes.extend(minted::replaced(&secret.annotations));
     hashes
 }
 
@@ -208,5 +233,17 @@ fn budgets_exist(context: Context<'_>, object: &ObjectRef, resource: &VirtualKey
                 "create it, or correct the name",
             );
         }
+    }
+}
+
+/// Keys are replaced by the operator; a bad interval has the key stay as it is.
+fn rotation(context: Context<'_>, resource: &VirtualKey, report: &mut Report) {
+    let field = "spec.rotation";
+    let Some(rotation) = &resource.spec.rotation else { return };
+    if let Err(error) = rotation.schedule() {
+        report.invalid(field, error.to_string(), "write durations such as 720h and 24h");
+    } else if context.settings.mode == Mode::Standalone {
+        let fault = "the field has no effect outside a cluster: nothing replaces keys here";
+        report.warn(field, Reason::NotYetSupported, fault, "replace the key by hand, or remove the field");
     }
 }
