@@ -113,6 +113,27 @@ pub struct ProviderBackend {
     /// Changes to the request's parameters.
     #[serde(default)]
     pub params: Params,
+    /// Where calls may go.
+    #[serde(default, skip_serializing_if = "Egress::is_guarded")]
+    pub egress: Egress,
+}
+
+/// Which addresses a gateway that guards its calls may connect to for a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Egress {
+    /// Public ones, and private ones that the gateway's flags allow.
+    #[default]
+    Guarded,
+    /// Private ones too: the base URL names a Service of the model's own namespace. Never loopback, link-local, metadata or
+    /// unspecified ones.
+    OwnService,
+}
+
+impl Egress {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    const fn is_guarded(&self) -> bool {
+        matches!(self, Self::Guarded)
+    }
 }
 
 /// `provider.params`.

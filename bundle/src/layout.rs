@@ -19,7 +19,7 @@ pub const PREVIOUS_TOKEN: &str = "previous-token";
 /// Data key and file: lower-case hex sha256 of the admin key.
 pub const ADMIN_SHA256: &str = "admin-sha256";
 
-/// Name of the ConfigMap or Secret that holds a part; its one data key is the part itself.
+/// Name of the `ConfigMap` or Secret that holds a part; its one data key is the part itself.
 pub fn object_name(instance: &str, part: &str) -> String {
     format!("{instance}-bundle-{part}")
 }

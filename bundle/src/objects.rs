@@ -1,23 +1,31 @@
 //! What is compiled: the objects as their authors wrote them, and the rules of the place that they are in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kube::{Resource, ResourceExt};
 use turnpike_crds::{Budget, ModelDeployment, VirtualKey};
 
-use crate::entry::ObjectRef;
+use crate::{canonical, entry::ObjectRef};
 
 /// Everything that a bundle is rendered from.
 #[derive(Clone, Default)]
 pub struct Objects {
     /// Models.
-    pub models: Vec<ModelDeployment>,
+    pub models: Vec<Arc<ModelDeployment>>,
     /// Client keys.
-    pub keys: Vec<VirtualKey>,
+    pub keys: Vec<Arc<VirtualKey>>,
     /// Budgets.
-    pub budgets: Vec<Budget>,
-    /// Secrets that may be referred to, and those minted for keys. The caller leaves out what nobody may refer to.
-    pub secrets: BTreeMap<ObjectRef, Secret>,
+    pub budgets: Vec<Arc<Budget>>,
+    /// Secrets that are referred to, and those minted for keys.
+    pub secrets: BTreeMap<ObjectRef, Arc<Secret>>,
+    /// Namespaces, each with the teams that its keys may claim (`None` = any). In a cluster, keys of a namespace that is
+    /// not listed may claim none.
+    pub namespaces: BTreeMap<String, Option<BTreeSet<String>>>,
+    /// Services that are not of type `ExternalName`: models of their namespace reach private addresses by them.
+    pub services: BTreeSet<ObjectRef>,
 }
 
 /// A Secret, decoded.
@@ -28,7 +36,7 @@ pub struct Secret {
     /// `metadata.annotations`.
     pub annotations: BTreeMap<String, String>,
     /// Key to value.
-    pub data: BTreeMap<String, Vec<u8>>,
+    pub data: BTreeMap<String, Value>,
     /// Why keys are absent and what to do about it (such as `set OPENAI_API_KEY`), for the problem's next step.
     pub absent: BTreeMap<String, String>,
     /// The `VirtualKey` that it was minted for; nothing else may refer to it.
@@ -39,6 +47,51 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Secret({:?}, ***)", self.data.keys().collect::<Vec<_>>())
     }
+}
+
+/// A value in a Secret, as much of it as its use needs.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// All of it: what is sent to a provider.
+    Plain(Vec<u8>),
+    /// What is enough to know a client's key again: a process that keeps only this has no key to lose.
+    Digest(Digest),
+}
+
+/// What is known of a text once white space around it is cut off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// Lower-case hex.
+    pub sha256: String,
+    /// Bytes; 0 = there is no text, or it is not UTF-8.
+    pub length: usize,
+}
+
+impl Value {
+    /// Keeps the digest only.
+    pub fn digested(bytes: &[u8]) -> Self {
+        Self::Digest(Digest::of(bytes))
+    }
+
+    /// The digest, of a plain value too.
+    pub(crate) fn digest(&self) -> Digest {
+        match self {
+            Self::Plain(bytes) => Digest::of(bytes),
+            Self::Digest(digest) => digest.clone(),
+        }
+    }
+}
+
+impl Digest {
+    fn of(bytes: &[u8]) -> Self {
+        let text = text(bytes).unwrap_or_default();
+        Self { sha256: canonical::sha256_hex(text.as_bytes()), length: text.len() }
+    }
+}
+
+/// Without white space around it (files and `echo` put a line end there); `None` = not UTF-8 or nothing left.
+pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok().map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// Label of Secrets that may be referred to: its value says for what.

@@ -7,7 +7,10 @@
 //! ```
 //! An object that cannot be compiled still holds its names and hashes, so that no other one changes because of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use turnpike_crds::{Reason, not_yet};
@@ -79,13 +82,16 @@ impl Rendered {
 
 /// Objects of one kind by age, the oldest first, each once.
 fn by_age<'a, K: kube::Resource>(
-    objects: &'a [K],
+    objects: &'a [Arc<K>],
     kind: ObjectKind,
     rendered: &mut Rendered,
 ) -> Vec<(ObjectRef, &'a K)> {
     let mut sorted: Vec<(i64, ObjectRef, &K)> = objects
         .iter()
-        .map(|object| (crate::objects::created(object), crate::objects::object_ref(object), object))
+        .map(|object| {
+            let object = object.as_ref();
+            (crate::objects::created(object), crate::objects::object_ref(object), object)
+        })
         .collect();
     sorted.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
     let mut seen = BTreeSet::new();

@@ -5,7 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use turnpike_bundle::{Secret, entry::ObjectRef, problem::ObjectId};
+use kube::ResourceExt;
+use turnpike_bundle::{Objects, Secret, entry::ObjectRef, problem::ObjectId};
 use turnpike_crds::{Budget, ModelDeployment, VirtualKey};
 
 /// One picture of the cluster. Cheap to clone.
@@ -34,4 +35,26 @@ pub struct Namespace {
     pub teams: Option<BTreeSet<String>>,
     /// It is being deleted: nothing may be created in it.
     pub terminating: bool,
+}
+
+impl World {
+    /// What is published: an object that is being deleted serves no more.
+    pub fn objects(&self) -> Objects {
+        Objects {
+            models: alive(&self.models),
+            keys: alive(&self.keys),
+            budgets: alive(&self.budgets),
+            secrets: self.secrets.clone(),
+            namespaces: self
+                .namespaces
+                .iter()
+                .map(|(name, namespace)| (name.clone(), namespace.teams.clone()))
+                .collect(),
+            services: self.services.clone(),
+        }
+    }
+}
+
+fn alive<K: ResourceExt>(objects: &BTreeMap<ObjectRef, Arc<K>>) -> Vec<Arc<K>> {
+    objects.values().filter(|object| object.meta().deletion_timestamp.is_none()).cloned().collect()
 }

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use turnpike_crds::{KeyHash as Hash, KeyId, Reason, VirtualKey, names::ModelPattern};
 
 use crate::{
-    canonical,
     entry::{KeyEntry, KeyHash, ObjectRef},
     minted,
-    objects::{Mode, Secret, object_ref},
+    objects::{Digest, Mode, Secret, object_ref},
     problem::{ObjectKind, Report, Reported},
     render::{
         Context, Rendered, by_age,
@@ -84,8 +83,8 @@ fn hashes(
         }
         (None, Some(reference), None) => {
             let field = "spec.secretRef";
-            let key = secrets::value(context, &object.namespace, (field, reference), Use::Key, report);
-            key.filter(|key| is_long_enough(context, key, field, report)).map(|key| current(&key)).into_iter().collect()
+            let key = secrets::digest(context, &object.namespace, (field, reference), Use::Key, report);
+            key.filter(|key| is_long_enough(context, key.length, field, report)).map(current).into_iter().collect()
         }
         (None, None, Some(text)) => match Hash::parse(text) {
             Ok(_) => vec![KeyHash { sha256: text.trim_start_matches("sha256:").to_owned(), retires_at: None }],
@@ -102,8 +101,8 @@ fn hashes(
     }
 }
 
-fn current(key: &str) -> KeyHash {
-    KeyHash { sha256: canonical::sha256_hex(key.as_bytes()), retires_at: None }
+fn current(key: Digest) -> KeyHash {
+    KeyHash { sha256: key.sha256, retires_at: None }
 }
 
 /// Secrets that were minted, by whom they were minted for: of several the first by name.
@@ -154,23 +153,23 @@ fn generated((name, secret): (&str, &Secret), key: &str, report: &mut Report) ->
         _ => key,
     };
     let mut hashes: Vec<KeyHash> =
-        secrets::text(name, secret, key, "spec.generate", report).map(|key| current(&key)).into_iter().collect();
+        secrets::own_digest(name, secret, key, "spec.generate", report).map(current).into_iter().collect();
     hashes.extend(minted::replaced(&secret.annotations));
     hashes
 }
 
-fn is_long_enough(context: Context<'_>, key: &str, field: &str, report: &mut Report) -> bool {
+fn is_long_enough(context: Context<'_>, length: usize, field: &str, report: &mut Report) -> bool {
     let least = match context.settings.mode {
         Mode::Standalone => MIN_LENGTH_STANDALONE,
         Mode::Cluster | Mode::SingleTenant => MIN_LENGTH,
     };
-    let fault = format!("the key has {} bytes; short keys can be guessed", key.len());
+    let fault = format!("the key has {length} bytes; short keys can be guessed");
     let next_step = format!("use at least {MIN_LENGTH} random bytes, such as from: openssl rand -hex 32");
-    if key.len() < least {
+    if length < least {
         report.problem(field, Reason::WeakKey, fault, next_step);
         return false;
     }
-    if key.len() < MIN_LENGTH {
+    if length < MIN_LENGTH {
         report.warn(field, Reason::WeakKey, fault, next_step);
     }
     true
@@ -225,7 +224,7 @@ fn allowed_models(resource: &VirtualKey, report: &mut Report) -> Vec<String> {
 fn budgets_exist(context: Context<'_>, object: &ObjectRef, resource: &VirtualKey, report: &mut Report) {
     for (at, reference) in resource.spec.budget_refs.iter().enumerate() {
         let budget = ObjectRef { namespace: object.namespace.clone(), name: reference.name.clone() };
-        if !context.objects.budgets.iter().any(|candidate| object_ref(candidate) == budget) {
+        if !context.objects.budgets.iter().any(|candidate| object_ref(candidate.as_ref()) == budget) {
             report.problem(
                 format!("spec.budgetRefs[{at}].name"),
                 Reason::RefNotFound,

@@ -9,7 +9,7 @@ use turnpike_crds::{
 use turnpike_llm::provider::ProviderKind;
 
 use crate::{
-    entry::{CredentialEntry, ObjectRef, Params, ProviderBackend},
+    entry::{CredentialEntry, Egress, ObjectRef, Params, ProviderBackend},
     problem::{Report, Reported},
     render::{Context, credentials},
 };
@@ -34,11 +34,12 @@ pub(super) fn compile(
     if !spoken {
         return None;
     }
-    let credential = credential.ok()?;
+    let (credential, base_url) = (credential.ok()?, base_url?);
     let backend = ProviderBackend {
         provider,
         model: model?,
-        base_url: base_url?,
+        egress: egress(context, object, &base_url),
+        base_url,
         api_version: api_version.ok()?,
         region: region.ok()?,
         project: project.ok()?,
@@ -158,6 +159,21 @@ fn base_url_fault(url: &str) -> Option<(&'static str, &'static str)> {
     }
     let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
     (!scheme || uri.host().is_none_or(str::is_empty)).then_some(no_url)
+}
+
+/// Whether the URL's host is `<service>.<own namespace>.svc`, with or without the usual domain of clusters.
+fn egress(context: Context<'_>, object: &ObjectRef, base_url: &str) -> Egress {
+    let host = base_url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_ascii_lowercase));
+    let host = host.as_deref().map(|host| host.strip_suffix('.').unwrap_or(host));
+    let service = host.and_then(|host| {
+        let name = host.strip_suffix(".cluster.local").unwrap_or(host).strip_suffix(".svc")?;
+        name.strip_suffix(object.namespace.as_str())?.strip_suffix('.')
+    });
+    let own = service.is_some_and(|name| {
+        let service = ObjectRef { namespace: object.namespace.clone(), name: name.to_owned() };
+        context.objects.services.contains(&service)
+    });
+    if own { Egress::OwnService } else { Egress::Guarded }
 }
 
 /// A value that becomes part of a URL: letters, digits and `others`.

@@ -28,7 +28,7 @@ pub(super) fn compile(
             continue;
         };
         let model = ObjectRef { namespace: object.namespace.clone(), name: target.model_ref.name.clone() };
-        if context.objects.models.iter().any(|candidate| object_ref(candidate) == model) {
+        if context.objects.models.iter().any(|candidate| object_ref(candidate.as_ref()) == model) {
             targets.push(RouteTarget { model, weight, priority: target.priority });
         } else {
             report.problem(

@@ -4,7 +4,7 @@ use turnpike_crds::{Reason, SecretKeyRef};
 
 use crate::{
     entry::ObjectRef,
-    objects::{Secret, USE_LABEL},
+    objects::{Digest, Secret, USE_LABEL, Value, text},
     problem::Report,
     render::Context,
 };
@@ -27,7 +27,7 @@ impl Use {
     }
 }
 
-/// The value behind a reference, without white space around it (files and `echo` put a line end there). `None` = reported.
+/// The value behind a reference, without white space around it. `None` = reported.
 pub(super) fn value(
     context: Context<'_>,
     namespace: &str,
@@ -35,6 +35,49 @@ pub(super) fn value(
     wanted: Use,
     report: &mut Report,
 ) -> Option<String> {
+    let secret = permitted(context, namespace, (field, reference), wanted, report)?;
+    let (name, key) = (&reference.name, &reference.key);
+    let text = match find(name, secret, key, field, report)? {
+        Value::Plain(bytes) => text(bytes),
+        // A client's key that is used towards a provider too; its value comes as soon as it has been read again.
+        Value::Digest(_) => None,
+    };
+    if text.is_none() {
+        not_text(name, key, field, report);
+    }
+    text.map(str::to_owned)
+}
+
+/// As [`value`], for what is only compared.
+pub(super) fn digest(
+    context: Context<'_>,
+    namespace: &str,
+    (field, reference): (&str, &SecretKeyRef),
+    wanted: Use,
+    report: &mut Report,
+) -> Option<Digest> {
+    let secret = permitted(context, namespace, (field, reference), wanted, report)?;
+    own_digest(&reference.name, secret, &reference.key, field, report)
+}
+
+/// The digest of a Secret's key. `None` = reported.
+pub(super) fn own_digest(name: &str, secret: &Secret, key: &str, field: &str, report: &mut Report) -> Option<Digest> {
+    let digest = find(name, secret, key, field, report)?.digest();
+    if digest.length == 0 {
+        not_text(name, key, field, report);
+        return None;
+    }
+    Some(digest)
+}
+
+/// The Secret, if it may be used for this. `None` = reported.
+fn permitted<'a>(
+    context: Context<'a>,
+    namespace: &str,
+    (field, reference): (&str, &SecretKeyRef),
+    wanted: Use,
+    report: &mut Report,
+) -> Option<&'a Secret> {
     let name = &reference.name;
     let object = ObjectRef { namespace: namespace.to_owned(), name: name.clone() };
     let Some(secret) = context.objects.secrets.get(&object) else {
@@ -65,28 +108,27 @@ pub(super) fn value(
         );
         return None;
     }
-    text(name, secret, &reference.key, field, report)
+    Some(secret)
 }
 
-/// The text of a Secret's key. `None` = reported.
-pub(super) fn text(name: &str, secret: &Secret, key: &str, field: &str, report: &mut Report) -> Option<String> {
-    let Some(bytes) = secret.data.get(key) else {
+fn find<'a>(name: &str, secret: &'a Secret, key: &str, field: &str, report: &mut Report) -> Option<&'a Value> {
+    let value = secret.data.get(key);
+    if value.is_none() {
         let next_step = secret
             .absent
             .get(key)
             .cloned()
             .unwrap_or_else(|| format!("add the key {key} to the Secret {name}, or correct the reference"));
         report.problem(field, Reason::RefNotFound, format!("the Secret {name} has no key {key}"), next_step);
-        return None;
-    };
-    let text = std::str::from_utf8(bytes).ok().map(str::trim).filter(|text| !text.is_empty());
-    if text.is_none() {
-        report.problem(
-            field,
-            Reason::Invalid,
-            format!("the key {key} of Secret {name} is empty or not UTF-8 text"),
-            "put the text itself there (encoded in base64 once, under data)",
-        );
     }
-    text.map(str::to_owned)
+    value
+}
+
+fn not_text(name: &str, key: &str, field: &str, report: &mut Report) {
+    report.problem(
+        field,
+        Reason::Invalid,
+        format!("the key {key} of Secret {name} is empty or not UTF-8 text"),
+        "put the text itself there (encoded in base64 once, under data)",
+    );
 }

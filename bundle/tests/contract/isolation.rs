@@ -1,8 +1,15 @@
 //! One bad object never changes what the others compile to.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use turnpike_bundle::{Contents, Objects, Secret, Settings, entry::ObjectRef, objects::object_ref, render};
+use turnpike_bundle::{
+    Contents, Objects, Secret, Settings,
+    entry::ObjectRef,
+    objects::{Value as SecretValue, object_ref},
+    render,
+};
 
 /// Objects that refer to one another and clash in every way that is legal to write.
 fn objects(count: usize) -> Objects {
@@ -22,16 +29,18 @@ fn objects(count: usize) -> Objects {
                 json!({"modelName": format!("wild-{}/*", at % 2), "provider": {"type": "Groq", "model": "*"}})
             }
         };
-        objects.models.push(object("ModelDeployment", "model", at, &spec));
+        objects.models.push(Arc::new(object("ModelDeployment", "model", at, &spec)));
         let spec = json!({"secretRef": {"name": "secret", "key": format!("key-{}", at % 5)}, "allowedModels": ["*"]});
-        objects.keys.push(object("VirtualKey", "key", at, &spec));
+        objects.keys.push(Arc::new(object("VirtualKey", "key", at, &spec)));
         let spec = json!({"limits": [{"window": "Month", "usd": format!("{}.50", at + 1)}]});
-        objects.budgets.push(object("Budget", "budget", at, &spec));
+        objects.budgets.push(Arc::new(object("Budget", "budget", at, &spec)));
     }
     for namespace in ["a", "b"] {
-        let data = (0..5).map(|key| (format!("key-{key}"), format!("{namespace}-{key}").repeat(20).into_bytes()));
+        let data = (0..5).map(|key| (format!("key-{key}"), plain(&format!("{namespace}-{key}").repeat(20))));
         let secret = Secret { data: data.collect(), ..Secret::default() };
-        objects.secrets.insert(ObjectRef { namespace: namespace.to_owned(), name: "secret".to_owned() }, secret);
+        objects
+            .secrets
+            .insert(ObjectRef { namespace: namespace.to_owned(), name: "secret".to_owned() }, Arc::new(secret));
     }
     objects
 }
@@ -50,11 +59,15 @@ fn object<T: serde::de::DeserializeOwned>(kind: &str, prefix: &str, at: usize, s
     serde_json::from_value(manifest).unwrap()
 }
 
+fn plain(text: &str) -> SecretValue {
+    SecretValue::Plain(text.as_bytes().to_vec())
+}
+
 /// Ways to spoil a model that leave its names alone, since whose name it is must not change by them.
 const MODEL_FAULTS: usize = 8;
 
 fn spoil_model(objects: &mut Objects, at: usize, fault: usize) {
-    let spec = &mut objects.models[at].spec;
+    let spec = &mut Arc::make_mut(&mut objects.models[at]).spec;
     match fault {
         0 => {
             spec.provider = Some(turnpike_crds::model_deployment::Provider::default());
@@ -114,7 +127,7 @@ proptest! {
         let mut bad = good.clone();
         let at = pick.index(count);
         spoil_model(&mut bad, at, fault);
-        let spoilt = object_ref(&good.models[at]);
+        let spoilt = object_ref(good.models[at].as_ref());
         let (before, after) = (render(&good, &Settings::standalone()), render(&bad, &Settings::standalone()));
         prop_assert_eq!(entries(&before.contents, &spoilt, "model"), entries(&after.contents, &spoilt, "model"));
         prop_assert!(after.problems.iter().any(|problem| problem.object.object == spoilt));
@@ -125,7 +138,7 @@ proptest! {
         let good = objects(count);
         let mut bad = good.clone();
         let at = pick.index(count);
-        let spec = &mut bad.keys[at].spec;
+        let spec = &mut Arc::make_mut(&mut bad.keys[at]).spec;
         match fault {
             0 => spec.ttl = Some("soon".into()),
             1 => {
@@ -134,7 +147,7 @@ proptest! {
             }
             _ => spec.allowed_models = vec!["a b".to_owned()],
         }
-        let spoilt = object_ref(&good.keys[at]);
+        let spoilt = object_ref(good.keys[at].as_ref());
         let (before, after) = (render(&good, &Settings::standalone()), render(&bad, &Settings::standalone()));
         prop_assert_eq!(entries(&before.contents, &spoilt, "key"), entries(&after.contents, &spoilt, "key"));
         prop_assert!(after.problems.iter().any(|problem| problem.object.object == spoilt));
@@ -145,8 +158,8 @@ proptest! {
         let good = objects(count);
         let mut bad = good.clone();
         let at = pick.index(count);
-        bad.budgets[at].spec.limits.clear();
-        let spoilt = object_ref(&good.budgets[at]);
+        Arc::make_mut(&mut bad.budgets[at]).spec.limits.clear();
+        let spoilt = object_ref(good.budgets[at].as_ref());
         let (before, after) = (render(&good, &Settings::standalone()), render(&bad, &Settings::standalone()));
         prop_assert_eq!(entries(&before.contents, &spoilt, "budget"), entries(&after.contents, &spoilt, "budget"));
         prop_assert!(after.problems.iter().any(|problem| problem.object.object == spoilt));

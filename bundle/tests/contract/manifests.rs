@@ -1,7 +1,13 @@
 //! Reads objects from YAML, as the golden cases write them.
 
+use std::sync::Arc;
+
 use serde_json::Value;
-use turnpike_bundle::{Objects, Secret, Settings, entry::ObjectRef, objects::Mode};
+use turnpike_bundle::{
+    Objects, Secret, Settings,
+    entry::ObjectRef,
+    objects::{Mode, Value as SecretValue},
+};
 
 /// The documents of a case. A document of kind `Settings` says where the objects are; a Secret's `mintedFor` names the
 /// `VirtualKey` that it was made for.
@@ -13,9 +19,14 @@ pub(crate) fn read(yaml: &str) -> (Objects, Settings) {
     for mut document in documents {
         match document["kind"].as_str().unwrap() {
             "Settings" => settings = read_settings(&document),
+            "Service" => {
+                if document["spec"]["type"] != "ExternalName" {
+                    objects.services.insert(object(&document["metadata"]));
+                }
+            }
             "Secret" => {
                 let (object, secret) = read_secret(&document);
-                objects.secrets.insert(object, secret);
+                objects.secrets.insert(object, Arc::new(secret));
             }
             kind => {
                 let kind = kind.to_owned();
@@ -23,9 +34,9 @@ pub(crate) fn read(yaml: &str) -> (Objects, Settings) {
                 document["apiVersion"] = turnpike_crds::API_VERSION.into();
                 document["kind"] = kind.clone().into();
                 match kind.as_str() {
-                    "ModelDeployment" => objects.models.push(serde_json::from_value(document).unwrap()),
-                    "VirtualKey" => objects.keys.push(serde_json::from_value(document).unwrap()),
-                    "Budget" => objects.budgets.push(serde_json::from_value(document).unwrap()),
+                    "ModelDeployment" => objects.models.push(Arc::new(serde_json::from_value(document).unwrap())),
+                    "VirtualKey" => objects.keys.push(Arc::new(serde_json::from_value(document).unwrap())),
+                    "Budget" => objects.budgets.push(Arc::new(serde_json::from_value(document).unwrap())),
                     other => panic!("unknown kind {other}"),
                 }
             }
@@ -50,7 +61,7 @@ fn read_settings(document: &Value) -> Settings {
 
 fn read_secret(document: &Value) -> (ObjectRef, Secret) {
     let metadata = &document["metadata"];
-    let namespace = metadata["namespace"].as_str().unwrap_or("default").to_owned();
+    let object = object(metadata);
     let strings = |value: &Value| {
         let pairs = value.as_object().cloned().unwrap_or_default();
         pairs.into_iter().map(|(key, value)| (key, value.as_str().unwrap().to_owned())).collect()
@@ -59,11 +70,16 @@ fn read_secret(document: &Value) -> (ObjectRef, Secret) {
     let secret = Secret {
         labels: strings(&metadata["labels"]),
         annotations: strings(&metadata["annotations"]),
-        data: data.into_iter().map(|(key, value)| (key, value.into_bytes())).collect(),
+        data: data.into_iter().map(|(key, value)| (key, SecretValue::Plain(value.into_bytes()))).collect(),
         absent: strings(&document["absent"]),
         minted_for: document["mintedFor"]
             .as_str()
-            .map(|name| ObjectRef { namespace: namespace.clone(), name: name.to_owned() }),
+            .map(|name| ObjectRef { namespace: object.namespace.clone(), name: name.to_owned() }),
     };
-    (ObjectRef { namespace, name: metadata["name"].as_str().unwrap().to_owned() }, secret)
+    (object, secret)
+}
+
+fn object(metadata: &Value) -> ObjectRef {
+    let namespace = metadata["namespace"].as_str().unwrap_or("default").to_owned();
+    ObjectRef { namespace, name: metadata["name"].as_str().unwrap().to_owned() }
 }

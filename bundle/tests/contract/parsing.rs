@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use turnpike_bundle::{
     Bundle, Contents, State,
-    entry::{Backend, Params, ProviderBackend},
+    entry::{Backend, Egress, Params, ProviderBackend},
     manifest::ManifestError,
     parse,
     parse::Reason,
@@ -193,6 +193,7 @@ fn with_credential(digest: &str) -> Contents {
         project: None,
         credential: Some(digest.to_owned()),
         params: Params::default(),
+        egress: Egress::default(),
     });
     contents
 }

@@ -40,6 +40,7 @@ pub(crate) fn model(name: &str) -> ModelEntry {
             project: None,
             credential: None,
             params: entry::Params::default(),
+            egress: entry::Egress::default(),
         }),
         weight: 1,
         priority: 0,

@@ -11,11 +11,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
 use turnpike_bundle::{
-    Contents, Objects, Problem, Rendered, Secret, Settings, entry::ObjectRef, problem::ObjectId, render,
+    Contents, Objects, Problem, Rendered, Secret, Settings, entry::ObjectRef, objects::Value, problem::ObjectId, render,
 };
 use turnpike_crds::{Reason, Time, VirtualKey};
 
@@ -187,11 +188,13 @@ impl Directory {
             let secret = generate.secret_name.unwrap_or(name);
             match self.minted.client_key(&namespace, &secret, &generate.secret_key) {
                 Ok(stored) => {
-                    start_ttl(key, Timestamp::try_from(stored.created).unwrap_or_default());
-                    let made = || Secret {
-                        data: BTreeMap::from([(generate.secret_key, stored.key.into_bytes())]),
-                        minted_for: Some(id.object.clone()),
-                        ..Secret::default()
+                    start_ttl(Arc::make_mut(key), Timestamp::try_from(stored.created).unwrap_or_default());
+                    let made = || {
+                        Arc::new(Secret {
+                            data: BTreeMap::from([(generate.secret_key, Value::digested(stored.key.as_bytes()))]),
+                            minted_for: Some(id.object.clone()),
+                            ..Secret::default()
+                        })
                     };
                     secrets.entry(ObjectRef { namespace, name: secret }).or_insert_with(made);
                     minted.push(MintedKey { object: id.object.clone(), path: stored.path });
@@ -210,7 +213,7 @@ impl Directory {
 }
 
 /// Secrets that were made, by name.
-type Secrets = BTreeMap<ObjectRef, Secret>;
+type Secrets = BTreeMap<ObjectRef, Arc<Secret>>;
 
 /// In a folder nothing says when an object was made, but a key's file does.
 fn start_ttl(key: &mut VirtualKey, created: Timestamp) {
@@ -230,11 +233,11 @@ fn objects(current: &BTreeMap<ObjectId, Object>, secrets: &Secrets) -> Objects {
     let mut objects = Objects { secrets: secrets.clone(), ..Objects::default() };
     for (id, object) in current {
         match object {
-            Object::Model(model) => objects.models.push(model.as_ref().clone()),
-            Object::Key(key) => objects.keys.push(key.as_ref().clone()),
-            Object::Budget(budget) => objects.budgets.push(budget.as_ref().clone()),
+            Object::Model(model) => objects.models.push(model.clone()),
+            Object::Key(key) => objects.keys.push(key.clone()),
+            Object::Budget(budget) => objects.budgets.push(budget.clone()),
             Object::Secret(secret) => {
-                objects.secrets.insert(id.object.clone(), secret.as_ref().clone());
+                objects.secrets.insert(id.object.clone(), secret.clone());
             }
         }
     }

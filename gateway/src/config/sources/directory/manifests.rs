@@ -1,6 +1,6 @@
 //! A document to an object: our three kinds and Secrets, with faults that name file, document and line.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::de::DeserializeOwned;
@@ -8,6 +8,7 @@ use serde_json::Value;
 use turnpike_bundle::{
     Problem, Secret,
     entry::ObjectRef,
+    objects::Value as SecretValue,
     problem::{ObjectId, ObjectKind},
 };
 use turnpike_crds::{API_VERSION, Budget, ModelDeployment, Reason, VirtualKey, unknown_fields};
@@ -24,10 +25,10 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// An object of a kind that is read.
 #[derive(Clone, Debug)]
 pub(super) enum Object {
-    Model(Box<ModelDeployment>),
-    Key(Box<VirtualKey>),
-    Budget(Box<Budget>),
-    Secret(Box<Secret>),
+    Model(Arc<ModelDeployment>),
+    Key(Arc<VirtualKey>),
+    Budget(Arc<Budget>),
+    Secret(Arc<Secret>),
 }
 
 /// An object, or that there is one which cannot be read.
@@ -93,13 +94,13 @@ impl Reader<'_> {
             }
             ("v1", "Secret") => self.secret(&value),
             (API_VERSION, "ModelDeployment") => {
-                self.resource(ObjectKind::ModelDeployment, value, |object| Object::Model(Box::new(object)));
+                self.resource(ObjectKind::ModelDeployment, value, |object| Object::Model(Arc::new(object)));
             }
             (API_VERSION, "VirtualKey") => {
-                self.resource(ObjectKind::VirtualKey, value, |object| Object::Key(Box::new(object)));
+                self.resource(ObjectKind::VirtualKey, value, |object| Object::Key(Arc::new(object)));
             }
             (API_VERSION, "Budget") => {
-                self.resource(ObjectKind::Budget, value, |object| Object::Budget(Box::new(object)));
+                self.resource(ObjectKind::Budget, value, |object| Object::Budget(Arc::new(object)));
             }
             (_, "") => self.of_file("this is no manifest: it has no kind".to_owned(), "set apiVersion and kind"),
             (other, "ModelDeployment" | "VirtualKey" | "Budget") => {
@@ -173,7 +174,7 @@ impl Reader<'_> {
             };
             match found {
                 Ok(text) => {
-                    secret.data.insert(key.clone(), text.into_bytes());
+                    secret.data.insert(key.clone(), SecretValue::Plain(text.into_bytes()));
                 }
                 Err(variable) => {
                     let next_step = format!("set {variable} in the gateway's environment and start it again");
@@ -181,7 +182,7 @@ impl Reader<'_> {
                 }
             }
         }
-        let object = sound.then(|| Object::Secret(Box::new(secret)));
+        let object = sound.then(|| Object::Secret(Arc::new(secret)));
         self.manifest.items.push(Item { id, object });
     }
 
@@ -191,7 +192,7 @@ impl Reader<'_> {
         for (key, text) in members(value, "data") {
             let packed: Option<String> = text.as_str().map(|text| text.split_ascii_whitespace().collect());
             if let Some(bytes) = packed.and_then(|packed| STANDARD.decode(packed).ok()) {
-                secret.data.insert(key.clone(), bytes);
+                secret.data.insert(key.clone(), SecretValue::Plain(bytes));
             } else {
                 let next_step = "encode it, or move it to stringData as plain text";
                 self.of_object(id, format!("data.{key}"), "the value is not base64", next_step);
