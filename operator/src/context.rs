@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use tokio::sync::watch;
 
-use crate::{gateways::Gateways, names::Names, publish::Published, world::World};
+use crate::{
+    gateways::Gateways, kit::events::Events, metrics::Metrics, names::Names, publish::Published, settings::Settings,
+    world::World,
+};
 
 /// Handles that tasks share. Cheap to clone; each watch has one writer.
 #[derive(Clone)]
@@ -14,6 +18,14 @@ pub struct Context {
     pub client: Client,
     /// Names and the instance.
     pub names: Arc<Names>,
+    /// What the command line said.
+    pub settings: Arc<Settings>,
+    /// Counters and gauges.
+    pub metrics: Arc<Metrics>,
+    /// Events for people.
+    pub events: Events,
+    /// The root ConfigMap, owner of what is made in the release namespace; `None` where the chart was not used.
+    pub root: Option<OwnerReference>,
     /// The cluster as observed; written by the watchers.
     pub world: watch::Receiver<Arc<World>>,
     /// What is published; written by the publisher.

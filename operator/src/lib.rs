@@ -9,8 +9,12 @@
 //! ```
 //! It is never in a request's path: gateways go on for as long as it is away.
 
+pub mod args;
 pub mod context;
 pub mod gateways;
+pub mod kit;
+pub mod metrics;
 pub mod names;
 pub mod publish;
+pub mod settings;
 pub mod world;

@@ -13,6 +13,11 @@ pub const BUNDLE_ANNOTATION: &str = "turnpike.dev/bundle";
 /// Annotation of a namespace: the teams that its keys may claim, separated by commas.
 pub const TEAMS_ANNOTATION: &str = "turnpike.dev/teams";
 
+/// Label of everything that the operator makes; its value is [`MANAGED_BY`].
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY_LABEL`].
+pub const MANAGED_BY: &str = "turnpike-operator";
+
 /// What an instance's names are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {

@@ -1,0 +1,133 @@
+//! The command line and the environment: the only place that reads either.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{
+    ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum,
+    builder::{OsStr, Resettable},
+};
+use turnpike_bundle::objects::Mode;
+
+use crate::{names::Names, settings::Settings};
+
+/// Turnpike's operator: publishes models, keys and budgets to the gateways and tells the truth in their status.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "turnpike-operator", version)]
+pub struct Args {
+    /// Name of this installation: in the Lease, the labels, the finalizer and the field manager
+    #[arg(long, value_name = "NAME", default_value = "turnpike", value_parser = dns_label, env = "TURNPIKE_INSTANCE")]
+    pub instance: String,
+
+    /// Where the operator and the gateways run
+    #[arg(long, value_name = "NAMESPACE", value_parser = dns_label, env = "POD_NAMESPACE")]
+    pub release_namespace: String,
+
+    /// Namespaces to watch [default: all]
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', value_parser = dns_label, env = "TURNPIKE_WATCH_NAMESPACES")]
+    pub watch_namespaces: Vec<String>,
+
+    /// Namespaces whose models may be visible to all [default: the release namespace]
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', value_parser = dns_label, env = "TURNPIKE_CLUSTER_MODEL_NAMESPACES")]
+    pub cluster_model_namespaces: Vec<String>,
+
+    /// Whether Secrets must carry the label turnpike.dev/use to be referred to
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, env = "TURNPIKE_REQUIRE_SECRET_LABEL")]
+    pub require_secret_label: bool,
+
+    /// Base URL of the gateways, shown in the models' status.endpoint
+    #[arg(long, value_name = "URL", value_parser = base_url, env = "TURNPIKE_GATEWAY_URL")]
+    pub gateway_url: Option<String>,
+
+    /// Address for health and metrics
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:8080", env = "TURNPIKE_LISTEN")]
+    pub listen: SocketAddr,
+
+    /// Longest wait of a deleted key for gateways that do not confirm
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, env = "TURNPIKE_REVOCATION_TIMEOUT")]
+    pub revocation_timeout: Duration,
+
+    /// Who this process is, in the Lease and in events [default: a random name]
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    pub identity: Option<String>,
+
+    /// Format of the log on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Json, env = "TURNPIKE_LOG_FORMAT")]
+    pub log_format: LogFormat,
+
+    /// Log filter, such as info, or debug for one module: `info,turnpike_operator=debug`
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "TURNPIKE_LOG")]
+    pub log: String,
+}
+
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Args {
+    /// Reads the command line; an empty variable counts as unset, as charts leave them. Ends the process where it is told
+    /// to (`--help`) or cannot go on.
+    #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+    pub fn read() -> Self {
+        let command = Self::command().mut_args(|argument| {
+            let empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+            if empty { argument.env(Resettable::<OsStr>::Reset) } else { argument }
+        });
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// What names are made of.
+    pub fn names(&self) -> Names {
+        Names { instance: self.instance.clone(), release_namespace: self.release_namespace.clone() }
+    }
+
+    /// What every task may need.
+    pub fn settings(&self) -> Settings {
+        let given = self.cluster_model_namespaces.iter().cloned().collect();
+        let bundle = turnpike_bundle::Settings {
+            release_namespace: self.release_namespace.clone(),
+            cluster_model_namespaces: if self.cluster_model_namespaces.is_empty() {
+                [self.release_namespace.clone()].into()
+            } else {
+                given
+            },
+            mode: if self.require_secret_label { Mode::Cluster } else { Mode::SingleTenant },
+        };
+        Settings {
+            bundle,
+            watch_namespaces: self.watch_namespaces.iter().cloned().collect(),
+            gateway_url: self.gateway_url.clone(),
+            revocation_timeout: self.revocation_timeout,
+        }
+    }
+
+    /// Who this process is: two processes never share an identity, not even a restarted container and its predecessor.
+    pub fn identity(&self) -> String {
+        let name = self.identity.as_deref().unwrap_or(&self.instance);
+        format!("{name}_{:016x}", rand::random::<u64>())
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    turnpike_crds::duration::parse(text).map_err(|error| error.to_string())
+}
+
+/// A name that fits into names of objects and labels.
+fn dns_label(text: &str) -> Result<String, String> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let fits =
+        (1..=63).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-');
+    if fits { Ok(text.to_owned()) } else { Err("not a name of lower-case letters, digits and inner dashes".to_owned()) }
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("not a URL of http or https".to_owned())
+    }
+}

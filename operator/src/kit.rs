@@ -1,0 +1,5 @@
+//! Tools that the operator's tasks share and that know nothing of models or keys.
+
+pub mod apply;
+pub mod backoff;
+pub mod events;

@@ -1,0 +1,9 @@
+//! The tools that the operator's tasks share: writes, retries, events, arguments.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod applying;
+mod arguments;
+mod events;
+mod retries;
+mod server;
