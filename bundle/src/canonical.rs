@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 ///
 /// `serde_json`'s maps are sorted, so going through a value sorts the members of structs as well. The types of this
 /// crate have string keys and finite numbers only, for which serialization cannot fail.
-pub(crate) fn to_string<T: Serialize>(value: &T) -> String {
+pub fn to_string<T: Serialize>(value: &T) -> String {
     serde_json::to_value(value).unwrap_or_default().to_string()
 }
 
 /// Lower-case hex of the sha256.
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+pub fn sha256_hex(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     let mut hex = String::with_capacity(64);
     for byte in digest {

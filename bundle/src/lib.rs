@@ -23,6 +23,7 @@ pub mod render;
 pub mod report;
 pub mod shard;
 
+pub use canonical::{sha256_hex, to_string as canonical_json};
 pub use entry::Contents;
 pub use manifest::Manifest;
 pub use objects::{Objects, Secret, Settings};

@@ -4,8 +4,15 @@ use std::collections::BTreeMap;
 
 use turnpike_bundle::{Manifest, Problem, problem::ObjectId};
 
+pub mod bump;
+pub mod compile;
+pub mod parts;
+pub mod plan;
+pub mod previous;
+pub mod tokens;
+
 /// The published bundle as the rest of the operator needs to know it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Published {
     /// The manifest in the cluster; `None` before the first.
     pub manifest: Option<Manifest>,

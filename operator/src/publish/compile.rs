@@ -1,0 +1,170 @@
+//! One picture of the cluster → the bundle to publish, and what became of each object in it.
+//!
+//! ```text
+//!  World ─ render ─▶ Contents ─ shard ─▶ Bundle ─ left out? ─▶ problem BundleFull
+//!                       │                  │
+//!                       ▼ digest           ▼ version of the shard
+//!                     unchanged: `since` stays; changed, new or vanished: the shard's version
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt;
+use turnpike_bundle::{
+    Bundle, Contents, Manifest, Problem, Rendered, Settings,
+    entry::{Backend, ObjectRef},
+    problem::{ObjectId, ObjectKind},
+    render, shard,
+};
+use turnpike_crds::Reason;
+
+use crate::{
+    publish::{
+        Compiled,
+        previous::{Known, Previous, digests, kind_of},
+    },
+    world::World,
+};
+
+/// What is to be published of one picture of the cluster.
+#[derive(Clone, Debug)]
+pub struct Compilation {
+    /// To write.
+    pub bundle: Bundle,
+    /// Every object of the picture.
+    pub objects: BTreeMap<ObjectId, Compiled>,
+    /// Digests of the credentials in the bundle.
+    pub credentials: BTreeSet<String>,
+    /// How many objects found no room.
+    pub left_out: usize,
+}
+
+impl Compilation {
+    /// What the next compilation compares with, once this one is published.
+    pub fn into_previous(self) -> (Previous, BTreeMap<ObjectId, Compiled>) {
+        let known = |compiled: &Compiled| Known { digest: compiled.digest.clone(), since: compiled.since };
+        let previous = Previous {
+            known: self.objects.iter().map(|(id, compiled)| (id.clone(), known(compiled))).collect(),
+            credentials: self.credentials,
+            floor: self.bundle.manifest.version,
+            manifest: Some(self.bundle.manifest),
+        };
+        (previous, self.objects)
+    }
+}
+
+/// Compiles a picture. `now_ms` is the clock, unix milliseconds; versions grow even where it does not.
+pub fn compile(world: &World, settings: &Settings, previous: &Previous, now_ms: u64) -> Compilation {
+    let mut rendered = render(&world.objects(), settings);
+    let now_ms = now_ms.max(previous.floor.saturating_add(1));
+    let bundle = fit(&mut rendered, previous.manifest.as_ref(), now_ms);
+    let objects = objects(world, &rendered, &bundle.manifest, &previous.known);
+    let left_out = rendered.problems.iter().filter(|problem| problem.reason == Reason::BundleFull).count();
+    Compilation { left_out, bundle, objects, credentials: rendered.contents.credentials.into_keys().collect() }
+}
+
+/// Cuts the contents, and takes what does not fit out of them. A model goes with its credential: gateways would wait for
+/// that for ever.
+fn fit(rendered: &mut Rendered, previous: Option<&Manifest>, now_ms: u64) -> Bundle {
+    loop {
+        let bundle = shard(&rendered.contents, previous, now_ms);
+        let left_out: BTreeSet<&str> = bundle.left_out.iter().map(String::as_str).collect();
+        let full = take_out(&mut rendered.contents, &left_out);
+        let again = bundle.left_out.iter().any(|entry| entry.starts_with("credentials "));
+        rendered.problems.extend(full.into_iter().map(no_room));
+        if !again {
+            rendered.problems.sort();
+            return bundle;
+        }
+    }
+}
+
+/// Removes the entries that were left out, and says whose they were.
+fn take_out(contents: &mut Contents, left_out: &BTreeSet<&str>) -> Vec<ObjectId> {
+    let mut full = Vec::new();
+    if left_out.is_empty() {
+        return full;
+    }
+    let credentials = |digest: &str| left_out.contains(format!("credentials {digest}").as_str());
+    contents.credentials.retain(|digest, _| !credentials(digest));
+    let mut keep = |kind: ObjectKind, name: &str, object: &ObjectRef, whole: bool| {
+        let stays = whole && !left_out.contains(format!("{name} {object}").as_str());
+        if !stays {
+            full.push(ObjectId { kind, object: object.clone() });
+        }
+        stays
+    };
+    contents.models.retain(|entry| {
+        let whole = match &entry.backend {
+            Backend::Provider(backend) => !backend.credential.as_deref().is_some_and(credentials),
+            Backend::Route(_) | Backend::Mock { .. } => true,
+        };
+        keep(ObjectKind::ModelDeployment, "models", &entry.object, whole)
+    });
+    contents.keys.retain(|entry| keep(ObjectKind::VirtualKey, "keys", &entry.object, true));
+    contents.budgets.retain(|entry| keep(ObjectKind::Budget, "budgets", &entry.object, true));
+    full
+}
+
+fn no_room(object: ObjectId) -> Problem {
+    Problem {
+        object,
+        field: "spec".to_owned(),
+        reason: Reason::BundleFull,
+        message: "the bundle that gateways load has no room for it".to_owned(),
+        next_step: "make it smaller, or remove objects that nobody uses".to_owned(),
+    }
+}
+
+fn objects(
+    world: &World,
+    rendered: &Rendered,
+    manifest: &Manifest,
+    known: &BTreeMap<ObjectId, Known>,
+) -> BTreeMap<ObjectId, Compiled> {
+    let mut digests = digests(&rendered.contents);
+    let mut problems = by_object(&rendered.problems);
+    let mut warnings = by_object(&rendered.warnings);
+    let compiled = |(object, generation): (ObjectId, i64)| {
+        let digest = digests.remove(&object);
+        let shard = kind_of(object.kind).and_then(|kind| manifest.covering(kind, &object.object.to_string()));
+        let version = shard.map_or(manifest.version, |shard| shard.version);
+        let since = match known.get(&object) {
+            Some(known) if known.digest == digest => known.since.min(version),
+            _ => version,
+        };
+        let compiled = Compiled {
+            generation,
+            digest,
+            since,
+            problems: problems.remove(&object).unwrap_or_default(),
+            warnings: warnings.remove(&object).unwrap_or_default(),
+        };
+        (object, compiled)
+    };
+    generations(world).map(compiled).collect()
+}
+
+fn by_object(problems: &[Problem]) -> BTreeMap<ObjectId, Vec<Problem>> {
+    let mut map: BTreeMap<ObjectId, Vec<Problem>> = BTreeMap::new();
+    for problem in problems {
+        map.entry(problem.object.clone()).or_default().push(problem.clone());
+    }
+    map
+}
+
+/// Every object with its generation, those that are being deleted included.
+fn generations(world: &World) -> impl Iterator<Item = (ObjectId, i64)> + '_ {
+    fn of<K: ResourceExt>(
+        kind: ObjectKind,
+        objects: &BTreeMap<ObjectRef, std::sync::Arc<K>>,
+    ) -> impl Iterator<Item = (ObjectId, i64)> {
+        objects.iter().map(move |(object, resource)| {
+            let id = ObjectId { kind, object: object.clone() };
+            (id, resource.meta().generation.unwrap_or_default())
+        })
+    }
+    of(ObjectKind::ModelDeployment, &world.models)
+        .chain(of(ObjectKind::VirtualKey, &world.keys))
+        .chain(of(ObjectKind::Budget, &world.budgets))
+}

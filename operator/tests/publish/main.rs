@@ -1,0 +1,9 @@
+//! What is published: which objects, in which order, and what is said of them.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails here fails with the line")]
+
+mod bumping;
+mod compiling;
+mod crashes;
+mod parts;
+mod tokens;
