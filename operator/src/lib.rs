@@ -11,10 +11,15 @@
 
 pub mod args;
 pub mod context;
+pub mod error;
 pub mod gateways;
+pub mod guard;
+pub mod health;
 pub mod kit;
+pub mod leader;
 pub mod metrics;
 pub mod names;
 pub mod publish;
+pub mod run;
 pub mod settings;
 pub mod world;
