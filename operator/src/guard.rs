@@ -26,7 +26,7 @@ use turnpike_crds::{Budget, CRD_VERSION_ANNOTATION, ModelDeployment, VirtualKey}
 use crate::{
     context::Context,
     health::Readiness,
-    kit::events::EventType,
+    kit::{backoff::brief, events::EventType},
     leader::observe::Observation,
     names::{INSTANCE_LABEL, Names},
 };
@@ -104,11 +104,11 @@ impl Guard {
         }
         let root = read_root(&self.context.client, &self.context.names)
             .await
-            .map_err(|error| Blocker::Unknown(error.to_string()))?;
+            .map_err(|error| Blocker::Unknown(brief(&error)))?;
         if root.as_ref().map(|root| &root.uid) != self.context.root.as_ref().map(|root| &root.uid) {
             return Err(Blocker::RootReplaced { name: self.context.names.root() });
         }
-        self.leases().await.map_err(|error| Blocker::Unknown(error.to_string()))
+        self.leases().await.map_err(|error| Blocker::Unknown(brief(&error)))
     }
 
     async fn crd(&mut self, name: &'static str) -> Result<(), Blocker> {
@@ -127,7 +127,7 @@ impl Guard {
                 }
                 Ok(())
             }
-            Err(error) => Err(Blocker::Unknown(error.to_string())),
+            Err(error) => Err(Blocker::Unknown(brief(&error))),
         }
     }
 

@@ -28,7 +28,7 @@ use crate::{
     guard::Guard,
     kit::{
         apply::{counted, label, stamp},
-        backoff::{Backoff, Failure, jitter},
+        backoff::{Backoff, Failure, brief, jitter},
     },
     metrics::Verb,
 };
@@ -110,7 +110,7 @@ impl Election {
                 }
                 Ok(_) => self.release().await,
                 Err(error) => {
-                    tracing::info!(error = %error, "the Lease could not be taken");
+                    tracing::info!(error = brief(&error), "the Lease could not be taken");
                     sleep(backoff.fail(Failure::of(&error), jitter())).await;
                     self.look(&mut seen).await;
                 }
@@ -152,7 +152,7 @@ impl Election {
     async fn look(&self, seen: &mut Option<Observation>) {
         match self.leases.get_opt(&self.context.names.lease()).await {
             Ok(lease) => observe::see(seen, lease, Instant::now()),
-            Err(error) => tracing::warn!(error = %error, "the Lease cannot be read"),
+            Err(error) => tracing::warn!(error = brief(&error), "the Lease cannot be read"),
         }
     }
 
@@ -222,7 +222,7 @@ impl Election {
                     *lease = written;
                     return Ok(());
                 }
-                Err(error) => tracing::warn!(error = %error, "the Lease could not be renewed; trying again"),
+                Err(error) => tracing::warn!(error = brief(&error), "the Lease could not be renewed; trying again"),
             }
             // An answer that was lost on its way has changed the resourceVersion; so has somebody's label.
             match timeout(ANSWER, self.leases.get_opt(&name)).await {
@@ -241,7 +241,7 @@ impl Election {
             for _ in 0..RELEASE_TRIES {
                 match self.try_release().await {
                     Ok(()) => return,
-                    Err(error) => tracing::warn!(error = %error, "the Lease could not be given back"),
+                    Err(error) => tracing::warn!(error = brief(&error), "the Lease could not be given back"),
                 }
             }
         };

@@ -28,7 +28,7 @@ use crate::{
     guard::{self, Guard},
     health::{self, Health, Readiness},
     kit::{
-        backoff::{Backoff, Failure, jitter},
+        backoff::{Backoff, Failure, brief, jitter},
         events::Events,
     },
     leader::Election,
@@ -157,7 +157,7 @@ async fn first_contact(client: &Client, names: &Names) -> Option<OwnerReference>
                 return root;
             }
             Err(error) => {
-                tracing::warn!(error = %error, "the apiserver cannot be used yet");
+                tracing::warn!(error = brief(&error), "the apiserver cannot be used yet");
                 sleep(backoff.fail(Failure::Error, jitter())).await;
             }
         }

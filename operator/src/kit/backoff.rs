@@ -32,6 +32,23 @@ impl Failure {
     }
 }
 
+/// An error of the apiserver in one line, without the dump that its own Display adds.
+pub fn brief(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({} {})", status.message, status.code, status.reason),
+        other => {
+            let sources = std::iter::successors(std::error::Error::source(other), |error| error.source());
+            sources.fold(other.to_string(), |mut text, source| {
+                let source = source.to_string();
+                if !text.contains(&source) {
+                    text = format!("{text}: {source}");
+                }
+                text
+            })
+        }
+    }
+}
+
 /// How often one thing has failed in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {

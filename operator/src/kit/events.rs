@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use crate::{
+    kit::backoff::brief,
     metrics::{EventOutcome, Metrics},
     names::Names,
 };
@@ -127,7 +128,10 @@ impl Writer {
                 }
                 Err(error) => {
                     if !failing {
-                        tracing::warn!(error = %error, "an event could not be written; further failures are only counted");
+                        tracing::warn!(
+                            error = brief(&error),
+                            "an event could not be written; further failures are only counted"
+                        );
                     }
                     failing = true;
                     EventOutcome::Failed

@@ -5,5 +5,6 @@
 mod applying;
 mod arguments;
 mod events;
+mod leading;
 mod retries;
 mod server;
