@@ -5,13 +5,35 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::StreamExt;
 use kube::ResourceExt;
-use turnpike_bundle::{Objects, Secret, entry::ObjectRef, problem::ObjectId};
+use tokio::{sync::watch, time::Instant};
+use turnpike_bundle::{Objects, Secret, entry::ObjectRef, objects::Mode, problem::ObjectId};
 use turnpike_crds::{Budget, ModelDeployment, VirtualKey};
 
-/// One picture of the cluster. Cheap to clone.
-#[derive(Clone, Default)]
+use crate::context::Context;
+use observer::Observer;
+use pace::Pace;
+use reads::Reads;
+use told::Told;
+
+pub mod listing;
+pub mod observer;
+pub mod pace;
+pub mod secrets;
+
+mod kept;
+mod reads;
+mod references;
+mod told;
+mod watches;
+
+/// One picture of the cluster. What it holds is shared; a clone costs some milliseconds with 10,000 keys.
+#[derive(Clone, Debug, Default)]
 pub struct World {
+    /// Grows with every change of what [`World::objects`] gives, and stays when nothing but a status has changed.
+    /// 0 = nothing has been observed yet.
+    pub inputs: u64,
     /// Models of this instance, deleted ones included while they still exist.
     pub models: BTreeMap<ObjectRef, Arc<ModelDeployment>>,
     /// Keys of this instance, deleted ones included while they still exist.
@@ -57,4 +79,40 @@ impl World {
 
 fn alive<K: ResourceExt>(objects: &BTreeMap<ObjectRef, Arc<K>>) -> Vec<Arc<K>> {
     objects.values().filter(|object| object.meta().deletion_timestamp.is_none()).cloned().collect()
+}
+
+/// Events taken at a time.
+const EVENTS: usize = 1024;
+
+/// Watches the cluster and sends every picture of it: the first when all of it is known, then one whenever something has
+/// changed. Never ends.
+pub async fn run(context: Context, sender: watch::Sender<Arc<World>>) {
+    let needs_label = context.settings.bundle.mode == Mode::Cluster;
+    let scopes = watches::scopes(&context).len();
+    let mut observer = Observer::new(context.names.instance.clone(), scopes, needs_label);
+    let mut events = watches::all(&context).ready_chunks(EVENTS);
+    let mut reads = Reads::new(context.client.clone());
+    let mut pace = Pace::default();
+    let mut told = Told::default();
+    loop {
+        tokio::select! {
+            Some(chunk) = events.next() => for event in chunk {
+                match event {
+                    Ok(observed) => observer.observe(observed),
+                    // It goes on by itself; until then the picture stays as it is.
+                    Err(error) => tracing::warn!(error = %error, "a watch broke off"),
+                }
+            },
+            done = reads.next() => for done in done { reads.take(&mut observer, done) },
+            () = pace.pause() => {}
+        }
+        reads.order(observer.orders());
+        let now = Instant::now();
+        if observer.has_news() && pace.allows(now, observer.awaits_secrets()) {
+            let picture = observer.picture();
+            told.tell(&context, &observer);
+            sender.send_replace(picture);
+            pace.sent(now, Instant::now());
+        }
+    }
 }
