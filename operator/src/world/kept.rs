@@ -1,0 +1,84 @@
+//! What is kept of objects, and whose they are.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Service;
+use kube::{
+    Resource, ResourceExt,
+    core::{DeserializeGuard, ObjectMeta},
+};
+
+use crate::{
+    names::{DEFAULT_INSTANCE, INSTANCE_LABEL, TEAMS_ANNOTATION},
+    world::Namespace,
+};
+
+/// What `kubectl apply` leaves behind: the manifest once more, of a Secret with all its values.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// An object of ours, or that it cannot be read.
+pub(super) type Read<K> = Result<Arc<K>, Box<Unreadable>>;
+
+/// An object that cannot be read.
+#[derive(Clone, Debug)]
+pub(super) struct Unreadable {
+    /// Why.
+    pub(super) error: String,
+    /// Readable whatever the rest is.
+    pub(super) metadata: ObjectMeta,
+}
+
+/// An object without what only costs memory; `None` = it belongs to another instance.
+pub(super) fn resource<K: Resource>(instance: &str, mut guard: DeserializeGuard<K>) -> Option<Read<K>> {
+    strip(guard.meta_mut());
+    let owner = guard.labels().get(INSTANCE_LABEL).map_or(DEFAULT_INSTANCE, String::as_str);
+    (owner == instance).then(|| match guard.0 {
+        Ok(object) => Ok(Arc::new(object)),
+        Err(invalid) => Err(Box::new(Unreadable { error: invalid.error, metadata: invalid.metadata })),
+    })
+}
+
+fn strip(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+}
+
+/// What matters of a namespace.
+pub(super) fn namespace(metadata: &ObjectMeta) -> Namespace {
+    let teams = metadata.annotations.as_ref().and_then(|annotations| annotations.get(TEAMS_ANNOTATION));
+    let list = |text: &String| {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect()
+    };
+    Namespace { teams: teams.map(list), terminating: metadata.deletion_timestamp.is_some() }
+}
+
+/// Whether a Service opens the addresses behind it; one of type `ExternalName` is somebody else's name.
+pub(super) fn opens(service: &Service) -> bool {
+    service.spec.as_ref().is_none_or(|spec| spec.type_.as_deref() != Some("ExternalName"))
+}
+
+/// What stays of an object that cannot be read: its last good version, with what decides its end as it now is. Of one
+/// that was never good only that it is being deleted, so that somebody ends it.
+pub(super) fn last_good<K: Resource + Clone + Default>(good: Option<&K>, metadata: ObjectMeta) -> Option<K> {
+    match good.filter(|good| good.meta().uid == metadata.uid) {
+        Some(good) => {
+            let mut good = good.clone();
+            let meta = good.meta_mut();
+            meta.deletion_timestamp = metadata.deletion_timestamp;
+            meta.finalizers = metadata.finalizers;
+            meta.annotations = metadata.annotations;
+            meta.labels = metadata.labels;
+            meta.resource_version = metadata.resource_version;
+            Some(good)
+        }
+        None if metadata.deletion_timestamp.is_some() => {
+            let mut ending = K::default();
+            *ending.meta_mut() = metadata;
+            Some(ending)
+        }
+        None => None,
+    }
+}

@@ -1,0 +1,97 @@
+//! Carries out orders to read Secrets: some at a time, again after failures.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::Future,
+    pin::Pin,
+};
+
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use kube::Client;
+use turnpike_bundle::entry::ObjectRef;
+
+use super::{
+    observer::Observer,
+    secrets::{Answer, Order},
+    watches,
+};
+use crate::kit::backoff::{Backoff, Failure, jitter};
+
+/// Reads at a time.
+const AT_A_TIME: usize = 16;
+
+type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Something has come to its end.
+#[expect(clippy::large_enum_variant, reason = "taken apart at once, never kept")]
+pub(super) enum Done {
+    /// A read.
+    Read(Order, Answer),
+    /// A wait after a failure.
+    Waited(ObjectRef),
+}
+
+/// Reads under way and to come.
+pub(super) struct Reads {
+    client: Client,
+    orders: VecDeque<Order>,
+    running: FuturesUnordered<Work<Done>>,
+    waits: FuturesUnordered<Work<Done>>,
+    failures: BTreeMap<ObjectRef, Backoff>,
+}
+
+impl Reads {
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            client,
+            orders: VecDeque::new(),
+            running: FuturesUnordered::new(),
+            waits: FuturesUnordered::new(),
+            failures: BTreeMap::new(),
+        }
+    }
+
+    /// Adds orders and starts what may be.
+    pub(super) fn order(&mut self, orders: Vec<Order>) {
+        self.orders.extend(orders);
+        while self.running.len() < AT_A_TIME {
+            let Some(order) = self.orders.pop_front() else { break };
+            let read = watches::read(self.client.clone(), order);
+            self.running.push(Box::pin(read.map(|(order, answer)| Done::Read(order, answer))));
+        }
+    }
+
+    /// What has ended, at least one; for ever where nothing is under way.
+    pub(super) async fn next(&mut self) -> Vec<Done> {
+        let first = tokio::select! {
+            Some(done) = self.running.next() => done,
+            Some(done) = self.waits.next() => done,
+            else => std::future::pending().await,
+        };
+        let mut all = vec![first];
+        while let Some(Some(done)) = self.running.next().now_or_never() {
+            all.push(done);
+        }
+        all
+    }
+
+    /// Hands on what has ended.
+    pub(super) fn take(&mut self, observer: &mut Observer, done: Done) {
+        match done {
+            Done::Waited(secret) => observer.again(secret),
+            Done::Read(order, answer) => {
+                let secret = order.secret.clone();
+                if observer.answer(order, answer) {
+                    self.failures.remove(&secret);
+                    return;
+                }
+                let wait = self.failures.entry(secret.clone()).or_default().fail(Failure::Error, jitter());
+                let waited = async move {
+                    tokio::time::sleep(wait).await;
+                    Done::Waited(secret)
+                };
+                self.waits.push(Box::pin(waited));
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What the operator makes of what watches tell, in whatever order and however broken.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod given;
+mod lists;
+mod objects;
+mod pace;
+mod secrets;
