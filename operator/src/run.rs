@@ -97,6 +97,8 @@ async fn operate(args: &Args, stop: impl Future<Output = ()>) -> Result<(), RunE
         gateways: gateways.subscribe(),
     };
 
+    spawn(&mut always, "world", crate::world::run(context.clone(), world));
+
     let mut guard = Guard::new(context.clone(), readiness);
     let election = Election::new(context.clone(), identity);
     let mut leading = JoinSet::new();

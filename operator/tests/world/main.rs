@@ -1,6 +1,6 @@
 //! What the operator makes of what watches tell, in whatever order and however broken.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod given;
 mod lists;
