@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the tools that a make target needs. Missing Debian packages are installed when root;
 # otherwise one line names the command that installs them.
-# Usage: prerequisites.sh run|lint|test|bench
+# Usage: prerequisites.sh run|lint|test|bench|cluster
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -22,6 +22,31 @@ rust() {
     tool cargo "Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml") or later (https://rustup.rs)"
     debian cc build-essential
     debian make make
+}
+
+# What e2e/cluster/run starts, and what a node needs. kubectl comes with scripts/cluster-tools.sh.
+cluster() {
+    debian containerd containerd
+    debian runc runc
+    [ -x /usr/lib/cni/bridge ] || packages+=(containernetworking-plugins)
+    debian iptables iptables
+    debian nft nftables
+    debian conntrack conntrack
+    debian socat socat
+    debian ethtool ethtool
+    debian ip iproute2
+    debian curl curl
+    debian openssl openssl
+    debian busybox busybox
+}
+
+# Packages must not start their services: the cluster runs its own containerd, and a test no daemon.
+# What invoke-rc.d and deb-systemd-invoke ask before they start one answers no while this installs.
+no_services() {
+    [ ! -e /usr/sbin/policy-rc.d ] || return 0
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
 }
 
 case "${1:-}" in
@@ -47,7 +72,13 @@ bench)
     rust
     debian nginx nginx-light
     ;;
-*) fail "usage: prerequisites.sh run|lint|test|bench" ;;
+cluster)
+    rust
+    tool go "Go $(sed -n 's/^go //p' "$ROOT/e2e/cluster/kubebox/go.mod") or later (https://go.dev/dl)"
+    tool python3 "Python 3.11 or later"
+    cluster
+    ;;
+*) fail "usage: prerequisites.sh run|lint|test|bench|cluster" ;;
 esac
 
 if [ ${#packages[@]} -gt 0 ]; then
@@ -57,6 +88,7 @@ if [ ${#packages[@]} -gt 0 ]; then
         fail "missing Debian packages; run: sudo apt-get install -y ${packages[*]}"
     fi
     log="$(mktemp)"
+    no_services
     echo "installing Debian packages: ${packages[*]}"
     if ! { apt-get update && DEBIAN_FRONTEND=noninteractive timeout 600 \
         apt-get install -y --no-install-recommends "${packages[@]}"; } >"$log" 2>&1; then

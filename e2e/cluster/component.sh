@@ -1,0 +1,40 @@
+# shellcheck shell=bash disable=SC2153
+# What is done with one component of the cluster: start, look, end. To be sourced; needs STATE and LOGS.
+
+# Starts a component in the background and remembers how. Usage: start NAME COMMAND...
+start() {
+    local name="$1"
+    shift
+    printf '%q ' "$@" >"$STATE/component/$name"
+    begin "$name"
+}
+
+# Starts a component again as it was started before. Usage: begin NAME
+begin() {
+    # shellcheck disable=SC2094
+    setsid bash -c "cd $STATE && exec $(cat "$STATE/component/$1")" >>"$LOGS/$1.log" 2>&1 </dev/null &
+    echo $! >"$STATE/component/$1.pid"
+}
+
+# Whether a component's process is there.
+running() {
+    local state
+    state="$(sed 's/.*) //; s/ .*//' "/proc/$(cat "$STATE/component/$1.pid")/stat" 2>/dev/null)" && [ "$state" != Z ]
+}
+
+# Ends a component as a crash would. Usage: crash NAME
+crash() {
+    kill -9 "$(cat "$STATE/component/$1.pid")" 2>/dev/null || true
+    while running "$1"; do sleep 0.02; done
+}
+
+# The names of all components that were started.
+components() {
+    find "$STATE/component" -name '*.pid' -printf '%f\n' 2>/dev/null | sed 's/\.pid$//' | sort
+}
+
+# Whether the apiserver says that it is ready.
+api_ready() {
+    curl -sf --max-time 5 --cacert "$STATE/apicerts/apiserver.crt" -H "Authorization: Bearer $(cat "$STATE/admin.token")" \
+        "https://$(cat "$STATE/address")/readyz" >/dev/null
+}
