@@ -20,7 +20,7 @@ CRDS = Path("charts/turnpike/crds")
 ADRS = Path("docs/adr")
 ADR_LINES = 60
 # Flags of other programs that documents show.
-FOREIGN_FLAGS = {"--bin", "--locked", "--offline", "--help"}
+FOREIGN_FLAGS = {"--bin", "--locked", "--offline", "--help", "--subresource", "--type"}
 # Members of YAML blocks that no CRD describes.
 OBJECT_KEYS = {"apiVersion", "kind", "metadata", "name", "namespace", "labels", "annotations", "spec", "stringData",
                "data", "type"}
