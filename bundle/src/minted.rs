@@ -11,6 +11,9 @@ pub const PREVIOUS_SHA256: &str = "turnpike.dev/previous-sha256";
 /// Annotation of a minted Secret: when each of the replaced keys stops working, RFC 3339, in the same order.
 pub const RETIRES_AT: &str = "turnpike.dev/retires-at";
 
+/// Annotation of a minted Secret: when its key was made, RFC 3339.
+pub const MINTED_AT: &str = "turnpike.dev/minted-at";
+
 /// The replaced keys that a minted Secret names, with when each stops working. What is not of that form counts as
 /// absent, since such a key would never stop working.
 pub fn replaced(annotations: &BTreeMap<String, String>) -> Vec<KeyHash> {

@@ -74,7 +74,7 @@ impl Value {
     }
 
     /// The digest, of a plain value too.
-    pub(crate) fn digest(&self) -> Digest {
+    pub fn digest(&self) -> Digest {
         match self {
             Self::Plain(bytes) => Digest::of(bytes),
             Self::Digest(digest) => digest.clone(),

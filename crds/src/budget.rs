@@ -1,5 +1,6 @@
 //! `Budget`: what a set of keys may use together in a span of time, and what happens beyond it.
 
+pub mod scope;
 pub mod status;
 
 use std::collections::BTreeMap;

@@ -100,12 +100,16 @@ wire_names! {
         NoReadyGateway,
         /// The bundle has no room for this object.
         BundleFull,
+        /// The key is accepted.
+        Active,
         /// The key's `suspended` is set.
         Suspended,
         /// The key's time is over.
         Expired,
         /// A limit is used up.
         BudgetExceeded,
+        /// This version does not count spend.
+        SpendNotCounted,
         /// A field is set whose behaviour this version does not have.
         NotYetSupported,
         /// No price is known for the model, so its costs are recorded as unknown.

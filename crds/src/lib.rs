@@ -21,6 +21,7 @@ mod schema;
 pub mod unknown;
 pub mod violation;
 pub mod virtual_key;
+pub mod window;
 
 pub use budget::{Budget, BudgetSpec};
 pub use condition::{ConditionType, Programmed, Reason};

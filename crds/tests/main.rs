@@ -9,7 +9,9 @@
 mod checks;
 mod generated;
 mod manifests;
+mod scopes;
 mod values;
+mod windows;
 
 use std::{
     fs,

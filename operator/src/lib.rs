@@ -22,4 +22,5 @@ pub mod names;
 pub mod publish;
 pub mod run;
 pub mod settings;
+pub mod status;
 pub mod world;

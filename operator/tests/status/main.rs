@@ -1,0 +1,15 @@
+//! What the status of each object says, when it is written, and what events tell.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails here fails with the line"
+)]
+
+mod conditions;
+mod events;
+mod fields;
+mod order;
+mod place;
+mod programmed;
