@@ -1,15 +1,33 @@
 //! What was last published, and for each object what became of it there.
+//!
+//! ```text
+//!  World ─ settle ─▶ compile ─▶ plan ─▶ write, the manifest last ─▶ Published ─▶ status, virtual_key
+//!                       ▲                        │
+//!  cluster ─ read ─▶ Previous                    └─▶ touch every gateway pod
+//!  own objects (watch) ─ edited, deleted? ─▶ plan again
+//! ```
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
+use tokio::sync::watch;
 use turnpike_bundle::{Manifest, Problem, problem::ObjectId};
+
+use crate::context::Context;
 
 pub mod bump;
 pub mod compile;
+pub mod format;
+pub mod mint;
+pub mod own;
 pub mod parts;
 pub mod plan;
 pub mod previous;
+mod publisher;
+pub mod settle;
+pub mod store;
 pub mod tokens;
+pub mod touch;
+pub mod verdict;
 
 /// The published bundle as the rest of the operator needs to know it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,4 +51,17 @@ pub struct Compiled {
     pub problems: Vec<Problem>,
     /// What is served, but perhaps not as meant.
     pub warnings: Vec<Problem>,
+}
+
+/// Publishes what the world is, until dropped. Ends by itself only where another process has published something newer:
+/// this one must not write any more.
+pub async fn run(context: Context, sender: watch::Sender<Arc<Published>>) {
+    let target = watch::Sender::default();
+    let touching = touch::run(context.clone(), target.subscribe());
+    let publishing = publisher::Publisher::new(context, sender, target).run();
+    tokio::select! {
+        // Ends only when everything else has.
+        () = touching => {}
+        foreign = publishing => tracing::error!(%foreign, "this process must not publish any more"),
+    }
 }

@@ -34,6 +34,7 @@ use crate::{
     leader::Election,
     metrics::Metrics,
     names::Names,
+    publish::Published,
 };
 
 /// How long the end waits for events to be written.
@@ -98,6 +99,7 @@ async fn operate(args: &Args, stop: impl Future<Output = ()>) -> Result<(), RunE
     };
 
     spawn(&mut always, "world", crate::world::run(context.clone(), world));
+    spawn(&mut always, "gateways", crate::gateways::run(context.clone(), gateways));
 
     let mut guard = Guard::new(context.clone(), readiness);
     let election = Election::new(context.clone(), identity);
@@ -105,7 +107,7 @@ async fn operate(args: &Args, stop: impl Future<Output = ()>) -> Result<(), RunE
     let ended = tokio::select! {
         () = &mut stop => Ok(()),
         Some(ended) = always.join_next() => Err(ended_early(ended)),
-        error = lead(&election, &mut guard, &mut leading, |leading| start(leading, &context)) => Err(error),
+        error = lead(&election, &mut guard, &mut leading, |leading| start(leading, &context, published)) => Err(error),
     };
     context.metrics.leader.set(0);
     // Whoever has the Lease by now may write already: nothing may come between.
@@ -140,8 +142,9 @@ async fn lead(
 }
 
 /// Starts what only the leader does.
-fn start(_leading: &mut JoinSet<&'static str>, context: &Context) {
+fn start(leading: &mut JoinSet<&'static str>, context: &Context, published: watch::Sender<Arc<Published>>) {
     context.metrics.leader.set(1);
+    spawn(leading, "publish", crate::publish::run(context.clone(), published));
 }
 
 /// Reads the root ConfigMap, as often as it takes until the apiserver answers.

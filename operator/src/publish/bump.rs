@@ -46,7 +46,7 @@ pub struct Bump {
 impl Bumps {
     /// A manifest is there. `written`: just now; else it was found, and pods have probably loaded it already.
     pub fn publish(&mut self, hash: &str, written: bool) {
-        if self.hash != hash || written {
+        if self.hash != hash {
             *self = Self { hash: hash.to_owned(), pods: BTreeMap::new(), at_once: written };
         }
     }

@@ -7,3 +7,4 @@ mod compiling;
 mod crashes;
 mod parts;
 mod tokens;
+mod verdicts;

@@ -1,7 +1,11 @@
 //! The gateways' token is made once, renewed in time, and both work for a while.
 
 use jiff::{SignedDuration, Timestamp};
-use turnpike_operator::publish::tokens::{GatewayAuth, OVERLAP, ROTATE_AFTER};
+use k8s_openapi::api::core::v1::Secret;
+use turnpike_operator::publish::{
+    mint::{fill, read},
+    tokens::{GatewayAuth, OVERLAP, ROTATE_AFTER},
+};
 
 fn at(days: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap() + SignedDuration::from_hours(24 * days)
@@ -48,6 +52,19 @@ fn the_admin_follows_whoever_edits_the_key_and_no_key_means_no_admin() {
     for none in [None, Some(b" \n".as_slice()), Some([0xff, 0xfe].as_slice())] {
         assert_eq!(second.at(at(1), none, "t3".to_owned()).admin_sha256, None);
     }
+}
+
+#[test]
+fn the_secret_keeps_what_else_is_in_it() {
+    let first = GatewayAuth::default().at(at(0), Some(b"sk-one"), "one".to_owned());
+    let second = first.at(at(30), None, "two".to_owned());
+    let mut secret: Secret = serde_json::from_value(serde_json::json!({"data": {"other": "b3RoZXI="}})).unwrap();
+    for auth in [first, second.clone(), second.at(at(31), None, "three".to_owned())] {
+        fill(&mut secret, &auth);
+        assert_eq!(read(&secret), auth);
+        assert!(secret.data.as_ref().unwrap().contains_key("other"));
+    }
+    assert_eq!(secret.data.unwrap().into_keys().collect::<Vec<_>>(), ["other", "token"]);
 }
 
 #[test]

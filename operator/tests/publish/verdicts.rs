@@ -1,0 +1,87 @@
+//! Whose a manifest is; whether gateways can read it; when changes are at rest.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, advance, sleep},
+};
+use turnpike_bundle::{Contents, Manifest, Report, manifest::FORMAT, shard};
+use turnpike_operator::{
+    gateways::{Gateway, Gateways},
+    publish::{
+        format::{older_than, too_old},
+        settle::{LONGEST, QUIET, settle},
+        verdict::{Foreign, Verdict, judge},
+    },
+};
+
+fn manifest(version: u64) -> Manifest {
+    shard(&Contents::default(), None, version).manifest
+}
+
+#[test]
+fn only_a_newer_manifest_of_nobody_known_ends_the_process() {
+    let ours = manifest(1000);
+    let (older, newer) = (manifest(900), manifest(1100));
+    let judged = |found: Option<&Manifest>, tried: &[&Manifest]| {
+        let tried: BTreeSet<String> = tried.iter().map(|manifest| manifest.hash.clone()).collect();
+        judge(found.map(Manifest::to_bytes).as_deref(), Some(&ours), &tried)
+    };
+    assert_eq!(judged(Some(&ours), &[]), Verdict::Ours);
+    assert_eq!(judged(None, &[]), Verdict::Damaged);
+    assert_eq!(judged(Some(&older), &[]), Verdict::Damaged, "somebody put an old one back");
+    assert_eq!(judged(Some(&newer), &[]), Verdict::Foreign(Foreign { found: 1100, ours: 1000 }));
+    assert_eq!(judged(Some(&newer), &[&newer]), Verdict::Arrived, "our own write, whose answer was lost");
+    assert_eq!(judge(Some(b"{}"), Some(&ours), &BTreeSet::new()), Verdict::Damaged);
+    let nothing = judge(Some(&newer.to_bytes()), None, &BTreeSet::new());
+    assert_eq!(nothing, Verdict::Foreign(Foreign { found: 1100, ours: 0 }));
+}
+
+#[test]
+fn a_running_gateway_that_reads_only_older_formats_holds_publication_back() {
+    let gateway = |running: bool, newest_format: Option<u32>| Gateway {
+        running,
+        report: newest_format.map(|newest_format| Arc::new(Report { newest_format, ..Report::default() })),
+        ..Gateway::default()
+    };
+    let gateways = Gateways::from([
+        ("old".to_owned(), gateway(true, Some(1))),
+        ("new".to_owned(), gateway(true, Some(2))),
+        ("gone".to_owned(), gateway(false, Some(1))),
+        ("silent".to_owned(), gateway(true, None)),
+    ]);
+    assert_eq!(older_than(&gateways, 2), ["old"]);
+    assert_eq!(older_than(&gateways, 3), ["new", "old"]);
+    assert_eq!((too_old(&gateways), FORMAT), (vec![], 1));
+}
+
+/// How long it takes to settle when a change comes every `every` after the first, `count` times.
+async fn settled_after(every: Duration, count: u32) -> Duration {
+    let (sender, mut receiver) = watch::channel(0);
+    let first = Instant::now();
+    let changes = async {
+        for change in 0..count {
+            sleep(every).await;
+            sender.send_replace(change);
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = settle(&mut receiver, first) => first.elapsed(),
+        () = changes => unreachable!("it never ends"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_of_changes_is_published_once_and_soon() {
+    assert_eq!(settled_after(QUIET, 0).await, QUIET);
+    assert_eq!(settled_after(QUIET / 2, 3).await, QUIET / 2 * 3 + QUIET);
+    assert_eq!(settled_after(QUIET / 2, 1000).await, LONGEST);
+    // Whoever has waited already waits no longer.
+    let (_sender, mut receiver) = watch::channel(0);
+    let first = Instant::now();
+    advance(LONGEST).await;
+    settle(&mut receiver, first).await;
+    assert_eq!(first.elapsed(), LONGEST);
+}
