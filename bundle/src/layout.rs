@@ -24,6 +24,21 @@ pub fn object_name(instance: &str, part: &str) -> String {
     format!("{instance}-bundle-{part}")
 }
 
+/// Name of the Secret that gateways mount: [`TOKEN`] and its neighbours.
+pub fn gateway_secret(instance: &str) -> String {
+    format!("{instance}-gateway-auth")
+}
+
+/// Name of the Secret with the admin key itself, under `key`.
+pub fn admin_secret(instance: &str) -> String {
+    format!("{instance}-admin")
+}
+
+/// Whether the operator of an instance keeps a Secret of this name in the release namespace.
+pub(crate) fn is_own_secret(instance: &str, name: &str) -> bool {
+    name.starts_with(&object_name(instance, "")) || name == gateway_secret(instance) || name == admin_secret(instance)
+}
+
 /// Every part that there can be, with whether it lies in a Secret: what a gateway's volume lists.
 pub fn parts() -> impl Iterator<Item = (String, bool)> {
     let shards = Kind::ALL

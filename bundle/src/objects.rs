@@ -8,7 +8,7 @@ use std::{
 use kube::{Resource, ResourceExt};
 use turnpike_crds::{Budget, ModelDeployment, VirtualKey};
 
-use crate::{canonical, entry::ObjectRef};
+use crate::{canonical, entry::ObjectRef, layout};
 
 /// Everything that a bundle is rendered from.
 #[derive(Clone, Default)]
@@ -102,8 +102,12 @@ pub const USE_LABEL: &str = "turnpike.dev/use";
 pub struct Settings {
     /// Where Turnpike runs and what platform teams may use for rules across namespaces.
     pub release_namespace: String,
+    /// `--instance`: which names in the release namespace are Turnpike's own.
+    pub instance: String,
     /// Namespaces whose models may be visible to all.
     pub cluster_model_namespaces: BTreeSet<String>,
+    /// Namespaces whose models may use the gateways' own cloud identity, or have them assume roles.
+    pub ambient_identity_namespaces: BTreeSet<String>,
     /// Whether and how strictly tenants are kept apart.
     pub mode: Mode,
 }
@@ -134,6 +138,22 @@ impl Settings {
     /// Whether a namespace's budgets may cover other namespaces.
     pub(crate) fn allows_other_namespaces(&self, namespace: &str) -> bool {
         self.mode == Mode::Standalone || self.release_namespace == namespace
+    }
+
+    /// Whether a namespace's models may use the gateways' own cloud identity.
+    pub(crate) fn allows_ambient_identity(&self, namespace: &str) -> bool {
+        self.mode == Mode::Standalone || self.ambient_identity_namespaces.contains(namespace)
+    }
+
+    /// Whether the operator or the chart made a Secret, so that nobody may refer to it.
+    pub(crate) fn owns(&self, object: &ObjectRef, secret: &Secret) -> bool {
+        let label = |name: &str| secret.labels.get(name).map_or("", String::as_str);
+        let is_labelled = label("app.kubernetes.io/managed-by") == "turnpike-operator"
+            || label("helm.sh/chart").starts_with("turnpike-")
+            || label(USE_LABEL) == "minted";
+        let is_named =
+            object.namespace == self.release_namespace && layout::is_own_secret(&self.instance, &object.name);
+        self.mode != Mode::Standalone && (is_labelled || is_named)
     }
 
     /// Whether Secrets must be labelled to be referred to.

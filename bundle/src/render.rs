@@ -47,11 +47,16 @@ pub struct Rendered {
 pub(crate) struct Context<'a> {
     pub(crate) objects: &'a Objects,
     pub(crate) settings: &'a Settings,
+    /// Names of all models.
+    pub(crate) models: &'a BTreeSet<ObjectRef>,
+    /// Names of all budgets.
+    pub(crate) budgets: &'a BTreeSet<ObjectRef>,
 }
 
 /// Compiles objects. The order of the input does not matter.
 pub fn render(objects: &Objects, settings: &Settings) -> Rendered {
-    let context = Context { objects, settings };
+    let (names, budgets) = (names_of(&objects.models), names_of(&objects.budgets));
+    let context = Context { objects, settings, models: &names, budgets: &budgets };
     let mut rendered = Rendered::default();
     let models = models::render(context, &mut rendered);
     rendered.contents.keys = keys::render(context, &mut rendered);
@@ -63,6 +68,10 @@ pub fn render(objects: &Objects, settings: &Settings) -> Rendered {
     rendered.warnings.sort();
     rendered.warnings.dedup();
     rendered
+}
+
+fn names_of<K: kube::Resource>(objects: &[Arc<K>]) -> BTreeSet<ObjectRef> {
+    objects.iter().map(|object| crate::objects::object_ref(object.as_ref())).collect()
 }
 
 fn named_credentials(models: &[models::Compiled]) -> BTreeMap<String, CredentialEntry> {

@@ -80,13 +80,17 @@ wire_names! {
         Invalid,
         /// `visibility: Cluster` from a namespace where it is not allowed.
         ClusterVisibilityNotAllowed,
+        /// The namespace may not use the gateways' own cloud identity, or have them assume a role.
+        AmbientIdentityNotAllowed,
+        /// The key claims a team that its namespace may not.
+        TeamNotAllowed,
         /// An older object serves this name or alias.
         NameConflict,
         /// The ModelDeployments of one `modelName` disagree on `poolStrategy`.
         PoolConflict,
         /// A referenced Secret, key in it, or object does not exist.
         RefNotFound,
-        /// A referenced Secret lacks the label that permits its use.
+        /// A referenced Secret lacks the label that permits its use, or is Turnpike's own.
         SecretNotPermitted,
         /// The key's Secret exists and belongs to somebody else.
         SecretExists,

@@ -90,6 +90,8 @@ impl Args {
         let given = self.cluster_model_namespaces.iter().cloned().collect();
         let bundle = turnpike_bundle::Settings {
             release_namespace: self.release_namespace.clone(),
+            instance: self.instance.clone(),
+            ambient_identity_namespaces: [self.release_namespace.clone()].into(),
             cluster_model_namespaces: if self.cluster_model_namespaces.is_empty() {
                 [self.release_namespace.clone()].into()
             } else {

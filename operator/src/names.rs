@@ -55,11 +55,11 @@ impl Names {
 
     /// Secret that gateways mount: [`turnpike_bundle::layout::TOKEN`] and its neighbours.
     pub fn gateway_secret(&self) -> String {
-        format!("{}-gateway-auth", self.instance)
+        turnpike_bundle::layout::gateway_secret(&self.instance)
     }
 
     /// Secret with the admin key itself, under `key`.
     pub fn admin_secret(&self) -> String {
-        format!("{}-admin", self.instance)
+        turnpike_bundle::layout::admin_secret(&self.instance)
     }
 }

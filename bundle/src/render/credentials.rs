@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use turnpike_crds::{
     Reason,
-    model_deployment::{Header, Provider},
+    model_deployment::{Credentials, Header, Provider, ProviderType},
 };
 
 use crate::{
@@ -49,6 +49,7 @@ fn api_key(
     report: &mut Report,
 ) -> Result<Option<String>, Reported> {
     const FIELD: &str = "spec.provider.credentials";
+    may_be_ambient(context, object, spec, report)?;
     let Some(credentials) = &spec.credentials else {
         return Ok(None);
     };
@@ -84,6 +85,44 @@ fn api_key(
         return Err(Reported);
     }
     Ok(Some(key))
+}
+
+/// Without keys of its own a cloud's model is called as the gateways themselves are known there, or in a role that they
+/// may assume: not for everybody.
+fn may_be_ambient(
+    context: Context<'_>,
+    object: &ObjectRef,
+    spec: &Provider,
+    report: &mut Report,
+) -> Result<(), Reported> {
+    if context.settings.allows_ambient_identity(&object.namespace) {
+        return Ok(());
+    }
+    let is_cloud = matches!(spec.provider_type, ProviderType::Bedrock | ProviderType::VertexAI);
+    let field = match spec.credentials.as_ref() {
+        None => is_cloud.then_some("spec.provider.credentials"),
+        Some(Credentials { aws: Some(aws), .. }) if aws.role_arn.is_some() => {
+            Some("spec.provider.credentials.aws.roleArn")
+        }
+        Some(Credentials { aws: Some(aws), .. }) if aws.access_key_id.is_none() => {
+            Some("spec.provider.credentials.aws")
+        }
+        Some(Credentials { gcp: Some(gcp), .. }) if gcp.service_account_json.is_none() => {
+            Some("spec.provider.credentials.gcp")
+        }
+        Some(Credentials { azure: Some(azure), .. }) if azure.client_secret.is_none() => {
+            Some("spec.provider.credentials.azure")
+        }
+        Some(_) => None,
+    };
+    let Some(field) = field else { return Ok(()) };
+    report.problem(
+        field,
+        Reason::AmbientIdentityNotAllowed,
+        format!("models of namespace {} may not use the gateways' own cloud identity", object.namespace),
+        "name keys of your own in credentials, or have the namespace added to gateway.ambientIdentityNamespaces",
+    );
+    Err(Reported)
 }
 
 fn headers(

@@ -7,7 +7,7 @@ use turnpike_crds::{KeyHash as Hash, KeyId, Reason, VirtualKey, names::ModelPatt
 use crate::{
     entry::{KeyEntry, KeyHash, ObjectRef},
     minted,
-    objects::{Digest, Mode, Secret, object_ref},
+    objects::{Digest, Mode, Secret},
     problem::{ObjectKind, Report, Reported},
     render::{
         Context, Rendered, by_age,
@@ -53,14 +53,16 @@ fn compile(context: Context<'_>, object: ObjectRef, resource: &VirtualKey, repor
     budgets_exist(context, &object, resource, report);
     rotation(context, resource, report);
     let subject = spec.subject.clone().unwrap_or_default();
+    let team = team(context, &object.namespace, subject.team, report);
+    let allowed_models = allowed_models(resource, report);
     Some(KeyEntry {
         key_id: KeyId::of(&object.namespace, &object.name).to_string(),
         object,
         hashes: Vec::new(),
-        team: subject.team,
+        team: team.ok()?,
         user: subject.user,
         tags: subject.tags,
-        allowed_models: allowed_models(resource, report),
+        allowed_models,
         expires_at: expires_at.ok()?,
         suspended: spec.suspended,
     })
@@ -220,11 +222,39 @@ fn allowed_models(resource: &VirtualKey, report: &mut Report) -> Vec<String> {
     allowed
 }
 
+/// The team that the key claims, if its namespace may.
+fn team(
+    context: Context<'_>,
+    namespace: &str,
+    claimed: Option<String>,
+    report: &mut Report,
+) -> Result<Option<String>, Reported> {
+    let Some(team) = claimed else { return Ok(None) };
+    let (fault, next_step) = match (context.settings.mode, context.objects.namespaces.get(namespace)) {
+        (Mode::Standalone, _) | (_, Some(None)) => return Ok(Some(team)),
+        (_, Some(Some(teams))) if teams.contains(&team) => return Ok(Some(team)),
+        (_, Some(Some(teams))) => {
+            let teams = teams.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let choice =
+                if teams.is_empty() { "remove subject.team".to_owned() } else { format!("use one of {teams}") };
+            let next_step =
+                format!("{choice}, or have the team added to the namespace's annotation turnpike.dev/teams");
+            (format!("keys of namespace {namespace} may not claim the team {team}"), next_step)
+        }
+        (_, None) => {
+            let fault = format!("the teams of namespace {namespace} are not known yet");
+            (fault, "wait; if it stays so, see the operator's log".to_owned())
+        }
+    };
+    report.problem("spec.subject.team", Reason::TeamNotAllowed, fault, next_step);
+    Err(Reported)
+}
+
 /// A reference to a budget that does not exist is said, and refuses nobody.
 fn budgets_exist(context: Context<'_>, object: &ObjectRef, resource: &VirtualKey, report: &mut Report) {
     for (at, reference) in resource.spec.budget_refs.iter().enumerate() {
         let budget = ObjectRef { namespace: object.namespace.clone(), name: reference.name.clone() };
-        if !context.objects.budgets.iter().any(|candidate| object_ref(candidate.as_ref()) == budget) {
+        if !context.budgets.contains(&budget) {
             report.problem(
                 format!("spec.budgetRefs[{at}].name"),
                 Reason::RefNotFound,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use turnpike_crds::{Reason, names::ModelPattern};
+use turnpike_crds::{Reason, model_deployment::Strategy, names::ModelPattern};
 
 use crate::{
     entry::{ObjectRef, Visibility},
@@ -23,12 +23,13 @@ enum Holder {
 pub(super) fn settle(settings: &Settings, candidates: &mut [Candidate<'_>]) {
     let mut names: BTreeMap<(String, String), Holder> = BTreeMap::new();
     let mut everywhere: BTreeMap<String, String> = BTreeMap::new();
+    let mut strategies: BTreeMap<(String, String), Strategy> = BTreeMap::new();
     for candidate in candidates {
         // Nobody can ask for an internal model, so it holds no name.
         if candidate.resource.spec.visibility == turnpike_crds::model_deployment::Visibility::Internal {
             continue;
         }
-        if hold_names(candidate, &mut names) {
+        if hold_names(candidate, &mut names) && joins_pool(candidate, &mut strategies) {
             settle_visibility(settings, candidate, &mut everywhere);
         }
     }
@@ -73,6 +74,28 @@ fn hold_names(candidate: &mut Candidate<'_>, names: &mut BTreeMap<(String, Strin
         );
     }
     true
+}
+
+/// Whether the candidate agrees with its pool on how to choose within it; the oldest member decides.
+fn joins_pool(candidate: &mut Candidate<'_>, strategies: &mut BTreeMap<(String, String), Strategy>) -> bool {
+    let spec = &candidate.resource.spec;
+    let model_name = candidate.resource.model_name();
+    if spec.route.is_some() {
+        return true;
+    }
+    let pool = (candidate.object.namespace.clone(), model_name.to_owned());
+    let decided = *strategies.entry(pool).or_insert(spec.pool_strategy);
+    if decided == spec.pool_strategy {
+        return true;
+    }
+    candidate.compiled = None;
+    candidate.report.problem(
+        "spec.poolStrategy",
+        Reason::PoolConflict,
+        format!("older ModelDeployments of modelName {model_name} use {decided:?}, and a pool has one strategy"),
+        format!("set poolStrategy: {decided:?}, or choose another modelName"),
+    );
+    false
 }
 
 /// Cluster visibility falls back to the own namespace where it is not allowed or a name is taken.

@@ -6,7 +6,6 @@ use turnpike_crds::{Reason, model_deployment::Route};
 
 use crate::{
     entry::{Backend, ObjectRef, RouteBackend, RouteTarget},
-    objects::object_ref,
     problem::Report,
     render::{Context, models::Candidate},
 };
@@ -28,7 +27,7 @@ pub(super) fn compile(
             continue;
         };
         let model = ObjectRef { namespace: object.namespace.clone(), name: target.model_ref.name.clone() };
-        if context.objects.models.iter().any(|candidate| object_ref(candidate.as_ref()) == model) {
+        if context.models.contains(&model) {
             targets.push(RouteTarget { model, weight, priority: target.priority });
         } else {
             report.problem(

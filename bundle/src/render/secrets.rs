@@ -85,17 +85,22 @@ fn permitted<'a>(
             field,
             Reason::RefNotFound,
             format!("there is no Secret {name} in namespace {namespace}"),
-            format!("create the Secret {name} with a key {}, or correct the reference", reference.key),
+            if context.settings.requires_label() {
+                let (key, label) = (&reference.key, wanted.label());
+                format!("create the Secret {name} with a key {key} and the label {USE_LABEL}={label}, or correct the reference")
+            } else {
+                format!("create the Secret {name} with a key {}, or correct the reference", reference.key)
+            },
         );
         return None;
     };
-    if secret.minted_for.is_some() {
-        report.problem(
-            field,
-            Reason::SecretNotPermitted,
-            format!("the Secret {name} was made for a VirtualKey"),
-            "refer to a Secret of your own",
-        );
+    let owner = match &secret.minted_for {
+        Some(_) => Some("was made for a VirtualKey"),
+        None => context.settings.owns(&object, secret).then_some("is Turnpike's own"),
+    };
+    if let Some(owner) = owner {
+        let fault = format!("the Secret {name} {owner}");
+        report.problem(field, Reason::SecretNotPermitted, fault, "refer to a Secret of your own");
         return None;
     }
     if context.settings.requires_label() && secret.labels.get(USE_LABEL).map(String::as_str) != Some(wanted.label()) {

@@ -19,6 +19,12 @@ pub(crate) fn read(yaml: &str) -> (Objects, Settings) {
     for mut document in documents {
         match document["kind"].as_str().unwrap() {
             "Settings" => settings = read_settings(&document),
+            "Namespace" => {
+                let teams = document["metadata"]["annotations"]["turnpike.dev/teams"].as_str();
+                let list = |teams: &str| teams.split(',').filter(|team| !team.is_empty()).map(str::to_owned).collect();
+                let name = document["metadata"]["name"].as_str().unwrap();
+                objects.namespaces.insert(name.to_owned(), teams.map(list));
+            }
             "Service" => {
                 if document["spec"]["type"] != "ExternalName" {
                     objects.services.insert(object(&document["metadata"]));
@@ -47,10 +53,15 @@ pub(crate) fn read(yaml: &str) -> (Objects, Settings) {
 
 fn read_settings(document: &Value) -> Settings {
     let text = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
-    let namespaces = document["clusterModelNamespaces"].as_array().cloned().unwrap_or_default();
+    let namespaces = |name: &str| {
+        let namespaces = document[name].as_array().cloned().unwrap_or_default();
+        namespaces.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
     Settings {
         release_namespace: text("releaseNamespace"),
-        cluster_model_namespaces: namespaces.iter().map(|name| name.as_str().unwrap().to_owned()).collect(),
+        instance: "turnpike".to_owned(),
+        cluster_model_namespaces: namespaces("clusterModelNamespaces"),
+        ambient_identity_namespaces: namespaces("ambientIdentityNamespaces"),
         mode: match text("mode").as_str() {
             "Cluster" => Mode::Cluster,
             "SingleTenant" => Mode::SingleTenant,
