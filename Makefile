@@ -41,4 +41,4 @@ bench: ## Measure the gateway against nginx and write docs/performance.md (ARGS=
 	@bench/run $(ARGS)
 
 clean: ## Remove build output and test environments (not the data folder)
-	rm -rf -- "$$CARGO_TARGET_DIR" "$$TURNPIKE_CACHE/python" "$$TURNPIKE_CACHE/node" "$$TURNPIKE_CACHE/wheels"
+	rm -rf -- "$$CARGO_TARGET_DIR" "$$TURNPIKE_CACHE/python" "$$TURNPIKE_CACHE/node" "$$TURNPIKE_CACHE/wheels" "$$TURNPIKE_CACHE/cluster"

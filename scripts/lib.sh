@@ -23,7 +23,7 @@ content_key() {
         shift
     done
     [ $# -gt 0 ] && shift
-    { cat "${files[@]}"; printf '%s\n' "$@"; } | sha256sum | cut -c1-16
+    { [ ${#files[@]} = 0 ] || cat "${files[@]}"; printf '%s\n' "$@"; } | sha256sum | cut -c1-16
 }
 
 # Runs a command under a lock on FOLDER unless FOLDER/.complete exists; marks it complete after.

@@ -14,6 +14,9 @@ for folder in /run/containerd /var/lib/cni /var/lib/kubelet /var/log/containers 
     mount -t tmpfs -o mode=0755 turnpike-e2e "$folder"
 done
 ip link set lo up
+# Else kubectl would take one cluster's API for that of the next, which has the same address.
+export KUBECACHEDIR="$STATE/cache/kubectl" HELM_CACHE_HOME="$STATE/cache/helm" \
+    HELM_CONFIG_HOME="$STATE/cache/helm-config" HELM_DATA_HOME="$STATE/cache/helm-data"
 
 # The end of the log of each component that has ended, and of a start that failed.
 complain() {

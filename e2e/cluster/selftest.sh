@@ -166,7 +166,7 @@ bad_flag() {
     local status=0
     NODE_COMPONENTS=no APISERVER_FLAGS=--no-such-flag "$here/run" true >"$SELFTEST/bad" 2>&1 || status=$?
     cat "$SELFTEST/bad"
-    sed -n 's|.*/cluster/logs/||p' "$SELFTEST/bad" >>"$SELFTEST/ids"
+    sed -n 's|.*/logs/||p' "$SELFTEST/bad" >>"$SELFTEST/ids"
     [ "$status" = 125 ] && grep 'unknown flag: --no-such-flag' "$SELFTEST/bad"
 }
 
@@ -193,6 +193,17 @@ killed() {
     gone "$id"
 }
 
+# What `timeout` does to a driver.
+terminated() {
+    local driver status=0
+    NODE_COMPONENTS=no "$here/run" bash -c "$(noting "touch $SELFTEST/started; sleep 1000")" &
+    driver=$!
+    within 60 test -e "$SELFTEST/started"
+    kill -TERM "$driver"
+    wait "$driver" || status=$?
+    [ "$status" = 143 ] && gone "$(tail -n 1 "$SELFTEST/ids")"
+}
+
 nothing_left() {
     local id
     while read -r id; do
@@ -203,7 +214,7 @@ nothing_left() {
 
 main() {
     SELFTEST="$(mktemp -d)"
-    export SELFTEST
+    export SELFTEST E2E_LOGS="$SELFTEST/logs"
     trap 'rm -rf "$SELFTEST"' EXIT
     touch "$SELFTEST"/{results,ids}
     machine >"$SELFTEST/machine"
@@ -214,6 +225,7 @@ main() {
     check "a component that does not start is named with its last words" bad_flag
     check "two clusters run side by side" side_by_side
     check "kill -9 of the driver ends its cluster" killed
+    check "a terminated driver removes its cluster before it ends" terminated
     check "nothing is left" nothing_left
     local passed failed
     passed="$(grep -c ok "$SELFTEST/results" || true)"

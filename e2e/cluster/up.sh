@@ -66,10 +66,12 @@ network() {
     ip route add "$services" dev "$bridge"
     # The pods' control groups lie below one of our own. (With the default root a second kubelet would end
     # the first one's pods as orphans.)
-    local parent
+    local parent controllers
     if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+        controllers="$(sed 's/\(^\| \)/\1+/g' /sys/fs/cgroup/cgroup.controllers)"
         mkdir "/sys/fs/cgroup/$GROUP"
-        sed 's/\(^\| \)/\1+/g' "/sys/fs/cgroup/$GROUP/cgroup.controllers" >"/sys/fs/cgroup/$GROUP/cgroup.subtree_control"
+        echo "$controllers" >/sys/fs/cgroup/cgroup.subtree_control
+        echo "$controllers" >"/sys/fs/cgroup/$GROUP/cgroup.subtree_control"
         return
     fi
     for parent in /sys/fs/cgroup/*/; do
