@@ -25,7 +25,7 @@ build() {
     local name="$1" key="$2"
     shift 2
     built="$CACHE/cluster/$name-$key"
-    [ -e "$built/.complete" ] || echo "building $name (minutes the first time)" >&2
+    [ -e "$built/.complete" ] || echo "building $name (once per machine)" >&2
     once "$built" "$@" >&2 || fail "could not build $name"
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the tools that a make target needs. Missing Debian packages are installed when root;
 # otherwise one line names the command that installs them.
-# Usage: prerequisites.sh run|lint|test|bench|cluster
+# Usage: prerequisites.sh run|lint|test|bench|cluster|stores
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -78,7 +78,11 @@ cluster)
     tool python3 "Python 3.11 or later"
     cluster
     ;;
-*) fail "usage: prerequisites.sh run|lint|test|bench|cluster" ;;
+stores)
+    debian redis-server redis-server
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
+    ;;
+*) fail "usage: prerequisites.sh run|lint|test|bench|cluster|stores" ;;
 esac
 
 if [ ${#packages[@]} -gt 0 ]; then

@@ -134,13 +134,14 @@ def write(args, tars):
     """Writes the archive: configuration, layers, manifest."""
     digests = [hashlib.sha256(tar).hexdigest() for tar in tars]
     machine = platform.machine()
+    environment = {"PATH": "/usr/bin:/bin", **dict(pair.split("=", 1) for pair in args.env)}
     config = {
         "architecture": ARCHITECTURES.get(machine, machine),
         "os": "linux",
         "config": {
             "Entrypoint": [args.entrypoint or f"/usr/bin/{Path(args.binaries[0]).name}"],
             "User": f"{USER}:{USER}",
-            "Env": ["PATH=/usr/bin:/bin", *args.env],
+            "Env": [f"{name}={value}" for name, value in environment.items()],
             "WorkingDir": "/",
         },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{one}" for one in digests]},
