@@ -8,7 +8,10 @@
 //!      └─ no ──▶ the last good entries of the SLOTS it covers (a split must not lose the half that has not arrived)
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, de::IgnoredAny};
 
@@ -28,6 +31,21 @@ pub struct State {
     complete: bool,
     taken: BTreeMap<String, Taken>,
     contents: Contents,
+    offered: BTreeMap<String, Offered>,
+}
+
+/// A shard's bytes as they were last offered. Most are the same the next time, and comparing is cheaper than hashing.
+#[derive(Clone, PartialEq)]
+struct Offered {
+    bytes: Arc<[u8]>,
+    hash: String,
+}
+
+impl std::fmt::Debug for Offered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The bytes may hold credentials.
+        write!(f, "Offered({}, ***)", self.hash)
+    }
 }
 
 /// A shard whose content is in [`State::contents`].
@@ -73,6 +91,8 @@ pub struct Parsed {
     pub state: State,
     /// What was not taken and why, for the log and the metrics.
     pub rejections: Vec<Rejection>,
+    /// A shard was taken that was not held before: the contents may be others than those of the previous state.
+    pub changed: bool,
 }
 
 /// A part that was not taken.
@@ -88,6 +108,9 @@ pub struct Rejection {
 /// Why a part was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
+    /// There is no manifest (yet).
+    #[error("it is not there")]
+    Absent,
     /// Nothing in the manifest can be relied on.
     #[error("{0}")]
     Manifest(ManifestError),
@@ -133,11 +156,19 @@ pub fn parse(manifest: &[u8], shards: &BTreeMap<String, Vec<u8>>, previous: Stat
         Ok(manifest) => manifest,
         Err(reason) => {
             let rejection = Rejection { part: "manifest".to_owned(), reason };
-            return Parsed { state: previous, rejections: vec![rejection] };
+            return Parsed { state: previous, rejections: vec![rejection], changed: false };
         }
     };
+    let offered = offered(&manifest, shards, previous.offered);
     let (old, before) = (previous.contents, previous.taken);
-    let mut reader = Reader { manifest: &manifest, shards, before, taken: BTreeMap::new(), rejections: Vec::new() };
+    let mut reader = Reader {
+        manifest: &manifest,
+        offered: &offered,
+        before,
+        taken: BTreeMap::new(),
+        rejections: Vec::new(),
+        changed: false,
+    };
     let credentials =
         reader.read(Kind::Credentials, old.credentials.values().cloned().collect::<Vec<CredentialEntry>>());
     let mut contents = Contents {
@@ -151,9 +182,24 @@ pub fn parse(manifest: &[u8], shards: &BTreeMap<String, Vec<u8>>, previous: Stat
         .shards
         .iter()
         .all(|shard| reader.taken.get(&shard.name).is_some_and(|taken| taken.hash.as_ref() == Some(&shard.hash)));
-    let Reader { taken, rejections, .. } = reader;
-    let state = State { version: manifest.version, hash: manifest.hash, complete, taken, contents };
-    Parsed { state, rejections }
+    let Reader { taken, rejections, changed, .. } = reader;
+    let state = State { version: manifest.version, hash: manifest.hash, complete, taken, contents, offered };
+    Parsed { state, rejections, changed }
+}
+
+/// The listed shards with their hashes, computed only where the bytes are others than before.
+fn offered(
+    manifest: &Manifest,
+    shards: &BTreeMap<String, Vec<u8>>,
+    mut before: BTreeMap<String, Offered>,
+) -> BTreeMap<String, Offered> {
+    let listed = manifest.shards.iter().filter_map(|shard| shards.get_key_value(&shard.name));
+    let offer = |(name, bytes): (&String, &Vec<u8>)| {
+        let same = before.remove(name).filter(|before| *before.bytes == **bytes);
+        let new = || Offered { bytes: bytes.as_slice().into(), hash: canonical::sha256_hex(bytes) };
+        (name.clone(), same.unwrap_or_else(new))
+    };
+    listed.map(offer).collect()
 }
 
 fn accept(bytes: &[u8], previous: &State) -> Result<Manifest, Reason> {
@@ -169,10 +215,11 @@ fn accept(bytes: &[u8], previous: &State) -> Result<Manifest, Reason> {
 
 struct Reader<'a> {
     manifest: &'a Manifest,
-    shards: &'a BTreeMap<String, Vec<u8>>,
+    offered: &'a BTreeMap<String, Offered>,
     before: BTreeMap<String, Taken>,
     taken: BTreeMap<String, Taken>,
     rejections: Vec<Rejection>,
+    changed: bool,
 }
 
 impl Reader<'_> {
@@ -186,9 +233,10 @@ impl Reader<'_> {
         for listed in self.manifest.of_kind(kind) {
             let before = self.before.get(&listed.name).cloned();
             let current = before.as_ref().is_some_and(|taken| taken.hash.as_ref() == Some(&listed.hash));
-            let offered = check::<E>(listed, self.shards.get(&listed.name), before.as_ref(), current);
+            let offered = check::<E>(listed, self.offered.get(&listed.name), before.as_ref(), current);
             let (version, hash) = match offered {
                 Ok(Some(new)) => {
+                    self.changed = true;
                     entries.extend(new);
                     (listed.version, Some(listed.hash.clone()))
                 }
@@ -278,13 +326,13 @@ struct Document<E> {
 /// A shard's entries; `None` = they are held already.
 fn check<E: Entry>(
     listed: &ShardRef,
-    bytes: Option<&Vec<u8>>,
+    offered: Option<&Offered>,
     before: Option<&Taken>,
     current: bool,
 ) -> Result<Option<Vec<E>>, Reason> {
-    let bytes = bytes.ok_or(Reason::Missing)?;
-    let unreadable = |error: serde_json::Error| Reason::Unreadable(error.to_string());
-    if canonical::sha256_hex(bytes) != listed.hash {
+    let Offered { bytes, hash } = offered.ok_or(Reason::Missing)?;
+    let unreadable = |error: serde_json::Error| Reason::Unreadable(explain(listed.kind, &error));
+    if *hash != listed.hash {
         return Err(match serde_json::from_slice::<Header>(bytes) {
             Ok(header) if header.version != listed.version => {
                 Reason::Stale { found: header.version, listed: listed.version }
@@ -308,6 +356,14 @@ fn check<E: Entry>(
         return Err(Reason::Unreadable(format!("it says that it is {}", outline.name)));
     }
     serde_json::from_slice::<Document<E>>(bytes).map(|document| Some(document.entries)).map_err(unreadable)
+}
+
+/// Errors quote what they stumble over, which must not happen with what lies in Secrets.
+fn explain(kind: Kind, error: &serde_json::Error) -> String {
+    if kind.is_secret() {
+        return format!("an error of {:?} at line {} column {}", error.classify(), error.line(), error.column());
+    }
+    error.to_string()
 }
 
 fn credential(entry: &ModelEntry) -> Option<&str> {

@@ -12,6 +12,9 @@ use crate::{
     parse::{Rejection, State},
 };
 
+/// Rejections that a report names at most: it must stay well below 1 MiB.
+const MOST_REJECTIONS: usize = 100;
+
 /// What a gateway has loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,7 +32,7 @@ pub struct Report {
     pub hash: Option<String>,
     /// What is loaded, by shard name.
     pub shards: BTreeMap<String, LoadedShard>,
-    /// What was offered and not taken, and why.
+    /// What was offered and not taken, and why; the first hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejections: Vec<Rejected>,
 }
@@ -68,6 +71,7 @@ impl Report {
             shards: state.loaded().collect(),
             rejections: rejections
                 .iter()
+                .take(MOST_REJECTIONS)
                 .map(|rejection| Rejected { part: rejection.part.clone(), reason: rejection.reason.to_string() })
                 .collect(),
         };

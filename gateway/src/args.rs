@@ -1,6 +1,10 @@
 //! The command line and the environment: the only place that reads either.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{
     CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
@@ -25,8 +29,17 @@ pub struct Args {
     pub command: Option<Command>,
 
     /// Folder of manifests (models, keys, budgets, Secrets) to serve
-    #[arg(long, value_name = "DIR", env = "TURNPIKE_MANIFESTS", required = true)]
+    #[arg(long, value_name = "DIR", env = "TURNPIKE_MANIFESTS", required_unless_present = "bundle")]
     pub manifests: Option<PathBuf>,
+
+    /// Bundle that the operator publishes, mounted as a volume, to serve instead of manifests
+    #[arg(long, value_name = "DIR", env = "TURNPIKE_BUNDLE", requires = "auth")]
+    #[arg(conflicts_with_all = ["manifests", "admin_key", "master_key"])]
+    pub bundle: Option<PathBuf>,
+
+    /// Secret with the operator's token and the admin key's hash, mounted as a volume; with --bundle
+    #[arg(long, value_name = "DIR", env = "TURNPIKE_AUTH", requires = "bundle")]
+    pub auth: Option<PathBuf>,
 
     /// Address that clients call
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:4000", env = "TURNPIKE_LISTEN")]
@@ -64,7 +77,11 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, env = "TURNPIKE_READ_TIMEOUT")]
     pub read_timeout: Duration,
 
-    /// How long streams may go on after SIGTERM
+    /// How long new requests are still taken after SIGTERM, until every client knows
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, env = "TURNPIKE_SHUTDOWN_DELAY")]
+    pub shutdown_delay: Duration,
+
+    /// How long requests may go on after that
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, env = "TURNPIKE_SHUTDOWN_GRACE")]
     pub shutdown_grace: Duration,
 
@@ -116,6 +133,20 @@ pub enum Command {
     },
 }
 
+/// Where configuration comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// A folder of manifests; this process makes the keys that they ask for.
+    Manifests(&'a Path),
+    /// What an operator publishes into the pod.
+    Bundle {
+        /// Shards and their manifest.
+        bundle: &'a Path,
+        /// Hashes of keys.
+        auth: &'a Path,
+    },
+}
+
 /// `--egress`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EgressMode {
@@ -142,6 +173,15 @@ impl Args {
             if empty { argument.env(Resettable::<OsStr>::Reset) } else { argument }
         });
         Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Where configuration comes from; `None` = nowhere, which parsing refuses unless there is another command.
+    pub fn source(&self) -> Option<Source<'_>> {
+        match (&self.bundle, &self.auth, &self.manifests) {
+            (Some(bundle), Some(auth), _) => Some(Source::Bundle { bundle, auth }),
+            (_, _, Some(manifests)) => Some(Source::Manifests(manifests)),
+            _ => None,
+        }
     }
 
     /// The egress rules.

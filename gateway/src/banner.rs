@@ -1,4 +1,4 @@
-//! What is printed when the gateway is ready: where it is, how to call it, and where things lie.
+//! What is printed when the gateway is there: where it is, how to call it, and where things lie.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -11,8 +11,6 @@ use crate::config::{
 pub struct Banner<'a> {
     /// Where clients call.
     pub public: SocketAddr,
-    /// Where metrics and health detail are.
-    pub internal: SocketAddr,
     /// The admin key and where it came from.
     pub admin: &'a MintedAdminKey,
     /// The data folder.
@@ -23,7 +21,17 @@ pub struct Banner<'a> {
     pub keys: &'a [MintedKey],
 }
 
-/// Prints to standard output.
+/// Prints where the internal listener is, to standard output.
+pub fn internal(address: SocketAddr) {
+    println!("internal listener on http://{address}");
+}
+
+/// Prints where clients call, to standard output.
+pub fn public(address: SocketAddr) {
+    println!("listening on http://{address}");
+}
+
+/// Prints the rest to standard output, for a person who tries it out.
 pub fn print(banner: &Banner<'_>) {
     let mut text = String::new();
     for line in banner.lines() {
@@ -36,12 +44,7 @@ pub fn print(banner: &Banner<'_>) {
 impl Banner<'_> {
     fn lines(&self) -> Vec<String> {
         let base = format!("http://{}/v1", reachable(self.public));
-        let mut lines = vec![
-            format!("listening on http://{}", self.public),
-            format!("internal listener on http://{}", self.internal),
-            String::new(),
-            format!("base URL:    {base}"),
-        ];
+        let mut lines = vec![String::new(), format!("base URL:    {base}")];
         let key = match self.admin.source {
             AdminKeySource::Given => {
                 lines.push("admin key:   as given in the environment".to_owned());

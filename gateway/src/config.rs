@@ -5,6 +5,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub mod compile;
+mod eyes;
+pub mod follow;
 pub mod reload;
 pub mod snapshot;
 pub mod sources;

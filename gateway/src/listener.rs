@@ -1,6 +1,7 @@
 //! Client connections: one acceptor, one runtime per core, each socket handed to the runtime with the least to do.
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     sync::{
@@ -12,6 +13,11 @@ use std::{
 };
 
 use axum::Router;
+use http::{HeaderValue, Request, header};
+use hyper::{
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -56,11 +62,22 @@ pub struct Serving {
     pub grace: Duration,
 }
 
+/// How far a gateway is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Connections and requests are welcome.
+    Serving,
+    /// They are taken, but clients are told to go elsewhere next time.
+    Draining,
+    /// No more of them.
+    Stopping,
+}
+
 /// Runtimes under way.
 pub struct Workers {
     handles: Vec<Handle>,
     threads: Vec<thread::JoinHandle<()>>,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
 }
 
 struct Handle {
@@ -86,8 +103,8 @@ impl Workers {
     /// # Errors
     /// A thread cannot be started.
     pub fn start(count: usize, serving: &Serving) -> io::Result<Self> {
-        let (stop, stopping) = watch::channel(false);
-        let mut workers = Self { handles: Vec::new(), threads: Vec::new(), stop };
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let mut workers = Self { handles: Vec::new(), threads: Vec::new(), phase };
         for index in 0..count.max(1) {
             let (sockets, incoming) = mpsc::unbounded_channel();
             let busy = Arc::new(AtomicUsize::new(0));
@@ -98,12 +115,8 @@ impl Workers {
                 busy: Arc::clone(&busy),
             });
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
-            let run = Run {
-                worker,
-                serving: serving.clone(),
-                stopping: stopping.clone(),
-                connections: Arc::clone(&connections),
-            };
+            let run =
+                Run { worker, serving: serving.clone(), phases: phases.clone(), connections: Arc::clone(&connections) };
             let thread = thread::Builder::new()
                 .name(format!("gateway-{index}"))
                 .spawn(move || runtime.block_on(run.serve(incoming)))?;
@@ -115,11 +128,11 @@ impl Workers {
 
     /// Accepts until told to stop. Never returns otherwise.
     pub async fn accept(&self, listener: TcpListener) {
-        let mut stopping = self.stop.subscribe();
+        let mut phases = self.phase.subscribe();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = stopping.wait_for(|stop| *stop) => return,
+                () = reached(&mut phases, Phase::Stopping) => return,
             };
             match accepted.and_then(|(socket, _)| socket.into_std()) {
                 Ok(socket) => self.hand_over(socket),
@@ -140,9 +153,14 @@ impl Workers {
         }
     }
 
+    /// Has every answer tell its client to use another connection for the next request.
+    pub fn drain(&self) {
+        self.phase.send_replace(Phase::Draining);
+    }
+
     /// Tells the acceptor and all connections to finish.
     pub fn stop(&self) {
-        self.stop.send_replace(true);
+        self.phase.send_replace(Phase::Stopping);
     }
 
     /// Waits until every runtime has ended; each ends when its requests have, or after the grace time.
@@ -156,17 +174,22 @@ impl Workers {
     }
 }
 
+async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
+    // Without a sender the process is going down.
+    let _ = phases.wait_for(|now| *now >= phase).await;
+}
+
 /// One runtime's life.
 struct Run {
     worker: Arc<Worker>,
     serving: Serving,
-    stopping: watch::Receiver<bool>,
+    phases: watch::Receiver<Phase>,
     connections: Arc<AtomicUsize>,
 }
 
 impl Run {
     async fn serve(self, mut incoming: mpsc::UnboundedReceiver<std::net::TcpStream>) {
-        let mut stopping = self.stopping.clone();
+        let mut phases = self.phases.clone();
         let router = app::router(Arc::clone(&self.worker));
         let mut connections = JoinSet::new();
         let mut sweep = tokio::time::interval(SWEEP);
@@ -184,7 +207,7 @@ impl Run {
                 },
                 Some(_) = connections.join_next() => {}
                 _ = sweep.tick() => self.worker.pool.sweep(),
-                _ = stopping.wait_for(|stop| *stop) => break,
+                () = reached(&mut phases, Phase::Stopping) => break,
             }
         }
         let end = Instant::now() + self.serving.grace;
@@ -211,9 +234,10 @@ impl Run {
 /// One client connection.
 struct Open {
     socket: TcpStream,
+    worker: Arc<Worker>,
     router: Router,
     read_timeout: Duration,
-    stopping: watch::Receiver<bool>,
+    phases: watch::Receiver<Phase>,
     _counted: Counted,
 }
 
@@ -229,9 +253,10 @@ impl Open {
     fn of(run: &Run, socket: TcpStream, router: &Router) -> Self {
         Self {
             socket,
+            worker: Arc::clone(&run.worker),
             router: router.clone(),
             read_timeout: run.serving.read_timeout,
-            stopping: run.stopping.clone(),
+            phases: run.phases.clone(),
             _counted: Counted(Arc::clone(&run.connections)),
         }
     }
@@ -245,7 +270,7 @@ impl Open {
         let peek = tokio::time::timeout(self.read_timeout, self.socket.peek(&mut first));
         let read = tokio::select! {
             read = peek => read,
-            _ = self.stopping.wait_for(|stop| *stop) => return,
+            () = reached(&mut self.phases, Phase::Stopping) => return,
         };
         if !matches!(read, Ok(Ok(1..))) {
             return;
@@ -256,11 +281,22 @@ impl Open {
     async fn http1(mut self) {
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.read_timeout);
-        let service = TowerToHyperService::new(self.router);
+        let (router, worker) = (TowerToHyperService::new(self.router), self.worker);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (answer, worker) = (router.call(request), Arc::clone(&worker));
+            async move {
+                let mut answer = answer.await?;
+                // An idle connection that is closed may just be sent a request; one that was told so is not.
+                if worker.app.health.is_closing() {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
+        });
         let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(self.socket), service));
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = self.stopping.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+            () = reached(&mut self.phases, Phase::Stopping) => connection.as_mut().graceful_shutdown(),
         }
         connection.await.ok();
     }
@@ -270,9 +306,11 @@ impl Open {
         builder.timer(TokioTimer::new()).max_concurrent_streams(HTTP2_STREAMS).keep_alive_interval(self.read_timeout);
         let service = TowerToHyperService::new(self.router);
         let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(self.socket), service));
+        // HTTP/2 can say at once that there will be no more, and loses nothing. One that has only just come gets its chance.
+        let last = if *self.phases.borrow() == Phase::Serving { Phase::Draining } else { Phase::Stopping };
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = self.stopping.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+            () = reached(&mut self.phases, last) => connection.as_mut().graceful_shutdown(),
         }
         connection.await.ok();
     }

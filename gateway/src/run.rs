@@ -1,25 +1,33 @@
 //! Starts a gateway, waits for the signal to end, and ends it without losing anything.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use sha2::{Digest, Sha256};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+    task::JoinHandle,
+    time::{sleep, timeout},
 };
 use turnpike_ledger::spend_log::{SpendSink, SpendWriter, SqliteStore, WriterOptions};
 
 use crate::{
     app::App,
-    args::{self, Args, Command},
+    args::{self, Args, Command, Source},
     banner, check,
     config::{
         Live,
-        reload::Reload,
-        sources::{directory::Directory, minted::Minted},
-        watch,
+        follow::{self, Following},
+        reload::{Publication, Reload},
+        sources::{
+            directory::{Directory, Loaded},
+            minted::{Minted, MintedAdminKey},
+        },
+        watch::{self, Watching},
     },
-    internal::{self, Health, Internal},
+    internal::{self, Health, Internal, Reports},
     limits,
     listener::{self, Serving, Workers},
     metrics::{Metrics, Polled},
@@ -34,6 +42,8 @@ const DATABASE: &str = "turnpike.db";
 const FLUSH: Duration = Duration::from_secs(10);
 /// How long it waits for log lines.
 const FLUSH_LOG: Duration = Duration::from_secs(1);
+/// How long it waits for answers of the internal listener.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Does what the command line says; returns when it is done.
 ///
@@ -50,48 +60,157 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::new()?;
     telemetry::init(args.log_format, &args.log)?;
-    let manifests = args.manifests.as_deref().context("--manifests names no folder")?;
+    let source = args.source().context("neither --manifests nor --bundle names a folder")?;
     let minted = Minted::open(&args.data)?;
-    let admin = minted.admin_key(args.given_admin_key())?;
+    let admin = match source {
+        Source::Manifests(_) => Some(minted.admin_key(args.given_admin_key())?),
+        Source::Bundle { .. } => None,
+    };
     let (spend, writer) = spend_log(&args.data).await?;
-    let (listener, internal_listener) = (bind(args.listen)?, bind(args.internal_listen)?);
-    let app = Arc::new(app(&args, &admin.key, spend)?);
-
-    let reload = Reload::new(Arc::clone(&app));
-    let directory = Directory::new(manifests, minted, args::variable);
-    let watching = watch::start(directory, move |loaded| reload.publish(loaded)).await?;
-
+    let internal_listener = bind(args.internal_listen)?;
+    let app = Arc::new(app(&args, admin.as_ref(), spend)?);
     let connector = Connector::new(args.egress(), &args.proxy(), client_config(&args.ca_file)?)?;
     let serving =
         Serving { app: Arc::clone(&app), connector, read_timeout: args.read_timeout, grace: args.shutdown_grace };
+    let configured = Configured::start(source, &app, minted).await?;
+    let internal = internal(internal_listener, &app, configured.reports())?;
+
+    let ready = tokio::select! {
+        () = configured.ready() => true,
+        () = signals.any() => false,
+    };
+    let ended =
+        if ready { serve_clients(&args, serving, &configured, admin.as_ref(), &mut signals).await } else { Ok(()) };
+    drop((configured, app));
+    let flushed = writer.flush(FLUSH).await;
+    internal.stop().await;
+    ended.and(flushed.context("spend rows could not be written before the end"))
+}
+
+/// From the opening of the listener for clients until the last of their requests has ended.
+async fn serve_clients(
+    args: &Args,
+    serving: Serving,
+    configured: &Configured,
+    admin: Option<&MintedAdminKey>,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
+    let app = &serving.app;
     let workers = Workers::start(args.runtimes.unwrap_or_else(limits::runtimes), &serving)?;
-    let internal =
-        Internal { metrics: Arc::clone(&app.metrics), health: Arc::clone(&app.health), spend: app.spend.clone() };
-    banner::print(&banner::Banner {
-        public: listener.local_addr()?,
-        internal: internal_listener.local_addr()?,
-        admin: &admin,
-        data: &args.data,
-        snapshot: &app.live.load(),
-        keys: &watching.minted(),
-    });
-    let internal = tokio::spawn(axum::serve(internal_listener, internal::router(internal)).into_future());
-    tokio::select! {
-        () = workers.accept(listener) => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let listener = bind(args.listen)?;
+    let public = listener.local_addr()?;
+    app.health.open();
+    banner::public(public);
+    if let (Some(admin), Configured::Directory(watching)) = (admin, configured) {
+        let keys = &watching.minted();
+        banner::print(&banner::Banner { public, admin, data: &args.data, snapshot: &app.live.load(), keys });
     }
-    tracing::info!("shutting down");
-    app.health.close();
+    {
+        let mut accepting = std::pin::pin!(workers.accept(listener));
+        tokio::select! {
+            () = &mut accepting => {}
+            () = signals.any() => {}
+        }
+        tracing::info!("shutting down");
+        app.health.close();
+        workers.drain();
+        // Whoever has not heard yet still gets in; a second signal means now.
+        tokio::select! {
+            () = &mut accepting => {}
+            () = signals.any() => {}
+            () = sleep(args.shutdown_delay) => {}
+        }
+    }
     workers.stop();
     tokio::task::spawn_blocking(move || workers.join()).await?;
-    drop((watching, serving, app));
-    let flushed = writer.flush(FLUSH).await;
-    internal.abort();
-    flushed.context("spend rows could not be written before the end")
+    Ok(())
+}
+
+/// The signals that end a gateway.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// A source that keeps the configuration up to date while this lives.
+enum Configured {
+    Directory(Watching),
+    Bundle(Following),
+}
+
+impl Configured {
+    async fn start(source: Source<'_>, app: &Arc<App>, minted: Minted) -> anyhow::Result<Self> {
+        match source {
+            Source::Manifests(folder) => {
+                let reload = Reload::new(Arc::clone(app));
+                let directory = Directory::new(folder, minted, args::variable);
+                let publish = move |loaded: Loaded| {
+                    let Loaded { contents, hash, problems, warnings, .. } = loaded;
+                    reload.publish(Publication { contents: &contents, hash, problems, warnings: warnings.len() });
+                };
+                Ok(Self::Directory(watch::start(directory, publish).await?))
+            }
+            Source::Bundle { bundle, auth } => Ok(Self::Bundle(follow::start(app, bundle, auth)?)),
+        }
+    }
+
+    /// Returns when there is something to serve from.
+    async fn ready(&self) {
+        match self {
+            Self::Directory(_) => {}
+            Self::Bundle(following) => following.complete().await,
+        }
+    }
+
+    fn reports(&self) -> Option<Reports> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Bundle(following) => {
+                Some(Reports { latest: following.reports.clone(), auth: Arc::clone(&following.auth) })
+            }
+        }
+    }
+}
+
+/// The internal listener under way.
+struct InternalServer {
+    serving: JoinHandle<io::Result<()>>,
+    stop: oneshot::Sender<()>,
+}
+
+fn internal(listener: TcpListener, app: &App, reports: Option<Reports>) -> io::Result<InternalServer> {
+    banner::internal(listener.local_addr()?);
+    let internal =
+        Internal { metrics: Arc::clone(&app.metrics), health: Arc::clone(&app.health), spend: app.spend.clone() };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = axum::serve(listener, internal::router(internal, reports)).with_graceful_shutdown(async move {
+        // A sender that is gone means the same.
+        let _ = stopped.await;
+    });
+    Ok(InternalServer { serving: tokio::spawn(serving.into_future()), stop })
+}
+
+impl InternalServer {
+    /// Answers what is under way. Reports that are waited for must have ended.
+    async fn stop(self) {
+        drop(self.stop);
+        let _ = timeout(LAST_ANSWERS, self.serving).await;
+    }
 }
 
 async fn spend_log(data: &Path) -> anyhow::Result<(SpendSink, SpendWriter)> {
@@ -106,7 +225,7 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     listener::bind(address).with_context(|| format!("cannot listen on {address}"))
 }
 
-fn app(args: &Args, admin: &str, spend: SpendSink) -> anyhow::Result<App> {
+fn app(args: &Args, admin: Option<&MintedAdminKey>, spend: SpendSink) -> anyhow::Result<App> {
     let buffered = args.max_buffered_bytes.unwrap_or_else(limits::buffered_bytes);
     anyhow::ensure!(
         buffered >= args.max_body_bytes,
@@ -116,7 +235,7 @@ fn app(args: &Args, admin: &str, spend: SpendSink) -> anyhow::Result<App> {
     );
     let app = App {
         live: Live::default(),
-        admin: AdminKey::new(admin),
+        admin: AdminKey::new(admin.map(|admin| Sha256::digest(admin.key.as_bytes()).into())),
         in_flight: Budget::new(args.max_in_flight, "requests in flight"),
         settling: Budget::new(usize::MAX, "requests being settled"),
         bodies: BodyLimits {

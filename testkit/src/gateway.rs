@@ -26,13 +26,37 @@ pub struct Setup {
     files: Vec<(String, String)>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    source: Source,
+    listen: SocketAddr,
+}
+
+/// What the gateway is to serve from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Manifests,
+    Volumes,
 }
 
 impl Setup {
     /// The binary, as `env!("CARGO_BIN_EXE_turnpike-gateway")` names it in the gateway's own tests.
     pub fn new(binary: &str) -> Self {
         let environment = vec![("TURNPIKE_ADMIN_KEY".to_owned(), ADMIN_KEY.to_owned())];
-        Self { binary: binary.into(), files: Vec::new(), arguments: Vec::new(), environment }
+        Self {
+            binary: binary.into(),
+            files: Vec::new(),
+            arguments: Vec::new(),
+            environment,
+            source: Source::Manifests,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        }
+    }
+
+    /// Has it serve a bundle from [`Process::bundle`] with the keys of [`Process::auth`], as in a pod; both are empty at
+    /// first. Without an admin key of its own.
+    #[must_use]
+    pub fn mounted(mut self) -> Self {
+        self.source = Source::Volumes;
+        self.without_env("TURNPIKE_ADMIN_KEY")
     }
 
     /// Puts these objects into one file of the manifests folder.
@@ -57,6 +81,13 @@ impl Setup {
         self
     }
 
+    /// Has it listen for clients here instead of on a port of the system's choice.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
     /// Sets an environment variable; the gateway inherits only PATH.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -76,14 +107,22 @@ impl Setup {
     #[expect(clippy::disallowed_methods, reason = "the child gets our PATH and nothing else")]
     pub fn spawn(self) -> Process {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let manifests = folder.path().join("manifests");
-        std::fs::create_dir_all(&manifests).expect("a new folder");
-        for (name, content) in &self.files {
-            std::fs::write(manifests.join(name), content).expect("a new file");
-        }
+        let names: &[&str] = match self.source {
+            Source::Manifests => &["manifests"],
+            Source::Volumes => &["bundle", "auth"],
+        };
         let mut command = Command::new(&self.binary);
-        command.arg("--manifests").arg(&manifests).arg("--data").arg(folder.path().join("data"));
-        command.args(["--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"]).args(&self.arguments);
+        for name in names {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(&path).expect("a new folder");
+            command.arg(format!("--{name}")).arg(path);
+        }
+        for (name, content) in &self.files {
+            std::fs::write(folder.path().join("manifests").join(name), content).expect("a new file");
+        }
+        command.arg("--data").arg(folder.path().join("data"));
+        command.arg("--listen").arg(self.listen.to_string()).args(["--internal-listen", "127.0.0.1:0"]);
+        command.args(&self.arguments);
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path))).envs(self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Process::spawn(command, folder)
@@ -107,7 +146,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    async fn up(process: Process) -> Self {
+    /// Waits until a process that was started is ready.
+    pub async fn up(process: Process) -> Self {
         let public = process.announced("listening on http://").await.parse().expect("an address");
         let internal = process.announced("internal listener on http://").await.parse().expect("an address");
         let gateway = Self { process, public, internal };

@@ -23,6 +23,7 @@ pub mod spend;
 pub mod sse;
 pub mod tls;
 pub mod upstream;
+pub mod volume;
 pub mod wait;
 
 pub use client::Client;

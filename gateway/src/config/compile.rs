@@ -209,7 +209,7 @@ fn keys(entries: &[KeyEntry]) -> HashMap<[u8; 32], Key> {
 }
 
 /// 64 hex digits to bytes.
-fn digest(hex: &str) -> Option<[u8; 32]> {
+pub(super) fn digest(hex: &str) -> Option<[u8; 32]> {
     let mut out = [0; 32];
     if hex.len() != 64 {
         return None;

@@ -6,16 +6,25 @@ use std::sync::{
 };
 
 use turnpike_bundle::{
-    Problem,
+    Contents, Problem,
     problem::{ObjectId, ObjectKind},
 };
 use turnpike_crds::Reason;
 
-use super::{
-    compile::{LeftOut, compile},
-    sources::directory::Loaded,
-};
+use super::compile::{LeftOut, compile};
 use crate::{app::App, internal};
+
+/// What a source has to publish.
+pub struct Publication<'a> {
+    /// To serve from.
+    pub contents: &'a Contents,
+    /// Names the contents.
+    pub hash: String,
+    /// What the source could not use in full.
+    pub problems: Vec<Problem>,
+    /// How much of it is served, but perhaps not as meant.
+    pub warnings: usize,
+}
 
 /// Puts loaded configuration in force.
 pub struct Reload {
@@ -30,10 +39,10 @@ impl Reload {
     }
 
     /// Compiles and swaps. Problems are told in the log, in metrics and to probes; they never stop what can be served.
-    pub fn publish(&self, loaded: Loaded) {
-        let Loaded { contents, hash, mut problems, warnings, .. } = loaded;
+    pub fn publish(&self, publication: Publication<'_>) {
+        let Publication { contents, hash, mut problems, warnings } = publication;
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let (snapshot, left_out) = compile(&contents, generation, hash.clone());
+        let (snapshot, left_out) = compile(contents, generation, hash.clone());
         for LeftOut { object, reason } in left_out {
             tracing::error!(%object, reason, "the gateway cannot serve an object of its bundle");
             problems.push(Problem {
@@ -52,7 +61,7 @@ impl Reload {
             models = snapshot.models.len(),
             keys = snapshot.keys.len(),
             problems = problems.len(),
-            warnings = warnings.len(),
+            warnings,
             "configuration loaded"
         );
         self.app.live.publish(snapshot);

@@ -8,17 +8,12 @@
 
 use std::{
     io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use notify::{
-    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode},
-};
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
@@ -31,9 +26,12 @@ use turnpike_bundle::{
 };
 use turnpike_crds::Reason;
 
-use super::sources::{
-    directory::{Directory, Loaded},
-    minted::MintedKey,
+use super::{
+    eyes::Eyes,
+    sources::{
+        directory::{Directory, Loaded},
+        minted::MintedKey,
+    },
 };
 
 /// A change counts as complete when nothing more happened for so long.
@@ -73,10 +71,8 @@ impl Drop for Watching {
 /// # Errors
 /// The folder cannot be read at the start. Later that is a problem like others, and the last good state stays.
 pub async fn start(directory: Directory, publish: impl FnMut(Loaded) + Send + 'static) -> io::Result<Watching> {
-    let folder = std::path::absolute(directory.path())?;
-    let (sender, events) = mpsc::channel(1);
     // Before the first look, so that no change falls between the two.
-    let eyes = Eyes::open(folder, sender);
+    let (eyes, events) = Eyes::open(directory.path())?;
     let minted = Arc::new(ArcSwap::default());
     let mut cycle = Cycle { directory, publish, published: None, minted: Arc::clone(&minted) };
     let cycle =
@@ -90,7 +86,7 @@ async fn watch<P: FnMut(Loaded) + Send + 'static>(
     mut eyes: Eyes,
     mut events: mpsc::Receiver<()>,
 ) {
-    let period = if eyes.watcher.is_some() { POLL } else { POLL_ALONE };
+    let period = if eyes.see() { POLL } else { POLL_ALONE };
     let mut poll = interval_at(Instant::now() + period, period);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -197,59 +193,4 @@ fn tell(before: Option<&Loaded>, now: &Loaded) {
     for key in now.minted.iter().filter(|key| !before.is_some_and(|before| before.minted.contains(key))) {
         tracing::info!(object = %key.object, path = %key.path.display(), "the client key lies in a file");
     }
-}
-
-/// Watches a folder, and its parent so that a folder that is put in its place is seen.
-struct Eyes {
-    folder: PathBuf,
-    watcher: Option<RecommendedWatcher>,
-    /// Device and inode of the folder that is watched.
-    seen: Option<(u64, u64)>,
-}
-
-impl Eyes {
-    fn open(folder: PathBuf, sender: mpsc::Sender<()>) -> Self {
-        let of = folder.clone();
-        let handler = move |event: notify::Result<Event>| {
-            // An error may have lost events. A full channel has one waiting already.
-            if event.is_err() || event.is_ok_and(|event| concerns(&event, &of)) {
-                let _ = sender.try_send(());
-            }
-        };
-        let watcher = notify::recommended_watcher(handler)
-            .inspect_err(|error| {
-                let every = POLL_ALONE.as_secs();
-                tracing::warn!(%error, "no events for changed manifests; looking every {every} s instead");
-            })
-            .ok();
-        let mut eyes = Self { folder, watcher, seen: None };
-        eyes.refresh();
-        eyes
-    }
-
-    /// Watches the folder that is there now.
-    fn refresh(&mut self) {
-        let Some(watcher) = &mut self.watcher else { return };
-        let now = std::fs::metadata(&self.folder).ok().map(|folder| (folder.dev(), folder.ino()));
-        if now == self.seen && now.is_some() {
-            return;
-        }
-        if let Some(parent) = self.folder.parent() {
-            // The parent, too, may be another one by now. A watch that cannot be had is made up for by the poll.
-            let _ = watcher.unwatch(parent);
-            let _ = watcher.watch(parent, RecursiveMode::NonRecursive);
-        }
-        let _ = watcher.unwatch(&self.folder);
-        let watched = watcher.watch(&self.folder, RecursiveMode::NonRecursive).is_ok();
-        self.seen = now.filter(|_| watched);
-    }
-}
-
-/// Whether an event is a change of the folder or of something in it. Reading is no change, or each look would cause the next.
-fn concerns(event: &Event, folder: &Path) -> bool {
-    let change = match event.kind {
-        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
-        _ => true,
-    };
-    change && (event.paths.is_empty() || event.paths.iter().any(|path| path == folder || path.parent() == Some(folder)))
 }

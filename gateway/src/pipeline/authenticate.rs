@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use http::{HeaderMap, HeaderName, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -19,16 +20,17 @@ pub const KEY_HEADERS: [HeaderName; 4] = [
     HeaderName::from_static("x-litellm-api-key"),
 ];
 
-/// The admin key: who sends it may call every model and the admin routes. Only its hash is kept.
+/// The admin key: who sends it may call every model and the admin routes. Only its hash is kept; in a cluster it may
+/// change while the gateway runs, or not be there.
 #[derive(Debug)]
 pub struct AdminKey {
-    hash: [u8; 32],
+    hash: ArcSwapOption<[u8; 32]>,
     caller: Arc<Caller>,
 }
 
 impl AdminKey {
-    /// From the key itself.
-    pub fn new(key: &str) -> Self {
+    /// From the sha256 of the key; `None` = nobody is the admin.
+    pub fn new(hash: Option<[u8; 32]>) -> Self {
         let caller = Caller {
             key_id: "admin".into(),
             object: None,
@@ -39,7 +41,16 @@ impl AdminKey {
             expires_at: None,
             suspended: false,
         };
-        Self { hash: Sha256::digest(key.as_bytes()).into(), caller: Arc::new(caller) }
+        Self { hash: ArcSwapOption::from_pointee(hash), caller: Arc::new(caller) }
+    }
+
+    /// Replaces it.
+    pub fn set(&self, hash: Option<[u8; 32]>) {
+        self.hash.store(hash.map(Arc::new));
+    }
+
+    fn is(&self, hash: &[u8; 32]) -> bool {
+        self.hash.load().as_deref().is_some_and(|admin| admin.ct_eq(hash).into())
     }
 }
 
@@ -55,7 +66,7 @@ pub fn authenticate(
 ) -> Result<Arc<Caller>, Error> {
     let key = presented(headers)?;
     let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-    if bool::from(hash.ct_eq(&admin.hash)) {
+    if admin.is(&hash) {
         return Ok(Arc::clone(&admin.caller));
     }
     let key = snapshot.keys.get(&hash).ok_or(Error::KeyUnknown)?;

@@ -4,6 +4,7 @@
 mod auth;
 mod bodies;
 mod broken_streams;
+mod cluster;
 mod connections;
 mod early_answers;
 mod egress;

@@ -7,6 +7,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+use turnpike_bundle::report::Rejected;
 use turnpike_gateway::{
     internal::{Health, Internal, Loaded, router},
     metrics::Metrics,
@@ -26,7 +27,7 @@ fn internal() -> (Router, Arc<Health>, SpendWriter) {
     let health = Arc::new(Health::default());
     let (spend, writer) = SpendWriter::start(Discard, WriterOptions::default()).unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
-    (router(Internal { metrics, health: Arc::clone(&health), spend }), health, writer)
+    (router(Internal { metrics, health: Arc::clone(&health), spend }, None), health, writer)
 }
 
 fn loaded() -> Loaded {
@@ -47,12 +48,14 @@ fn parse(text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn ready_from_the_first_snapshot_until_shutdown() {
+async fn ready_from_the_first_snapshot_and_an_open_listener_until_shutdown() {
     let health = Health::default();
     assert!(!health.is_ready());
     assert_eq!(health.summary().status(), StatusCode::SERVICE_UNAVAILABLE);
     health.loaded(loaded());
     assert!(health.is_ready());
+    assert_eq!(health.summary().status(), StatusCode::SERVICE_UNAVAILABLE, "nobody can connect yet");
+    health.open();
     let (status, body) = text(health.summary()).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(parse(&body), json!({"status": "healthy", "db": "connected", "problems": 0}));
@@ -68,7 +71,8 @@ async fn the_detail_names_the_configuration_and_the_spend_store() {
     let (status, body) = get(&router, "/health/readiness").await;
     assert_eq!((status, &parse(&body)["status"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("starting")));
     health.loaded(loaded());
-    health.rejected("torn bundle".to_owned());
+    health.open();
+    health.rejected(vec![Rejected { part: "models-00".to_owned(), reason: "torn".to_owned() }]);
     let (status, body) = get(&router, "/health/readiness").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
@@ -76,22 +80,20 @@ async fn the_detail_names_the_configuration_and_the_spend_store() {
         json!({
             "status": "healthy",
             "config": {"generation": 3, "hash": "abc", "loaded_at": 1_763_719_200, "problems": []},
-            "rejected": "torn bundle",
+            "rejected": [{"part": "models-00", "reason": "torn"}],
             "spend": {"backlog": 0, "free": 32_768, "written": 0, "failure": null},
         })
     );
-    health.loaded(loaded());
+    health.rejected(Vec::new());
     let (_, body) = get(&router, "/health/readiness").await;
-    assert_eq!(parse(&body)["rejected"], Value::Null);
+    assert_eq!(parse(&body)["rejected"], json!([]));
 }
 
 #[tokio::test]
-async fn the_operator_reads_the_loaded_bundle() {
+async fn without_a_bundle_nothing_is_said_of_one() {
     let (router, health, _writer) = internal();
-    assert_eq!(get(&router, "/bundle").await.0, StatusCode::SERVICE_UNAVAILABLE);
     health.loaded(loaded());
-    let (_, body) = get(&router, "/bundle").await;
-    assert_eq!(parse(&body), json!({"hash": "abc", "generation": 3, "loaded_at": 1_763_719_200}));
+    assert_eq!(get(&router, "/bundle").await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -11,7 +11,10 @@ use std::{
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use crate::wait::{LIMIT, eventually, within};
+use crate::{
+    volume::Volume,
+    wait::{LIMIT, eventually, within},
+};
 
 /// Everything that a process wrote, line by line; `ended` counts its closed pipes.
 #[derive(Clone, Debug)]
@@ -112,6 +115,16 @@ impl Process {
     /// Its folder of manifests.
     pub fn manifests(&self) -> PathBuf {
         self.folder.path().join("manifests")
+    }
+
+    /// Its bundle, where it is [mounted](super::Setup::mounted).
+    pub fn bundle(&self) -> Volume {
+        Volume::new(&self.folder.path().join("bundle"))
+    }
+
+    /// Its Secret with keys, where it is [mounted](super::Setup::mounted).
+    pub fn auth(&self) -> Volume {
+        Volume::new(&self.folder.path().join("auth"))
     }
 
     /// Its data folder.
