@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Uri};
+use turnpike_bundle::entry::Egress as Reach;
 
 pub mod connect;
 pub mod egress;
@@ -20,7 +21,9 @@ pub struct Origin {
     pub host: Box<str>,
     /// TCP port.
     pub port: u16,
-    /// `scheme://host:port`: the pool's key.
+    /// Which addresses may be dialled for it.
+    pub reach: Reach,
+    /// `scheme://host:port` and the reach: the pool's key, so that nobody is lent a connection that it might not open.
     pub key: Box<str>,
     /// The `Host` header.
     pub header: HeaderValue,
@@ -50,11 +53,11 @@ pub enum UrlError {
 }
 
 impl Endpoint {
-    /// Splits an absolute URL.
+    /// Splits an absolute URL, whose host may be dialled within `reach`.
     ///
     /// # Errors
     /// It is no absolute http(s) URL.
-    pub fn parse(url: &str) -> Result<Self, UrlError> {
+    pub fn parse(url: &str, reach: Reach) -> Result<Self, UrlError> {
         let uri: Uri = url.parse().map_err(|_| UrlError::Syntax)?;
         let tls = match uri.scheme_str() {
             Some("https") => true,
@@ -73,7 +76,8 @@ impl Endpoint {
             tls,
             host: host.trim_start_matches('[').trim_end_matches(']').into(),
             port,
-            key: format!("{}://{host}:{port}", if tls { "https" } else { "http" }).into(),
+            reach,
+            key: format!("{}://{host}:{port} {reach:?}", if tls { "https" } else { "http" }).into(),
             header: HeaderValue::try_from(header).map_err(|_| UrlError::Syntax)?,
         };
         let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);

@@ -94,7 +94,7 @@ fn upstream(
         adapter,
     };
     let target = upstream.target(&config.model, entry, false);
-    let endpoint = |operation, stream| Endpoint::parse(&adapter.url(operation, stream, &target));
+    let endpoint = |operation, stream| Endpoint::parse(&adapter.url(operation, stream, &target), config.egress);
     let endpoints = || -> Result<_, UrlError> {
         let pair = |operation| Ok([endpoint(operation, false)?, endpoint(operation, true)?]);
         Ok([pair(Operation::Chat)?, pair(Operation::Completions)?, pair(Operation::Embeddings)?])

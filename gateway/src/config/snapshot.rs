@@ -121,7 +121,7 @@ impl Upstream {
     /// The URL that the adapter made cannot be dialled (a wildcard matched something that no URL can hold).
     pub fn endpoint(&self, operation: Operation, stream: bool, target: &Target<'_>) -> Result<Endpoint, UrlError> {
         let Some([chat, completions, embeddings]) = &self.endpoints else {
-            return Endpoint::parse(&self.adapter.url(operation, stream, target));
+            return Endpoint::parse(&self.adapter.url(operation, stream, target), self.config.egress);
         };
         let [whole, streamed] = match operation {
             Operation::Chat => chat,

@@ -16,7 +16,7 @@ use super::json;
 use crate::config::sources::auth::Auth;
 
 /// Longest wait; a longer one is cut.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// What is reported, and to whom.
 #[derive(Clone)]

@@ -81,13 +81,13 @@ impl Connector {
         let tcp = if let Some(hop) = self.proxy.hop(origin) {
             // The proxy resolves names itself; an address written in the URL is still checked here.
             if is_address(&origin.host) {
-                self.allowed(resolve(&origin.host, origin.port).await?)?;
+                self.allowed(origin).await?;
             }
             let mut tcp = dial(&resolve(&hop.host, hop.port).await?).await?;
             hop.tunnel(&mut tcp, origin).await.map_err(ConnectError::Proxy)?;
             tcp
         } else {
-            dial(&self.allowed(resolve(&origin.host, origin.port).await?)?).await?
+            dial(&self.allowed(origin).await?).await?
         };
         if !origin.tls {
             return Ok(Stream::Plain(tcp));
@@ -98,9 +98,10 @@ impl Connector {
         Ok(Stream::Tls(Box::new(tls)))
     }
 
-    /// Those that the guard lets pass; an error where that is none.
-    fn allowed(&self, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, ConnectError> {
-        addresses.retain(|address| self.egress.allows(address.ip()));
+    /// Addresses of the origin that the guard lets pass; an error where that is none.
+    async fn allowed(&self, origin: &Origin) -> Result<Vec<SocketAddr>, ConnectError> {
+        let mut addresses = resolve(&origin.host, origin.port).await?;
+        addresses.retain(|address| self.egress.allows(address.ip(), origin.reach));
         if addresses.is_empty() { Err(ConnectError::Refused) } else { Ok(addresses) }
     }
 }

@@ -6,14 +6,16 @@ use std::{
     str::FromStr,
 };
 
+use turnpike_bundle::entry::Egress as Reach;
+
 /// What may be dialled.
 #[derive(Clone, Debug, Default)]
 pub enum Egress {
     /// Everything (the default of the standalone command).
     #[default]
     Open,
-    /// Public addresses, and inner ones only inside these ranges. Loopback, link-local, metadata, multicast and
-    /// unspecified addresses never.
+    /// Public addresses, and inner ones only inside these ranges, or for a Service of the model's own namespace.
+    /// Loopback, link-local, metadata, multicast and unspecified addresses never.
     Guarded {
         /// Private ranges that may be dialled.
         allow: Vec<Cidr>,
@@ -40,8 +42,8 @@ const METADATA: [IpAddr; 3] = [
 ];
 
 impl Egress {
-    /// Whether this address may be dialled.
-    pub fn allows(&self, address: IpAddr) -> bool {
+    /// Whether this address may be dialled for a model of this reach.
+    pub fn allows(&self, address: IpAddr, reach: Reach) -> bool {
         let Self::Guarded { allow } = self else {
             return true;
         };
@@ -49,7 +51,10 @@ impl Egress {
         if never(address) {
             return false;
         }
-        !inner(address) || allow.iter().any(|range| range.contains(address))
+        match reach {
+            Reach::Guarded => !inner(address) || allow.iter().any(|range| range.contains(address)),
+            Reach::OwnService => true,
+        }
     }
 }
 
@@ -125,7 +130,11 @@ mod tests {
     }
 
     fn allows(egress: &Egress, address: &str) -> bool {
-        address.parse().is_ok_and(|address| egress.allows(address))
+        address.parse().is_ok_and(|address| egress.allows(address, Reach::Guarded))
+    }
+
+    fn allows_own(egress: &Egress, address: &str) -> bool {
+        address.parse().is_ok_and(|address| egress.allows(address, Reach::OwnService))
     }
 
     #[test]
@@ -151,6 +160,15 @@ mod tests {
             "0.1.2.3",
         ] {
             assert!(!allows(&egress, address), "{address} must be refused");
+            assert!(!allows_own(&egress, address), "{address} must be refused even behind an own Service");
+        }
+    }
+
+    #[test]
+    fn own_services_may_be_private() {
+        let egress = guarded(&[]);
+        for address in ["10.0.0.1", "192.168.1.1", "172.16.0.1", "100.64.0.1", "fd13::5", "104.18.7.192"] {
+            assert!(allows_own(&egress, address), "{address} must be allowed");
         }
     }
 

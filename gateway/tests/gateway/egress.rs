@@ -1,9 +1,30 @@
 //! The egress guard: no model, whoever wrote it, reaches what lies inside.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::time::timeout;
+use turnpike_bundle::entry::Egress as Reach;
+use turnpike_gateway::upstream::{
+    Endpoint,
+    connect::{ConnectError, Connector, client_config},
+    egress::Egress,
+    proxy::ProxyVariables,
+};
 use turnpike_testkit::manifest;
 
 use crate::stage::{CHAT, Stage, chat, with};
+
+/// Inner addresses that no Service stands for, however they are written.
+const NEVER: [&str; 7] = [
+    "http://169.254.169.254/latest",
+    "http://127.0.0.1:9/v1",
+    "http://localhost:9/v1",
+    "http://[::1]:9/v1",
+    "http://[::ffff:127.0.0.1]:9/v1",
+    "http://0.0.0.0:9/v1",
+    "http://[fe80::1]:9/v1",
+];
 
 #[tokio::test]
 async fn inner_addresses_are_refused_when_guarded() {
@@ -49,4 +70,25 @@ async fn a_range_that_is_none_refuses_to_start() {
     let mut process = crate::stage::setup().arg("--egress-allow").arg("10.0.0.0/33").spawn();
     assert!(!process.exit().await.success());
     assert!(process.output().contains("10.0.0.0/33"), "{}", process.output());
+}
+
+#[tokio::test]
+async fn a_service_of_the_own_namespace_may_be_private_but_nothing_worse() {
+    let config = client_config(&[] as &[&str]).unwrap();
+    let connector = Connector::new(Egress::Guarded { allow: Vec::new() }, &ProxyVariables::default(), config).unwrap();
+    // Nobody answers there, or somebody does: all that counts is whether it was tried.
+    let tried = async |url: &str, reach: Reach| {
+        let origin = Endpoint::parse(url, reach).unwrap().origin;
+        !matches!(timeout(Duration::from_millis(200), connector.connect(&origin)).await, Ok(Err(ConnectError::Refused)))
+    };
+    for url in ["http://10.255.255.254:9/v1", "http://192.168.255.254:9/v1", "http://[fd12:3456::1]:9/v1"] {
+        assert!(tried(url, Reach::OwnService).await, "{url}");
+        assert!(!tried(url, Reach::Guarded).await, "{url}");
+    }
+    for url in NEVER {
+        assert!(!tried(url, Reach::OwnService).await, "{url}");
+    }
+    // A connection that one model may open is not lent to another that may not.
+    let key = |reach: Reach| Endpoint::parse("http://10.255.255.254:9/v1", reach).unwrap().origin.key.clone();
+    assert_ne!(key(Reach::OwnService), key(Reach::Guarded));
 }

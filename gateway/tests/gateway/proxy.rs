@@ -2,6 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
+use turnpike_bundle::entry::Egress;
 use turnpike_gateway::upstream::{
     Endpoint,
     proxy::{Proxy as Rules, ProxyVariables},
@@ -104,7 +105,7 @@ fn no_proxy_takes_hosts_suffixes_and_a_star() {
             http: None,
             except: Some(except.to_owned()).filter(|except| !except.is_empty()),
         };
-        Rules::new(&variables).unwrap().hop(&Endpoint::parse(url).unwrap().origin).is_some()
+        Rules::new(&variables).unwrap().hop(&Endpoint::parse(url, Egress::default()).unwrap().origin).is_some()
     };
     for (url, except) in [
         ("https://api.openai.com/v1", ""),

@@ -86,6 +86,7 @@ fn request_head(endpoint: &Endpoint, headers: &HeaderMap, length: usize) -> Vec<
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use turnpike_bundle::entry::Egress;
 
     use super::*;
 
@@ -95,7 +96,8 @@ mod tests {
         for (name, value) in [("x-a", "1"), ("host", "evil"), ("content-length", "9"), ("connection", "close")] {
             headers.insert(name, HeaderValue::from_static(value));
         }
-        let endpoint = Endpoint::parse("http://[::1]:8000/v1/chat?x=y").map_err(|error| error.to_string());
+        let endpoint =
+            Endpoint::parse("http://[::1]:8000/v1/chat?x=y", Egress::default()).map_err(|error| error.to_string());
         let head = endpoint.map(|endpoint| request_head(&endpoint, &headers, 5));
         let text = head.map(|head| String::from_utf8_lossy(&head).into_owned());
         let expected = "POST /v1/chat?x=y HTTP/1.1\r\nhost: [::1]:8000\r\nx-a: 1\r\ncontent-length: 5\r\n\r\n";

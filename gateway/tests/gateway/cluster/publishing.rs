@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
+use turnpike_bundle::entry::{Backend, Egress};
 use turnpike_testkit::{Script, manifest, wait::eventually};
 
 use super::{Pod, contents, mocks};
@@ -63,4 +64,24 @@ async fn the_same_bundle_again_is_no_reload() {
     pod.has(&next).await;
     let now = pod.gateway.internal().get("/health/readiness").await.json()["config"]["generation"].clone();
     assert_eq!(now.as_u64(), generation.as_u64().map(|generation| generation + 1));
+}
+
+#[tokio::test]
+async fn only_a_model_of_an_own_service_may_be_at_a_private_address() {
+    let private = |name: &str| {
+        manifest::model(name, "http://10.255.255.254:9/v1").with("timeouts", json!({"connect": "1s", "total": "2s"}))
+    };
+    let mut contents = contents(&[private("own"), private("other"), manifest::key("alice", ALICE)]);
+    for model in &mut contents.models {
+        if let (Backend::Provider(backend), "own") = (&mut model.backend, model.model_name.as_str()) {
+            backend.egress = Egress::OwnService;
+        }
+    }
+    let pod = Pod::with(&contents, |setup| setup.arg("--egress").arg("guarded")).await;
+    for (name, guarded) in [("own", false), ("other", true)] {
+        // The address was tried or not; nobody answers there either way.
+        let reply = pod.alice().post(CHAT, &with(chat(), "model", json!(name))).await;
+        assert!(reply.status >= 500, "{reply:?}");
+        assert_eq!(reply.text().contains("egress guard"), guarded, "{name}: {reply:?}");
+    }
 }
