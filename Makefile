@@ -32,9 +32,10 @@ lint: ## Check formatting, lints, shell scripts and the rules of CONTRIBUTING.md
 	@scripts/prerequisites.sh lint
 	@scripts/lint.sh
 
-generate: ## Rewrite generated files: the CRDs and the price table
+generate: ## Rewrite generated files: the CRDs, the price table, the chart's plain manifests and table of values
 	cargo run --locked --quiet -p turnpike-crds --bin crdgen -- charts/turnpike/crds
 	cargo run --locked --quiet -p turnpike-llm --bin pricegen
+	scripts/chart-generate.sh
 
 bench: ## Measure the gateway against nginx and write docs/performance.md (ARGS=--quick: under a minute)
 	@scripts/prerequisites.sh bench

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Runs every test, each suite to its end, and closes with one line that totals what the runners said.
-# Usage: test.sh [SUITE...] with suites rust, sdk, litellm, node, engine (default: all).
+# Usage: test.sh [SUITE...] with suites rust, sdk, litellm, node, engine, chart (default: all).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CACHE/target}"
-all=(rust sdk litellm node engine)
+all=(rust sdk litellm node engine chart)
 suites=("${@:-${all[@]}}")
 logs="$(mktemp -d)"
 trap 'rm -rf "$logs"' EXIT
@@ -60,6 +60,11 @@ for name in "${suites[@]}"; do
         wheels="$(scripts/engine-wheel.sh "$version")"
         python="$(scripts/python-env.sh tests/engine/requirements.txt --find-links "$wheels")"
         suite engine 10m "$python" -m pytest -c tests/pytest.ini tests/engine
+        ;;
+    chart)
+        tools="$(scripts/cluster-tools.sh)"
+        python="$(scripts/python-env.sh tests/chart/requirements.txt)"
+        suite chart 10m env PATH="$tools:$PATH" "$python" -m pytest -c tests/pytest.ini tests/chart
         ;;
     *) fail "unknown suite $name; there are: ${all[*]}" ;;
     esac

@@ -13,3 +13,4 @@ mod isolation;
 mod manifests;
 mod parsing;
 mod sharding;
+mod volume;

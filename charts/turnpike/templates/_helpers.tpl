@@ -1,0 +1,153 @@
+{{/*
+Names and labels. Everything is named after the instance, not after the release: the operator finds its objects by these
+names, and two installations in one namespace need two instances anyway.
+*/}}
+{{- define "turnpike.gateway" -}}
+{{ .Values.operator.instance }}-gateway
+{{- end }}
+
+{{- define "turnpike.operator" -}}
+{{ .Values.operator.instance }}-operator
+{{- end }}
+
+{{/* Prefix of cluster-scoped names, so that the same instance can be installed into another namespace. */}}
+{{- define "turnpike.global" -}}
+{{ .Release.Namespace }}-{{ .Values.operator.instance }}
+{{- end }}
+
+{{/* Labels that select pods; they never change. Usage: include "turnpike.selector" (list . "gateway") */}}
+{{- define "turnpike.selector" -}}
+app.kubernetes.io/name: turnpike
+app.kubernetes.io/component: {{ index . 1 }}
+turnpike.dev/instance: {{ (index . 0).Values.operator.instance }}
+{{- end }}
+
+{{/* Labels of an object. Usage: include "turnpike.labels" (list . "gateway") */}}
+{{- define "turnpike.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "turnpike.selector" . }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
+{{- end }}
+
+{{/* Metadata of an object. Usage: include "turnpike.meta" (list . "gateway" "name") */}}
+{{- define "turnpike.meta" -}}
+name: {{ index . 2 }}
+namespace: {{ (index . 0).Release.Namespace }}
+labels:
+  {{- include "turnpike.labels" (list (index . 0) (index . 1)) | nindent 2 }}
+{{- end }}
+
+{{/* The image of a component: what it overrides, over what all share. Usage: include "turnpike.image" (list . .Values.gateway.image) */}}
+{{- define "turnpike.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := mergeOverwrite (deepCopy $root.Values.image) (index . 1) -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ $image.tag | default $root.Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{- define "turnpike.pullPolicy" -}}
+{{- $root := index . 0 -}}
+{{ (mergeOverwrite (deepCopy $root.Values.image) (index . 1)).pullPolicy }}
+{{- end }}
+
+{{/* The part of a pod that all share. Usage: include "turnpike.pod" . */}}
+{{- define "turnpike.pod" -}}
+enableServiceLinks: false
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Where a pod may run. Usage: include "turnpike.scheduling" (list . "gateway" .Values.gateway) */}}
+{{- define "turnpike.scheduling" -}}
+{{- $root := index . 0 -}}
+{{- $values := index . 2 -}}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+topologySpreadConstraints:
+  {{- if $values.topologySpreadConstraints }}
+  {{- toYaml $values.topologySpreadConstraints | nindent 2 }}
+  {{- else }}
+  {{- range $key := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ $key }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "turnpike.selector" (list $root (index $ 1)) | nindent 8 }}
+    matchLabelKeys: [pod-template-hash]
+  {{- end }}
+  {{- end }}
+{{- end }}
+
+{{/* What Pod Security's level restricted asks of a container, and a root file system that nobody writes to. */}}
+{{- define "turnpike.container" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/* Base URL that clients in the cluster call. Usage: include "turnpike.url" (list . .Release.Namespace) */}}
+{{- define "turnpike.url" -}}
+{{- $root := index . 0 -}}
+{{- $root.Values.operator.gatewayURL | default (printf "http://%s.%s.svc:%v" (include "turnpike.gateway" $root) (index . 1) $root.Values.gateway.service.port) -}}
+{{- end }}
+
+{{/* NetworkPolicy rule: names may be resolved. */}}
+{{- define "turnpike.egressDNS" -}}
+- ports:
+    {{- range .Values.networkPolicy.dns.ports }}
+    - {port: {{ . }}, protocol: UDP}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+  {{- with .Values.networkPolicy.dns.to }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/* NetworkPolicy rule: the API server, which is no pod and has no label to select it by. */}}
+{{- define "turnpike.egressAPIServer" -}}
+- ports:
+    {{- range .Values.networkPolicy.apiServer.ports }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+  {{- with .Values.networkPolicy.apiServer.cidrs }}
+  to:
+    {{- range . }}
+    - ipBlock: {cidr: {{ . | quote }}}
+    {{- end }}
+  {{- end }}
+{{- end }}
+
+{{/* Seconds of a duration such as 1m30s. */}}
+{{- define "turnpike.seconds" -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+[smh]" . -1 -}}
+{{- $sum = add $sum (mul (trimAll "smh" .) (get (dict "s" 1 "m" 60 "h" 3600) (trimAll "0123456789" .))) -}}
+{{- end -}}
+{{ $sum }}
+{{- end }}

@@ -1,0 +1,51 @@
+"""The Dockerfile, as far as that shows without a Docker engine: what it names exists, and nothing secret goes in."""
+
+import re
+import tomllib
+
+import render
+
+TEXT = (render.ROOT / "Dockerfile").read_text()
+CARGO = tomllib.loads((render.ROOT / "Cargo.toml").read_text())
+INSTRUCTIONS = [line.split(None, 1) for line in re.sub(r"\\\n", " ", TEXT).splitlines() if line and not line.startswith("#")]
+IGNORED = [line for line in (render.ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+
+
+def of(name):
+    return [rest for instruction, rest in INSTRUCTIONS if instruction == name]
+
+
+def test_the_compiler_is_the_one_that_the_workspace_wants():
+    build, run = of("FROM")
+    assert build == f"docker.io/library/rust:{CARGO['workspace']['package']['rust-version']}-bookworm AS build"
+    # The same glibc as the build's, and nothing to log in with.
+    assert run == "gcr.io/distroless/cc-debian12:nonroot"
+
+
+def test_what_is_built_is_what_is_copied_and_there_is_such_a_program():
+    (build,) = of("RUN")
+    packages = re.findall(r"-p (\S+)", build)
+    assert "--locked" in build.split()
+    assert packages == ["turnpike-gateway", "turnpike-operator"]
+    copied = [word.rsplit("/", 1)[1] for word in of("COPY")[-1].split() if word.startswith("/src/target/release/")]
+    assert copied == packages
+    for package in packages:
+        folder = render.ROOT / package.removeprefix("turnpike-")
+        assert tomllib.loads((folder / "Cargo.toml").read_text())["package"]["name"] == package
+        assert (folder / "src/main.rs").exists()
+
+
+def test_the_image_has_the_chart_s_commands_and_user():
+    found = [container["command"] for _, _, spec in render.pods(render.objects()) for container in spec["containers"]]
+    assert {command for (command,) in found} == {"turnpike-gateway", "turnpike-operator"}
+    (user,) = of("USER")
+    for _, _, spec in render.pods(render.objects()):
+        context = spec["securityContext"]
+        assert user == f"{context['runAsUser']}:{context['runAsGroup']}"
+
+
+def test_no_part_of_the_workspace_is_ignored():
+    tops = {line.strip("/") for line in IGNORED}
+    for member in CARGO["workspace"]["members"]:
+        assert member not in tops
+    assert {"data", "target", ".git"} <= tops
