@@ -116,6 +116,8 @@ const fn class_of(reason: Reason) -> Class {
         Reason::RefNotFound | Reason::SecretNotPermitted => Class::ResolvedRefs,
         Reason::Invalid
         | Reason::ClusterVisibilityNotAllowed
+        | Reason::AmbientIdentityNotAllowed
+        | Reason::TeamNotAllowed
         | Reason::NameConflict
         | Reason::PoolConflict
         | Reason::SecretExists
