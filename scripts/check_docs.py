@@ -16,6 +16,7 @@ except ImportError:  # then keys of YAML blocks are looked up one by one, withou
 
 CONFIGURATION = Path("docs/configuration.md")
 ARGS = Path("gateway/src/args.rs")
+OPERATOR_ARGS = Path("operator/src/args.rs")
 CRDS = Path("charts/turnpike/crds")
 ADRS = Path("docs/adr")
 ADR_LINES = 60
@@ -85,6 +86,8 @@ def as_shown(default):
         return None
     if default.startswith('"'):
         return default.strip('"')
+    if default in ("true", "false"):
+        return default
     if "::" in default:
         return default.rsplit("::", 1)[1].lower()
     value = 1
@@ -94,36 +97,44 @@ def as_shown(default):
 
 
 def check_flags(docs):
-    """The table of flags is the one of the command line, and no document names another flag."""
-    gateway = options(ARGS.read_text())
+    """The tables of flags are those of the command lines, and no document names another flag."""
+    gateway, operator = options(ARGS.read_text()), options(OPERATOR_ARGS.read_text())
     subcommand = {f"--{name}" for name in re.findall(r"#\[arg\(long[^]]*\)\]\s+(\w+): SocketAddr", ARGS.read_text())}
     bench = {flag for path in Path("bench/src").rglob("args.rs")
              for flag in re.findall(r"#\[arg\(long.*?\)\]\s*(?:pub(?:\(crate\))? )?(\w+):", path.read_text(), re.S)}
-    known = set(gateway) | subcommand | {"--" + flag.replace("_", "-") for flag in bench} | FOREIGN_FLAGS
+    known = (set(gateway) | set(operator) | subcommand | {"--" + flag.replace("_", "-") for flag in bench}
+             | FOREIGN_FLAGS)
     for path, text in docs.items():
         for number, line in lines(text):
             for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", line):
                 if flag not in known:
-                    complain(f"{path}:{number}", f"{flag} is no flag of {ARGS}")
+                    complain(f"{path}:{number}", f"{flag} is no flag of {ARGS} or {OPERATOR_ARGS}")
+    of_gateway, _, of_operator = docs[CONFIGURATION].partition("\n## The operator\n")
+    check_table(gateway, of_gateway, "gateway")
+    check_table(operator, of_operator, "operator")
+
+
+def check_table(flags, text, program):
+    """The table of flags in a text is the one of a command line."""
     rows = {}
-    for line in docs[CONFIGURATION].splitlines():
+    for line in text.splitlines():
         if row := re.match(r"\| `(--[a-z-]+)[^`]*` \| `(\w+)` \|([^|]*)\|", line):
             rows[row[1]] = (row[2], row[3].strip().strip("`"))
-    for flag, (variable, default) in gateway.items():
+    for flag, (variable, default) in flags.items():
         if flag not in rows:
-            complain(CONFIGURATION, f"the table of flags lacks {flag}")
+            complain(CONFIGURATION, f"the {program}'s table of flags lacks {flag}")
             continue
         if rows[flag][0] != variable:
             complain(CONFIGURATION, f"{flag} has the variable {variable}, not {rows[flag][0]}")
         if default and rows[flag][1] != as_shown(default):
             complain(CONFIGURATION, f"{flag} has the default {as_shown(default)}, not {rows[flag][1]}")
-    for flag in rows.keys() - gateway.keys():
-        complain(CONFIGURATION, f"{flag} is in the table of flags only")
+    for flag in rows.keys() - flags.keys():
+        complain(CONFIGURATION, f"{flag} is in the {program}'s table of flags only")
 
 
 def check_variables(docs):
     """Every TURNPIKE_ variable is read by somebody."""
-    known = set(re.findall(r"TURNPIKE_[A-Z_]+", read(ARGS, "Makefile", "scripts/lib.sh", "scripts/test.sh")))
+    known = set(re.findall(r"TURNPIKE_[A-Z_]+", read(ARGS, OPERATOR_ARGS, "Makefile", "scripts/lib.sh", "scripts/test.sh")))
     for path, text in docs.items():
         for number, line in lines(text):
             for variable in re.findall(r"TURNPIKE_[A-Z_]+", line):
@@ -277,7 +288,7 @@ def check_headers(docs):
 
 def check_names(docs):
     """Metrics and views that documents name exist; every provider that is spoken is listed."""
-    source = read("gateway/src", "ledger/src") + read("ledger/migrations/sqlite/0001_spend.sql")
+    source = read("gateway/src", "ledger/src", "operator/src/metrics.rs") + read("ledger/migrations/sqlite/0001_spend.sql")
     for path, text in docs.items():
         if path.name == "metrics.md":
             continue  # a test of the gateway compares it with what is rendered

@@ -20,6 +20,7 @@ pub mod leader;
 pub mod metrics;
 pub mod names;
 pub mod publish;
+pub mod rbac;
 pub mod run;
 pub mod settings;
 pub mod status;

@@ -4,6 +4,7 @@
 
 mod applying;
 mod arguments;
+mod documents;
 mod events;
 mod leading;
 mod retries;
