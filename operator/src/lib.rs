@@ -13,6 +13,7 @@ pub mod args;
 pub mod context;
 pub mod error;
 pub mod gateways;
+pub mod gauges;
 pub mod guard;
 pub mod health;
 pub mod kit;

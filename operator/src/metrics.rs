@@ -116,38 +116,67 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let r = &registry;
         let metrics = Self {
-            leader: gauge(r, "leader", "1 while this process leads.")?,
+            leader: gauge(r, "turnpike_operator_leader", "1 while this process leads.")?,
             blocked: gauge(
                 r,
-                "blocked",
+                "turnpike_operator_blocked",
                 "1 while something forbids this process to lead: old CRDs, or a second instance.",
             )?,
-            writes: counters(r, "writes_total", "Writes to the apiserver.", &["kind", "verb", "outcome"])?,
+            writes: counters(
+                r,
+                "turnpike_operator_writes_total",
+                "Writes to the apiserver.",
+                &["kind", "verb", "outcome"],
+            )?,
             write_seconds: keep(
                 r,
                 HistogramVec::new(
-                    options("write_duration_seconds", "Seconds that the apiserver took for a write.", &WRITE_BUCKETS),
+                    options(
+                        "turnpike_operator_write_duration_seconds",
+                        "Seconds that the apiserver took for a write.",
+                        &WRITE_BUCKETS,
+                    ),
                     &["kind"],
                 )?,
             )?,
-            events: counters(r, "events_total", "Events for people, by what became of them.", &["type", "outcome"])?,
+            events: counters(
+                r,
+                "turnpike_operator_events_total",
+                "Events for people, by what became of them.",
+                &["type", "outcome"],
+            )?,
             publication_seconds: keep(
                 r,
                 Histogram::with_opts(options(
-                    "publication_duration_seconds",
+                    "turnpike_operator_publication_duration_seconds",
                     "Seconds from a change's arrival to the manifest that has it.",
                     &PUBLICATION_BUCKETS,
                 ))?,
             )?,
             gateways: keep(
                 r,
-                IntGaugeVec::new(opts("gateways", "Gateway pods, by whether they are ready."), &["ready"])?,
+                IntGaugeVec::new(
+                    opts("turnpike_operator_gateways", "Gateway pods, by whether they are ready."),
+                    &["ready"],
+                )?,
             )?,
-            bundle_shards: gauge(r, "bundle_shards", "Shards in the published bundle.")?,
-            bundle_bytes: gauge(r, "bundle_bytes", "Bytes of the published bundle, manifest included.")?,
-            bundle_left_out: gauge(r, "bundle_left_out", "Objects left out because the bundle is full.")?,
-            bundle_version: gauge(r, "bundle_version", "Version of the published manifest.")?,
-            unreadable: gauge(r, "unreadable_objects", "Objects that cannot be read; the last good state serves.")?,
+            bundle_shards: gauge(r, "turnpike_operator_bundle_shards", "Shards in the published bundle.")?,
+            bundle_bytes: gauge(
+                r,
+                "turnpike_operator_bundle_bytes",
+                "Bytes of the published bundle, manifest included.",
+            )?,
+            bundle_left_out: gauge(
+                r,
+                "turnpike_operator_bundle_left_out",
+                "Objects left out because the bundle is full.",
+            )?,
+            bundle_version: gauge(r, "turnpike_operator_bundle_version", "Version of the published manifest.")?,
+            unreadable: gauge(
+                r,
+                "turnpike_operator_unreadable_objects",
+                "Objects that cannot be read; the last good state serves.",
+            )?,
             registry,
         };
         metrics.gateways(0, 0);
@@ -187,11 +216,11 @@ const WRITE_BUCKETS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 const PUBLICATION_BUCKETS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
 fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("turnpike_operator")
+    Opts::new(name, help)
 }
 
 fn options(name: &str, help: &str, buckets: &[f64]) -> HistogramOpts {
-    HistogramOpts::new(name, help).namespace("turnpike_operator").buckets(buckets.to_vec())
+    HistogramOpts::new(name, help).buckets(buckets.to_vec())
 }
 
 fn keep<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {

@@ -25,6 +25,7 @@ use crate::{
     args::{Args, LogFormat},
     context::Context,
     error::RunError,
+    gateways, gauges,
     guard::{self, Guard},
     health::{self, Health, Readiness},
     kit::{
@@ -34,7 +35,8 @@ use crate::{
     leader::Election,
     metrics::Metrics,
     names::Names,
-    publish::Published,
+    publish::{self, Published},
+    status, world,
 };
 
 /// How long the end waits for events to be written.
@@ -85,7 +87,7 @@ async fn operate(args: &Args, stop: impl Future<Output = ()>) -> Result<(), RunE
         root = first_contact(&client, &names) => root,
         () = &mut stop => return Ok(()),
     };
-    let (world, published, gateways) = (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
+    let (observed, published, polled) = (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
     let context = Context {
         client,
         names,
@@ -93,13 +95,14 @@ async fn operate(args: &Args, stop: impl Future<Output = ()>) -> Result<(), RunE
         metrics,
         events,
         root,
-        world: world.subscribe(),
+        world: observed.subscribe(),
         published: published.subscribe(),
-        gateways: gateways.subscribe(),
+        gateways: polled.subscribe(),
     };
 
-    spawn(&mut always, "world", crate::world::run(context.clone(), world));
-    spawn(&mut always, "gateways", crate::gateways::run(context.clone(), gateways));
+    spawn(&mut always, "world", world::run(context.clone(), observed));
+    spawn(&mut always, "gateways", gateways::run(context.clone(), polled));
+    spawn(&mut always, "gauges", gauges::run(context.clone()));
 
     let mut guard = Guard::new(context.clone(), readiness);
     let election = Election::new(context.clone(), identity);
@@ -144,7 +147,8 @@ async fn lead(
 /// Starts what only the leader does.
 fn start(leading: &mut JoinSet<&'static str>, context: &Context, published: watch::Sender<Arc<Published>>) {
     context.metrics.leader.set(1);
-    spawn(leading, "publish", crate::publish::run(context.clone(), published));
+    spawn(leading, "publish", publish::run(context.clone(), published));
+    spawn(leading, "status", status::run(context.clone()));
 }
 
 /// Reads the root ConfigMap, as often as it takes until the apiserver answers.
