@@ -132,6 +132,7 @@ inside() {
     check "logs of a pod are read through the apiserver" kubectl logs a
     check "the audit log names users" audited
     check "the apiserver is restarted" restarted
+    check "with KUBECONFIG given a run uses that cluster" "$here/run" kubectl get pod a
     check "helm talks to the cluster" helm list
 }
 
