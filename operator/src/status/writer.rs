@@ -217,21 +217,22 @@ impl Writer {
                     self.known.insert(id, Written { version, uid: draft.uid, status: draft.after });
                 }
             }
-            // Deleted meanwhile.
-            Err(kube::Error::Api(status)) if status.is_not_found() => {
-                self.retries.forget(&id);
-                self.plan.close(&id);
-            }
+            // Deleted meanwhile; the watch will say so, and if not, there is no hurry.
+            Err(kube::Error::Api(status)) if status.is_not_found() => self.again(id, Failure::Error),
             Err(error) => {
                 let failure = Failure::of(&error);
                 if failure == Failure::Error && !self.failing {
                     tracing::warn!(object = %id, error = %error, "a status could not be written; further failures are only counted");
                     self.failing = true;
                 }
-                let due = self.retries.fail(id, failure, Instant::now(), jitter());
-                self.look_by(due);
+                self.again(id, failure);
             }
         }
+    }
+
+    fn again(&mut self, id: ObjectId, failure: Failure) {
+        let due = self.retries.fail(id, failure, Instant::now(), jitter());
+        self.look_by(due);
     }
 
     fn tell(&self, id: &ObjectId, group: Group, draft: &Draft) {

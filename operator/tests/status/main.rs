@@ -13,3 +13,7 @@ mod fields;
 mod order;
 mod place;
 mod programmed;
+#[expect(dead_code, reason = "shared with the tests of kit, which look at more of a request")]
+#[path = "../kit/server.rs"]
+mod server;
+mod writing;
