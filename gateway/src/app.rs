@@ -1,17 +1,26 @@
 //! What all runtimes share, and the public routes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::{
     Router,
+    body::Body,
     extract::{Request, State},
     middleware,
     response::Response,
     routing::{get, post},
 };
+use futures_util::{FutureExt, TryFutureExt};
+use http::{HeaderValue, Method, Version, header};
+use hyper::{body::Incoming, service::Service};
+use tower::ServiceExt;
 use turnpike_ledger::spend_log::{SpendSink, SpendSlot};
 use turnpike_llm::provider::Operation;
 
@@ -89,18 +98,27 @@ impl Drop for Busy {
     }
 }
 
+/// Model calls by path.
+const CALLS: [(&str, Operation); 3] = [
+    ("/chat/completions", Operation::Chat),
+    ("/completions", Operation::Completions),
+    ("/embeddings", Operation::Embeddings),
+];
+
+type BoxedAnswer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// Every public route. Those of the API exist with and without `/v1`.
-pub fn router(worker: Arc<Worker>) -> Router {
+fn router(worker: Arc<Worker>) -> Router {
     let mut listing = Router::new().route("/openai/models", get(routes::models::list));
     let mut calls = Router::new().route("/openai/deployments/{*rest}", post(routes::deployments::call));
     for prefix in ["", "/v1"] {
         listing = listing
             .route(&format!("{prefix}/models"), get(routes::models::list))
             .route(&format!("{prefix}/models/{{*id}}"), get(routes::models::show));
-        calls = calls
-            .route(&format!("{prefix}/chat/completions"), post(chat))
-            .route(&format!("{prefix}/completions"), post(completions))
-            .route(&format!("{prefix}/embeddings"), post(embeddings));
+        for (path, operation) in CALLS {
+            let call = move |State(worker), request| answer(worker, operation, request);
+            calls = calls.route(&format!("{prefix}{path}"), post(call));
+        }
     }
     Router::new()
         .route("/health", get(routes::health::plain))
@@ -115,16 +133,50 @@ pub fn router(worker: Arc<Worker>) -> Router {
         .with_state(worker)
 }
 
-// Boxed: the framework moves a handler's future from layer to layer, and this one is large.
-
-async fn chat(State(worker): State<Arc<Worker>>, request: Request) -> Response {
-    Box::pin(routes::generate::serve(worker, Operation::Chat, None, request)).await
+/// The public routes as a service for connections.
+#[derive(Clone)]
+pub struct Routes {
+    worker: Arc<Worker>,
+    router: Router,
 }
 
-async fn completions(State(worker): State<Arc<Worker>>, request: Request) -> Response {
-    Box::pin(routes::generate::serve(worker, Operation::Completions, None, request)).await
+impl Routes {
+    /// For one runtime.
+    pub fn new(worker: Arc<Worker>) -> Self {
+        Self { router: router(Arc::clone(&worker)), worker }
+    }
 }
 
-async fn embeddings(State(worker): State<Arc<Worker>>, request: Request) -> Response {
-    Box::pin(routes::generate::serve(worker, Operation::Embeddings, None, request)).await
+impl Service<Request<Incoming>> for Routes {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxedAnswer<Result<Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let app = Arc::clone(&self.worker.app);
+        let is_http1 = request.version() <= Version::HTTP_11;
+        let closed = move |mut answer: Response| {
+            // An idle connection that is closed may just be sent a request; one that was told so is not.
+            if is_http1 && app.health.is_closing() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
+        };
+        // Nearly every request is one of these; the framework's way to the same function costs a twentieth of it.
+        if let (&Method::POST, Some(operation)) = (request.method(), operation(request.uri().path())) {
+            let answer = routes::generate::serve(Arc::clone(&self.worker), operation, None, request.map(Body::new));
+            return Box::pin(answer.map(closed).map(Ok));
+        }
+        Box::pin(self.router.clone().oneshot(request).map_ok(closed))
+    }
+}
+
+fn operation(path: &str) -> Option<Operation> {
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    CALLS.iter().find(|(known, _)| *known == path).map(|(_, operation)| *operation)
+}
+
+/// Boxed: the framework moves a handler's future from layer to layer, and this one is large.
+fn answer(worker: Arc<Worker>, operation: Operation, request: Request) -> BoxedAnswer<Response> {
+    Box::pin(routes::generate::serve(worker, operation, None, request))
 }

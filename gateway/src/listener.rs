@@ -1,27 +1,20 @@
 //! Client connections: one acceptor, one runtime per core, each socket handed to the runtime with the least to do.
 
 use std::{
-    convert::Infallible,
+    future::poll_fn,
     io,
     net::SocketAddr,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     thread,
     time::Duration,
 };
 
-use axum::Router;
-use http::{HeaderValue, Request, header};
-use hyper::{
-    body::Incoming,
-    service::{Service, service_fn},
-};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
@@ -30,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    app::{self, App, Worker},
+    app::{App, Routes, Worker},
     upstream::{connect::Connector, pool::Pool},
 };
 
@@ -190,14 +183,14 @@ struct Run {
 impl Run {
     async fn serve(self, mut incoming: mpsc::UnboundedReceiver<std::net::TcpStream>) {
         let mut phases = self.phases.clone();
-        let router = app::router(Arc::clone(&self.worker));
+        let routes = Routes::new(Arc::clone(&self.worker));
         let mut connections = JoinSet::new();
         let mut sweep = tokio::time::interval(SWEEP);
         loop {
             tokio::select! {
                 socket = incoming.recv() => match socket.map(TcpStream::from_std) {
                     Some(Ok(socket)) => {
-                        let open = Open::of(&self, socket, &router);
+                        let open = Open::of(&self, socket, &routes);
                         connections.spawn(open.serve());
                     }
                     Some(Err(error)) => {
@@ -234,8 +227,7 @@ impl Run {
 /// One client connection.
 struct Open {
     socket: TcpStream,
-    worker: Arc<Worker>,
-    router: Router,
+    routes: Routes,
     read_timeout: Duration,
     phases: watch::Receiver<Phase>,
     _counted: Counted,
@@ -250,11 +242,10 @@ impl Drop for Counted {
 }
 
 impl Open {
-    fn of(run: &Run, socket: TcpStream, router: &Router) -> Self {
+    fn of(run: &Run, socket: TcpStream, routes: &Routes) -> Self {
         Self {
             socket,
-            worker: Arc::clone(&run.worker),
-            router: router.clone(),
+            routes: routes.clone(),
             read_timeout: run.serving.read_timeout,
             phases: run.phases.clone(),
             _counted: Counted(Arc::clone(&run.connections)),
@@ -281,37 +272,47 @@ impl Open {
     async fn http1(mut self) {
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.read_timeout);
-        let (router, worker) = (TowerToHyperService::new(self.router), self.worker);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (answer, worker) = (router.call(request), Arc::clone(&worker));
-            async move {
-                let mut answer = answer.await?;
-                // An idle connection that is closed may just be sent a request; one that was told so is not.
-                if worker.app.health.is_closing() {
-                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                }
-                Ok::<_, Infallible>(answer)
-            }
-        });
-        let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(self.socket), service));
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            () = reached(&mut self.phases, Phase::Stopping) => connection.as_mut().graceful_shutdown(),
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(self.socket), self.routes));
+        if !ended_before(connection.as_mut(), &mut self.phases, Phase::Stopping).await {
+            connection.as_mut().graceful_shutdown();
+            connection.await.ok();
         }
-        connection.await.ok();
     }
 
     async fn http2(mut self) {
         let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).max_concurrent_streams(HTTP2_STREAMS).keep_alive_interval(self.read_timeout);
-        let service = TowerToHyperService::new(self.router);
-        let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(self.socket), service));
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(self.socket), self.routes));
         // HTTP/2 can say at once that there will be no more, and loses nothing. One that has only just come gets its chance.
         let last = if *self.phases.borrow() == Phase::Serving { Phase::Draining } else { Phase::Stopping };
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            () = reached(&mut self.phases, last) => connection.as_mut().graceful_shutdown(),
+        if !ended_before(connection.as_mut(), &mut self.phases, last).await {
+            connection.as_mut().graceful_shutdown();
+            connection.await.ok();
         }
-        connection.await.ok();
     }
+}
+
+/// Whether the connection ended before the phase was reached.
+///
+/// The signal is asked for once, with the task's waker, and then looked at when the task is woken: asking again with each
+/// of a stream's chunks would take its lock each time.
+async fn ended_before(
+    mut connection: Pin<&mut impl Future>,
+    phases: &mut watch::Receiver<Phase>,
+    phase: Phase,
+) -> bool {
+    let signal = phases.clone();
+    let mut reached = pin!(reached(phases, phase));
+    let mut asked = false;
+    poll_fn(|cx| {
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        let changed = signal.has_changed().unwrap_or(true);
+        if (changed || !std::mem::replace(&mut asked, true)) && reached.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        Poll::Pending
+    })
+    .await
 }

@@ -13,6 +13,7 @@ mod plain;
 mod scanner;
 mod text;
 
+pub(crate) use plain::plain_prefix;
 pub(crate) use scanner::Visitor;
 pub use text::{escape_into, quoted, unescape};
 
@@ -144,6 +145,12 @@ pub(crate) fn scan_into(text: &[u8], members: &mut Vec<Member>, visitor: &mut im
     members.clear();
     check_encoding(text)?;
     scanner::Scanner::new(text, visitor).object(members)
+}
+
+/// Checks a text that is one value of any kind, showing what is nested in it to `visitor`. Encoding is not checked: meant
+/// for a part of a text that was scanned.
+pub(crate) fn visit(text: &[u8], visitor: &mut impl Visitor) -> Result<(), JsonError> {
+    scanner::Scanner::new(text, visitor).whole()
 }
 
 /// Spans of the elements of a text that is one JSON array.

@@ -10,8 +10,8 @@ use crate::{
     error::{ErrorClass, UpstreamError},
     json::{self, Member},
     provider::{Decoded, Operation, Shown, upstream_error},
-    splice::Editor,
-    usage::Usage,
+    splice::{self, Editor, Splices},
+    usage::Reading,
 };
 
 mod large;
@@ -23,7 +23,9 @@ pub use large::LargeAnswer;
 /// # Errors
 /// The upstream's fault: not a JSON object, an error under a 2xx status, or an answer without its result.
 pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
-    let members = json::scan(body).map_err(|error| bad_answer(&error))?;
+    let mut members = Vec::with_capacity(16);
+    let mut reading = Reading::default();
+    json::scan_into(body, &mut members, &mut reading).map_err(|error| bad_answer(&error))?;
     let result = match operation {
         Operation::Chat | Operation::Completions => "choices",
         Operation::Embeddings => "data",
@@ -32,19 +34,29 @@ pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decod
         let failed = ["error", "message", "detail"].iter().any(|name| is_told(body, &members, name));
         return Err(if failed { reported(body) } else { bad_answer(&format_args!("it holds no '{result}'")) });
     }
-    let usage = json::member(body, &members, "usage").and_then(Usage::from_openai);
-    let mut editor = Editor::new(body, &members);
+    let usage = reading.usage();
     let model = json::quoted(&shown.model);
-    if editor.value("model").is_some_and(|value| value != model) {
-        editor.replace("model", model);
-    }
-    if operation == Operation::Embeddings
-        && let Some(data) = editor.value("data")
-        && let Some(converted) = embeddings::convert(data, shown.base64_embeddings)?
-    {
-        editor.replace("data", converted);
-    }
-    Ok(Decoded { body: editor.finish(), usage })
+    let converted = match json::member(body, &members, "data") {
+        Some(data) if operation == Operation::Embeddings => embeddings::convert(data, shown.base64_embeddings)?,
+        _ => None,
+    };
+    let mut named = members.iter().filter(|member| member.is("model", body));
+    let shown = match (named.next(), named.next(), converted) {
+        (None, _, None) => Splices::from(body.clone()),
+        (Some(only), None, None) if only.value.of(body) == model => Splices::from(body.clone()),
+        (Some(only), None, None) => splice::replaced(body, only.value, &model.into()),
+        (_, _, converted) => {
+            let mut editor = Editor::new(body, &members);
+            if editor.value("model").is_some_and(|value| value != model) {
+                editor.replace("model", model);
+            }
+            if let Some(converted) = converted {
+                editor.replace("data", converted);
+            }
+            editor.finish()
+        }
+    };
+    Ok(Decoded { body: shown, usage })
 }
 
 fn is_told(body: &[u8], members: &[Member], name: &str) -> bool {

@@ -2,10 +2,23 @@
 
 use bytes::Bytes;
 
+use crate::json::Span;
+
 mod assemble;
 mod editor;
 
+use assemble::Assembler;
+
 pub use editor::Editor;
+
+/// A body with one range of it replaced.
+pub(crate) fn replaced(body: &Bytes, range: Span, new: &Bytes) -> Splices {
+    let mut out = Assembler::new(body);
+    out.keep(Span { start: 0, end: range.start });
+    out.share(new);
+    out.keep(Span { start: range.end, end: body.len() });
+    out.finish()
+}
 
 /// A body in slices, to be sent one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

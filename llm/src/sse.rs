@@ -72,6 +72,11 @@ impl Splitter {
         self.start = 0;
     }
 
+    /// Everything handed in was taken, and ended with an event: a frame that comes now begins with one.
+    pub(crate) fn is_between_events(&self) -> bool {
+        self.start == self.frame.len() && self.carry.is_empty() && self.line_empty && !self.after_cr && !self.first
+    }
+
     /// The next complete event, in order; `None` = the next frame is needed.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use crate::{error::UpstreamError, usage::Usage};
 mod chunk;
 mod openai;
 mod output;
+mod pattern;
 mod tape;
 
 pub use openai::OpenAiStream;

@@ -101,7 +101,7 @@ impl Parts<'_> {
 impl Visitor for Parts<'_> {
     fn member(&mut self, _key: &[u8]) {}
 
-    fn string(&mut self, key: &[u8], value: &[u8]) {
+    fn string(&mut self, key: &[u8], value: &[u8], _at: usize) {
         let tokens = match key {
             b"role" => 1,
             b"content" | b"text" | b"name" | b"arguments" | b"refusal" | b"reasoning_content" => self.text(value),

@@ -2,6 +2,8 @@
 
 mod openai;
 
+pub(crate) use openai::Reading;
+
 /// Tokens of one call. Counts nest as OpenAI's do: `cached` and `cache_write` are parts of `prompt`, `reasoning` of `completion`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

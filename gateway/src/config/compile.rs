@@ -11,7 +11,10 @@ use turnpike_bundle::entry::{self, Contents, CredentialEntry, KeyEntry, ModelEnt
 use turnpike_llm::provider::{AuthScheme, CompiledParams, Operation, ProviderKind, Target};
 
 use super::snapshot::{Allowed, Backend, Caller, Key, Model, Snapshot, Upstream};
-use crate::upstream::{Endpoint, UrlError, pool::Policy};
+use crate::{
+    pipeline::deliver,
+    upstream::{Endpoint, UrlError, pool::Policy},
+};
 
 mod pools;
 
@@ -61,8 +64,7 @@ fn model(entry: &ModelEntry, credentials: &BTreeMap<String, CredentialEntry>) ->
     };
     let id = entry.object.to_string();
     Ok(Some(Model {
-        id_header: header_value(&id)?,
-        base_header: header_value(base)?,
+        headers: deliver::headers(header_value(&id)?, header_value(base)?),
         id: id.into(),
         entry: entry.clone(),
         backend,

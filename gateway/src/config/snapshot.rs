@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use turnpike_bundle::entry::{ModelEntry, ObjectRef, ProviderBackend};
 use turnpike_llm::provider::{CompiledParams, Operation, Provider, Target};
 
@@ -77,10 +77,8 @@ pub struct Model {
     pub entry: ModelEntry,
     /// `namespace/name`, for headers, logs and metrics.
     pub id: Arc<str>,
-    /// `id` as a header's value.
-    pub id_header: HeaderValue,
-    /// The base URL (or `mock`) as a header's value.
-    pub base_header: HeaderValue,
+    /// What every answer says of the model, with room for what is said of the answer.
+    pub headers: HeaderMap,
     /// What answers.
     pub backend: Backend,
 }

@@ -1,6 +1,6 @@
 //! Reads a request's body within its limits, decoding gzip.
 
-use std::{io::Read, time::Duration};
+use std::{future::poll_fn, io::Read, pin::Pin, task::Poll, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
@@ -86,7 +86,12 @@ where
     let mut rest = BytesMut::new();
     let mut total = 0usize;
     loop {
-        let frame = tokio::time::timeout(limits.idle, body.frame()).await.map_err(|_| Error::BodyTimeout)?;
+        // Most bodies are there already, and need no timer.
+        let there = poll_fn(|cx| Poll::Ready(Pin::new(&mut body).poll_frame(cx))).await;
+        let frame = match there {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => tokio::time::timeout(limits.idle, body.frame()).await.map_err(|_| Error::BodyTimeout)?,
+        };
         let Some(frame) = frame else { break };
         let Ok(data) = frame.map_err(|_| Error::BodyIncomplete)?.into_data() else {
             continue;

@@ -32,10 +32,22 @@ const VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The headers that all whole answers of a model share; cloned, they have room for the others.
+pub fn headers(id: HeaderValue, base: HeaderValue) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(20);
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(MODEL_ID, id);
+    headers.insert(MODEL_API_BASE, base);
+    headers.insert(RETRIES, HeaderValue::from_static("0"));
+    headers.insert(FALLBACKS, HeaderValue::from_static("0"));
+    headers.insert(VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
+    headers
+}
+
 /// The response for an answer. `group` is the name that the client asked for.
 pub fn respond(reply: Reply, mut meter: Meter, model: &Arc<Model>, group: &str) -> Response {
     meter.status(StatusCode::OK);
-    let mut shown = HeaderMap::with_capacity(20);
+    let mut shown = model.headers.clone();
     let (body, events, upstream) = match reply {
         Reply::Whole { body, headers } => {
             timing(&meter, &mut shown);
@@ -50,16 +62,9 @@ pub fn respond(reply: Reply, mut meter: Meter, model: &Arc<Model>, group: &str) 
         shown.insert(header::CONTENT_TYPE, EVENT_STREAM);
         shown.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         shown.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    } else {
-        shown.insert(header::CONTENT_TYPE, JSON);
     }
     forward::response(&upstream, &mut shown);
-    shown.insert(MODEL_ID, model.id_header.clone());
-    shown.insert(MODEL_API_BASE, model.base_header.clone());
     shown.insert(MODEL_GROUP, forward::value(group));
-    shown.insert(RETRIES, HeaderValue::from_static("0"));
-    shown.insert(FALLBACKS, HeaderValue::from_static("0"));
-    shown.insert(VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
     let mut response = Response::new(body);
     *response.headers_mut() = shown;
     response
@@ -93,7 +98,9 @@ fn timing(meter: &Meter, shown: &mut HeaderMap) {
 
 fn milliseconds(duration: std::time::Duration) -> HeaderValue {
     let micros = duration.as_micros();
-    forward::value(&format!("{}.{:03}", micros / 1000, micros % 1000))
+    let text = format!("{}.{:03}", micros / 1000, micros % 1000);
+    // Digits and a point are always a header's value.
+    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// A whole answer in slices; its end settles the meter.

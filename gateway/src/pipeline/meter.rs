@@ -156,9 +156,9 @@ impl Meter {
 
     /// The first byte of the answer's body goes out.
     pub fn first_byte(&mut self) {
-        let elapsed = self.arrival.elapsed();
+        let arrival = self.arrival;
         self.update(|record| {
-            record.first_byte.get_or_insert(elapsed);
+            record.first_byte.get_or_insert_with(|| arrival.elapsed());
         });
     }
 

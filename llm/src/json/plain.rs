@@ -2,7 +2,7 @@
 
 /// Number of leading bytes that stand for themselves in a string: no quote, backslash or control character.
 #[inline]
-pub(super) fn plain_prefix(text: &[u8]) -> usize {
+pub(crate) fn plain_prefix(text: &[u8]) -> usize {
     let mut at = 0;
     let mut rest = text;
     // Keys and enum values end within the first words; only then is the wide loop worth entering.

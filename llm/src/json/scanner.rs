@@ -3,20 +3,24 @@
 use super::plain::plain_prefix;
 use super::{Cause, JsonError, MAX_DEPTH, Member, Span};
 
-/// Sees what a scan passes, so that a second pass is not needed for the few nested strings that matter.
+/// Sees what a scan passes, so that a second pass is not needed for the few nested values that matter. Keys and strings
+/// are shown as they stand between their quotes. `depth` counts the brackets around a value within the top-level member's
+/// value: 1 for the members of an object that is one.
 pub(crate) trait Visitor {
-    /// A top-level member begins; `key` is what stands between its quotes.
-    fn member(&mut self, key: &[u8]);
-
-    /// A member of a nested object whose value is a string; both as they stand between their quotes.
-    fn string(&mut self, key: &[u8], value: &[u8]);
-}
-
-impl Visitor for () {
+    /// A top-level member begins.
     fn member(&mut self, _key: &[u8]) {}
 
-    fn string(&mut self, _key: &[u8], _value: &[u8]) {}
+    /// An object begins, the value of `key`; `None` = an array, or an object that is no member's value.
+    fn open(&mut self, _key: Option<&[u8]>, _depth: u32) {}
+
+    /// A member of a nested object whose value is a number.
+    fn number(&mut self, _key: &[u8], _value: &[u8], _depth: u32) {}
+
+    /// A member of a nested object whose value is a string; `at` is where it begins in the text, after its quote.
+    fn string(&mut self, _key: &[u8], _value: &[u8], _at: usize) {}
 }
+
+impl Visitor for () {}
 
 pub(super) struct Scanner<'a, V> {
     text: &'a [u8],
@@ -84,6 +88,13 @@ impl<'a, V: Visitor> Scanner<'a, V> {
         }
     }
 
+    /// The whole text as one value.
+    pub(super) fn whole(mut self) -> Result<(), JsonError> {
+        self.next_byte()?;
+        self.value()?;
+        self.end()
+    }
+
     fn end(mut self) -> Result<(), JsonError> {
         match self.next_byte() {
             Ok(_) => Err(self.error(Cause::TrailingData)),
@@ -102,13 +113,14 @@ impl<'a, V: Visitor> Scanner<'a, V> {
                 b'"' => {
                     let value = self.string()?.0;
                     if let Some(key) = key {
-                        self.visitor.string(self.inner(key), self.inner(value));
+                        self.visitor.string(self.inner(key), self.inner(value), value.start + 1);
                     }
                 }
                 open @ (b'{' | b'[') => {
                     if depth + 1 >= MAX_DEPTH {
                         return Err(self.error(Cause::TooDeep));
                     }
+                    self.visitor.open(key.filter(|_| open == b'{').map(|key| self.inner(key)), depth);
                     depth += 1;
                     self.at += 1;
                     objects = objects << 1 | u128::from(open == b'{');
@@ -122,7 +134,14 @@ impl<'a, V: Visitor> Scanner<'a, V> {
                     depth -= 1;
                     objects >>= 1;
                 }
-                b'-' | b'0'..=b'9' => self.number()?,
+                b'-' | b'0'..=b'9' => {
+                    let start = self.at;
+                    self.number()?;
+                    if let Some(key) = key {
+                        let value = Span { start, end: self.at }.of(self.text);
+                        self.visitor.number(self.inner(key), value, depth);
+                    }
+                }
                 b't' => self.literal(b"true")?,
                 b'f' => self.literal(b"false")?,
                 b'n' => self.literal(b"null")?,

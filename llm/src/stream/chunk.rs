@@ -16,14 +16,19 @@ pub(super) struct Chunk {
     pub(super) is_error: bool,
     /// A choice came to its end.
     pub(super) finish: bool,
+    /// The output text between its quotes, where the chunk has exactly one such string.
+    pub(super) spoken: Option<Span>,
+    /// Padding against guessing the text from the chunk's size (OpenAI), with its quotes.
+    pub(super) padding: Option<Span>,
 }
 
 impl Chunk {
     /// Scans a chunk into `members`; output text in its choices goes to `tape`.
     pub(super) fn read(text: &[u8], members: &mut Vec<Member>, tape: &mut Tape) -> Result<Self, JsonError> {
-        let mut listener = Listener { tape, in_choices: false, reasoned: false, finish: false };
+        let mut listener = Listener { tape, in_choices: false, reasoned: false, finish: false, spoken: None, times: 0 };
         json::scan_into(text, members, &mut listener)?;
-        let mut chunk = Self { finish: listener.finish, ..Self::default() };
+        let spoken = listener.spoken.filter(|_| listener.times == 1);
+        let mut chunk = Self { finish: listener.finish, spoken, ..Self::default() };
         for member in members.iter() {
             let Some(name) = member.plain_name(text) else {
                 continue;
@@ -34,6 +39,7 @@ impl Chunk {
                 b"usage" => chunk.usage = Some(member.value),
                 b"x_groq" => chunk.x_groq = Some(member.value),
                 b"error" => chunk.error = is_failure(member.value.of(text)),
+                b"obfuscation" if member.value.of(text).starts_with(b"\"") => chunk.padding = Some(member.value),
                 b"object" => chunk.is_error = member.value.of(text) == b"\"error\"",
                 _ => {}
             }
@@ -53,6 +59,9 @@ struct Listener<'a> {
     in_choices: bool,
     reasoned: bool,
     finish: bool,
+    /// The output text seen last, and how many there were.
+    spoken: Option<Span>,
+    times: u32,
 }
 
 impl Listener<'_> {
@@ -70,9 +79,13 @@ impl Visitor for Listener<'_> {
         self.in_choices = key == b"choices";
     }
 
-    fn string(&mut self, key: &[u8], value: &[u8]) {
+    fn string(&mut self, key: &[u8], value: &[u8], at: usize) {
         if !self.in_choices {
             return;
+        }
+        if matches!(key, b"content" | b"text" | b"arguments" | b"refusal" | b"reasoning" | b"reasoning_content") {
+            self.spoken = Some(Span { start: at, end: at + value.len() });
+            self.times += 1;
         }
         match key {
             // OpenRouter's `reasoning_details`.

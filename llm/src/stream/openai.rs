@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use super::{CostFn, StreamDecoder, Tape, chunk::Chunk, output::Output};
+use super::{CostFn, StreamDecoder, Tape, chunk::Chunk, output::Output, pattern::Pattern};
 use crate::{
     error::UpstreamError,
     json::{self, Member, Span},
@@ -40,6 +40,9 @@ pub struct OpenAiStream {
     /// The last chunk that held usage beside choices, and its usage: shown as a chunk of its own before the end.
     held: Option<(Bytes, Bytes)>,
     tape: Tape,
+    pattern: Pattern,
+    /// Room for the next output.
+    spare: BytesMut,
 }
 
 enum Phase {
@@ -67,6 +70,8 @@ impl OpenAiStream {
             usage: None,
             held: None,
             tape: Tape::default(),
+            pattern: Pattern::default(),
+            spare: BytesMut::new(),
         }
     }
 
@@ -88,8 +93,16 @@ impl OpenAiStream {
             }
             return Ok(());
         }
-        let fields = event.fields();
         self.kept = true;
+        if let Some(spoken) = self.pattern.spoken(&event.raw) {
+            self.tape.add_escaped(spoken);
+            match self.pattern.model.filter(|model| model.of(&event.raw) != self.model) {
+                Some(model) => out.keep_changed(event, model, &self.model),
+                None => out.keep(event),
+            }
+            return Ok(());
+        }
+        let fields = event.fields();
         match fields.data.as_deref().map(<[u8]>::trim_ascii) {
             None => out.keep(event),
             // Data without content is a keep-alive that SDKs would try to parse.
@@ -122,6 +135,7 @@ impl OpenAiStream {
         self.started = true;
         self.complete |= chunk.finish;
         let view = View { event, fields, data, members: &members, chunk };
+        self.pattern.learn(&view);
         if chunk.usage.is_some_and(|usage| is_object(usage.of(data))) || chunk.x_groq.is_some() {
             self.chunk_with_usage(&view, out);
         } else {
@@ -169,6 +183,21 @@ impl OpenAiStream {
         write_data(out, &new);
     }
 
+    /// An event with the model's shown name.
+    fn with_model(&mut self, event: &[u8], old: Span) -> Bytes {
+        self.spare.reserve(event.len() + self.model.len());
+        self.spare.extend_from_slice(event.get(..old.start).unwrap_or_default());
+        self.spare.extend_from_slice(&self.model);
+        self.spare.extend_from_slice(event.get(old.end..).unwrap_or_default());
+        self.spare.split().freeze()
+    }
+
+    fn finish(&mut self, out: Output) -> Bytes {
+        let (bytes, spare) = out.finish();
+        self.spare = spare;
+        bytes
+    }
+
     /// What the stream ended with, without the blank line that would have ended it.
     fn leftover(&mut self, out: &mut Output) {
         let Some(event) = self.events.finish() else {
@@ -188,17 +217,26 @@ impl StreamDecoder for OpenAiStream {
             Phase::Done => return Ok(Bytes::new()),
             Phase::Failed(error) => return error.take().map_or(Ok(Bytes::new()), Err),
         }
-        let mut out = Output::new(frame.clone());
+        if self.events.is_between_events()
+            && let Some(spoken) = self.pattern.spoken(&frame)
+        {
+            // The frame is one event of a known shape.
+            self.kept = true;
+            self.tape.add_escaped(spoken);
+            let changed = self.pattern.model.filter(|model| model.of(&frame) != self.model);
+            return Ok(changed.map_or_else(|| frame.clone(), |model| self.with_model(&frame, model)));
+        }
+        let mut out = Output::new(frame.clone(), std::mem::take(&mut self.spare));
         self.events.feed(frame);
         match self.drain(&mut out) {
-            Ok(()) => Ok(out.finish()),
+            Ok(()) => Ok(self.finish(out)),
             Err(error) if out.is_empty() => {
                 self.phase = Phase::Failed(None);
                 Err(error)
             }
             Err(error) => {
                 self.phase = Phase::Failed(Some(error));
-                Ok(out.finish())
+                Ok(self.finish(out))
             }
         }
     }
@@ -209,7 +247,7 @@ impl StreamDecoder for OpenAiStream {
             Phase::Done => return Ok(Bytes::new()),
             Phase::Failed(error) => return error.take().map_or(Ok(Bytes::new()), Err),
         }
-        let mut out = Output::new(Bytes::new());
+        let mut out = Output::new(Bytes::new(), std::mem::take(&mut self.spare));
         self.leftover(&mut out);
         if !matches!(self.phase, Phase::Done) {
             if !self.complete {
@@ -220,7 +258,7 @@ impl StreamDecoder for OpenAiStream {
             out.write(DONE);
             self.phase = Phase::Done;
         }
-        Ok(out.finish())
+        Ok(self.finish(out))
     }
 
     fn started(&self) -> bool {
@@ -245,12 +283,12 @@ impl StreamDecoder for OpenAiStream {
 }
 
 /// A chunk with everything known about it.
-struct View<'a> {
-    event: &'a Event,
-    fields: &'a Fields<'a>,
+pub(super) struct View<'a> {
+    pub(super) event: &'a Event,
+    pub(super) fields: &'a Fields<'a>,
     data: &'a [u8],
     members: &'a [Member],
-    chunk: Chunk,
+    pub(super) chunk: Chunk,
 }
 
 fn is_object(value: &[u8]) -> bool {

@@ -12,8 +12,9 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(frame: Bytes) -> Self {
-        Self { frame, run: Span { start: 0, end: 0 }, copied: BytesMut::new() }
+    /// For one frame. `spare` is what [`Output::finish`] gave back, so that its room is used again.
+    pub(super) fn new(frame: Bytes, spare: BytesMut) -> Self {
+        Self { frame, run: Span { start: 0, end: 0 }, copied: spare }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -47,17 +48,18 @@ impl Output {
         self.copied.extend_from_slice(bytes);
     }
 
-    pub(super) fn finish(mut self) -> Bytes {
+    /// The bytes, and what can be given to the next output.
+    pub(super) fn finish(mut self) -> (Bytes, BytesMut) {
         if self.copied.is_empty() {
-            return self.frame.slice(self.run.start..self.run.end);
+            return (self.frame.slice(self.run.start..self.run.end), self.copied);
         }
         self.flush();
-        self.copied.freeze()
+        (self.copied.split().freeze(), self.copied)
     }
 
     fn flush(&mut self) {
-        if self.copied.capacity() == 0 {
-            // One allocation for the frame, with room for a longer model name in a few events.
+        if self.copied.is_empty() {
+            // Once for the frame, with room for a longer model name in a few events; the old room if it is free again.
             self.copied.reserve(self.frame.len() + self.frame.len() / 4 + 64);
         }
         let run = std::mem::replace(&mut self.run, Span { start: 0, end: 0 });

@@ -1,7 +1,7 @@
 //! Reading the `usage` object of the OpenAI dialect, with the names that other servers use in it.
 
 use super::Usage;
-use crate::json;
+use crate::json::{self, Visitor};
 
 /// Counts as they stand; `None` where absent, null or no number.
 #[derive(Default)]
@@ -24,67 +24,113 @@ impl Usage {
     /// Reads a raw `usage` object. `None` where it is not an object or counts nothing, so that a server which always
     /// reports zeros is treated as one that reports nothing.
     pub fn from_openai(usage: &[u8]) -> Option<Self> {
-        let mut counts = Counts::default();
-        for member in json::scan(usage).ok()? {
-            counts.take(&member.name(usage), member.value.of(usage));
+        let mut reading = Reading { inside: true, ..Reading::default() };
+        json::visit(usage, &mut reading).ok()?;
+        reading.usage()
+    }
+}
+
+/// Picks usage out of an answer while it is scanned.
+#[derive(Default)]
+pub(crate) struct Reading {
+    counts: Counts,
+    /// Within the member `usage`.
+    inside: bool,
+    details: Details,
+}
+
+/// Which nested object of usage is being read.
+#[derive(Clone, Copy, Default)]
+enum Details {
+    #[default]
+    None,
+    Prompt,
+    Completion,
+    Cache,
+}
+
+impl Reading {
+    /// What was read; see [`Usage::from_openai`].
+    pub(crate) fn usage(self) -> Option<Usage> {
+        Some(self.counts.normal()).filter(|usage| usage.total() > 0)
+    }
+}
+
+impl Visitor for Reading {
+    fn member(&mut self, key: &[u8]) {
+        self.inside = key == b"usage";
+        if self.inside {
+            // Of two members the last one counts.
+            self.counts = Counts::default();
         }
-        Some(counts.normal()).filter(|usage| usage.total() > 0)
+    }
+
+    fn open(&mut self, key: Option<&[u8]>, depth: u32) {
+        if self.inside && depth <= 1 {
+            self.details = match key {
+                Some(b"prompt_tokens_details" | b"input_tokens_details") => Details::Prompt,
+                Some(b"completion_tokens_details" | b"output_tokens_details") => Details::Completion,
+                Some(b"cache_creation") => Details::Cache,
+                _ => Details::None,
+            };
+        }
+    }
+
+    fn number(&mut self, key: &[u8], value: &[u8], depth: u32) {
+        if !self.inside {
+            return;
+        }
+        let Some(count) = json::as_count(value) else {
+            return;
+        };
+        match (depth, self.details) {
+            (1, _) => self.counts.take(key, count),
+            (2, Details::Prompt) => self.counts.prompt_detail(key, count),
+            (2, Details::Completion) => self.counts.completion_detail(key, count),
+            (2, Details::Cache) => self.counts.cache_detail(key, count),
+            _ => {}
+        }
     }
 }
 
 impl Counts {
-    fn take(&mut self, name: &str, value: &[u8]) {
+    fn take(&mut self, name: &[u8], count: u64) {
         let slot = match name {
-            "prompt_tokens" => &mut self.prompt,
-            "input_tokens" => &mut self.input,
-            "completion_tokens" | "output_tokens" => &mut self.completion,
-            "total_tokens" => &mut self.total,
+            b"prompt_tokens" => &mut self.prompt,
+            b"input_tokens" => &mut self.input,
+            b"completion_tokens" | b"output_tokens" => &mut self.completion,
+            b"total_tokens" => &mut self.total,
             // DeepSeek, Moonshot, Anthropic.
-            "prompt_cache_hit_tokens" | "cached_tokens" | "cache_read_input_tokens" => &mut self.cached,
-            "cache_creation_input_tokens" => &mut self.cache_write,
-            "reasoning_tokens" => &mut self.reasoning,
+            b"prompt_cache_hit_tokens" | b"cached_tokens" | b"cache_read_input_tokens" => &mut self.cached,
+            b"cache_creation_input_tokens" => &mut self.cache_write,
+            b"reasoning_tokens" => &mut self.reasoning,
             // Perplexity.
-            "num_search_queries" => &mut self.queries,
-            "prompt_tokens_details" | "input_tokens_details" => {
-                return self.details(value, Self::prompt_detail);
-            }
-            "completion_tokens_details" | "output_tokens_details" => {
-                return self.details(value, Self::completion_detail);
-            }
-            "cache_creation" => return self.details(value, Self::cache_detail),
+            b"num_search_queries" => &mut self.queries,
             _ => return,
         };
-        *slot = json::as_count(value).or(*slot);
+        *slot = Some(count);
     }
 
-    fn details(&mut self, value: &[u8], take: impl Fn(&mut Self, &str, u64)) {
-        for member in json::scan(value).unwrap_or_default() {
-            if let Some(count) = json::as_count(member.value.of(value)) {
-                take(self, &member.name(value), count);
-            }
-        }
-    }
-
-    fn prompt_detail(&mut self, name: &str, count: u64) {
+    fn prompt_detail(&mut self, name: &[u8], count: u64) {
         match name {
-            "cached_tokens" => self.cached = Some(count),
-            "audio_tokens" => self.audio_input = Some(count),
+            b"cached_tokens" => self.cached = Some(count),
+            b"audio_tokens" => self.audio_input = Some(count),
             // LiteLLM and OpenRouter, for Anthropic's models.
-            "cache_creation_tokens" | "cache_write_tokens" => self.cache_write = Some(count),
+            b"cache_creation_tokens" | b"cache_write_tokens" => self.cache_write = Some(count),
             _ => {}
         }
     }
 
-    fn completion_detail(&mut self, name: &str, count: u64) {
+    fn completion_detail(&mut self, name: &[u8], count: u64) {
         match name {
-            "reasoning_tokens" => self.reasoning = Some(count),
-            "audio_tokens" => self.audio_output = Some(count),
+            b"reasoning_tokens" => self.reasoning = Some(count),
+            b"audio_tokens" => self.audio_output = Some(count),
             _ => {}
         }
     }
 
-    fn cache_detail(&mut self, name: &str, count: u64) {
-        if name == "ephemeral_1h_input_tokens" {
+    fn cache_detail(&mut self, name: &[u8], count: u64) {
+        if name == b"ephemeral_1h_input_tokens" {
             self.cache_write_1h = Some(count);
         }
     }

@@ -230,3 +230,49 @@ proptest! {
         let _ = drive(decoder(true), [prefix].into_iter().chain(stream));
     }
 }
+
+/// A chunk whose varying parts are any bytes, right or wrong.
+fn chunk() -> impl Strategy<Value = Vec<u8>> {
+    let inside = prop_oneof![
+        4 => "[a-z \u{e6}\u{1F600}]{0,12}".prop_map(String::into_bytes),
+        1 => proptest::sample::select(vec![&b"\\n"[..], b"\\u00e6", b"\"", b"\",\"x\":\"", b"\\", b"\xff", b"\x01", b"\xed\xa0\x80"])
+            .prop_map(<[u8]>::to_vec),
+    ];
+    let rest = proptest::sample::select(vec![
+        r#""},"finish_reason":null}]"#,
+        r#""},"finish_reason":"stop"}]"#,
+        r#"","reasoning":"hm"},"finish_reason":null}]"#,
+        r#""},"finish_reason":null}],"usage":null"#,
+        r#""},"finish_reason":null}],"usage":{"prompt_tokens":1,"completion_tokens":2}"#,
+        r#""},"finish_reason":null}],"error":{"message":"no"}"#,
+        r#""},"finish_reason":null}],"model":"late""#,
+    ]);
+    let head = proptest::sample::select(vec![
+        r#"data: {"id":"a","model":"m","choices":[{"delta":{"content":""#,
+        r#"data: {"id":"a","model":"shown","choices":[{"delta":{"content":""#,
+        r#"data: {"id":"a","choices":[{"delta":{"refusal":""#,
+    ]);
+    let padding = prop_oneof![
+        Just(Vec::new()),
+        inside.clone().prop_map(|inside| [&b",\"obfuscation\":\""[..], &inside, b"\""].concat()),
+        Just(b",\"obfuscation\":12".to_vec()),
+    ];
+    (head, inside, rest, padding).prop_map(|(head, inside, rest, padding)| {
+        [head.as_bytes(), &inside, rest.as_bytes(), &padding, b"}\n\n"].concat()
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_chunk_reads_the_same_whatever_came_before(first in chunk(), second in chunk()) {
+        let mut alone = decoder(false);
+        let mut after = decoder(false);
+        if after.push(Bytes::from(first)).is_ok() && !after.finished() {
+            let (usage, said) = (after.usage(), after.tape().text());
+            prop_assert_eq!(after.push(Bytes::from(second.clone())), alone.push(Bytes::from(second)));
+            prop_assert_eq!(after.finished(), alone.finished());
+            prop_assert_eq!(after.usage(), alone.usage().or(usage));
+            prop_assert_eq!(after.tape().text(), said + &alone.tape().text());
+        }
+    }
+}

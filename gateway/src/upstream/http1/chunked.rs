@@ -6,6 +6,8 @@ use bytes::{Buf, Bytes, BytesMut};
 
 /// Longest chunk-size line with extensions, and longest trailer section.
 const MAX_LINE: usize = 8 * 1024;
+/// Bytes of CRLF.
+const LINE_END: usize = 2;
 
 /// Where in the coding the reader is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,11 +57,10 @@ impl Chunked {
         loop {
             match *self {
                 Self::Size => {
-                    let Some(line) = take_line(buffer)? else { return Ok(None) };
-                    *self = match size(&line)? {
-                        0 => Self::Trailer(0),
-                        size => Self::Data(size),
-                    };
+                    let Some(line) = line(buffer)? else { return Ok(None) };
+                    let (size, length) = (size(line)?, line.len());
+                    buffer.advance(length + LINE_END);
+                    *self = if size == 0 { Self::Trailer(0) } else { Self::Data(size) };
                 }
                 Self::Data(left) => {
                     let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
@@ -71,19 +72,21 @@ impl Chunked {
                     return Ok(Some(buffer.split_to(most).freeze()));
                 }
                 Self::End => {
-                    let Some(line) = take_line(buffer)? else { return Ok(None) };
+                    let Some(line) = line(buffer)? else { return Ok(None) };
                     if !line.is_empty() {
                         return Err(broken("a chunk is longer than its size"));
                     }
+                    buffer.advance(LINE_END);
                     *self = Self::Size;
                 }
                 Self::Trailer(so_far) => {
-                    let Some(line) = take_line(buffer)? else { return Ok(None) };
-                    let so_far = so_far + line.len();
-                    if so_far > MAX_LINE {
+                    let Some(line) = line(buffer)? else { return Ok(None) };
+                    let length = line.len();
+                    if so_far + length > MAX_LINE {
                         return Err(broken("the trailer section is too long"));
                     }
-                    *self = if line.is_empty() { Self::Over } else { Self::Trailer(so_far) };
+                    buffer.advance(length + LINE_END);
+                    *self = if length == 0 { Self::Over } else { Self::Trailer(so_far + length) };
                 }
                 Self::Over => return Ok(None),
             }
@@ -91,18 +94,15 @@ impl Chunked {
     }
 }
 
-/// The next line without its end.
-fn take_line(buffer: &mut BytesMut) -> io::Result<Option<BytesMut>> {
+/// The next line without its end, still in the buffer.
+fn line(buffer: &[u8]) -> io::Result<Option<&[u8]>> {
     let Some(end) = memchr::memchr(b'\n', buffer) else {
         return if buffer.len() > MAX_LINE { Err(broken("a line is too long")) } else { Ok(None) };
     };
-    let mut line = buffer.split_to(end);
-    buffer.advance(1);
-    if line.last() != Some(&b'\r') {
-        return Err(broken("a line does not end in CRLF"));
+    match buffer.get(..end) {
+        Some([line @ .., b'\r']) => Ok(Some(line)),
+        _ => Err(broken("a line does not end in CRLF")),
     }
-    line.truncate(end - 1);
-    Ok(Some(line))
 }
 
 /// A chunk's size; extensions are ignored, as RFC 9112 asks.
