@@ -1,0 +1,41 @@
+"""One installation for most tests; a namespace for each."""
+
+import secrets
+
+import pytest
+
+from kube import Kube
+from release import Release
+
+
+@pytest.fixture(scope="session")
+def api():
+    """The apiserver."""
+    opened = Kube()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def release(api):
+    """Three gateways and an operator."""
+    installed = Release(api, **{"gateway.replicas": 3, "gateway.resources.requests.cpu": "10m",
+                                "operator.revocationTimeout": "20s"})
+    installed.install()
+    yield installed
+    installed.uninstall()
+
+
+@pytest.fixture
+def namespace(api):
+    """A namespace of the test's own."""
+    name = f"e2e-{secrets.token_hex(4)}"
+    api.call("POST", "/api/v1/namespaces", json={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    api.delete("Namespace", None, name)
+
+
+@pytest.fixture
+def value():
+    """A client key's value."""
+    return "sk-" + secrets.token_hex(24)
