@@ -5,7 +5,9 @@
 mod applying;
 mod arguments;
 mod documents;
+mod election;
 mod events;
+mod health;
 mod leading;
 mod retries;
 mod server;
