@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tokio::time::Instant;
+
 /// A mounted `ConfigMap`, Secret or projection of several.
 #[derive(Clone, Debug)]
 pub struct Volume {
@@ -18,8 +20,8 @@ impl Volume {
         Self { path: path.to_owned() }
     }
 
-    /// Replaces all files, and removes the old ones as soon as the new ones are visible.
-    pub fn publish<N: AsRef<str>, B: AsRef<[u8]>>(&self, files: impl IntoIterator<Item = (N, B)>) {
+    /// Replaces all files, and removes the old ones as soon as the new ones are visible; says when that was.
+    pub fn publish<N: AsRef<str>, B: AsRef<[u8]>>(&self, files: impl IntoIterator<Item = (N, B)>) -> Instant {
         let link = self.path.join("..data");
         let before = fs::read_link(&link).ok();
         let number = before.as_deref().and_then(Path::to_str).and_then(|name| name.rsplit('.').next()?.parse().ok());
@@ -38,6 +40,7 @@ impl Volume {
         }
         let fresh = self.path.join("..data_tmp");
         symlink(&name, &fresh).expect("a new link");
+        let swapped = Instant::now();
         fs::rename(&fresh, &link).expect("the same folder");
         for entry in fs::read_dir(&self.path).expect("the volume").flatten() {
             let file = entry.file_name().into_string().expect("a plain name");
@@ -48,6 +51,7 @@ impl Volume {
         if let Some(before) = before {
             fs::remove_dir_all(self.path.join(before)).expect("our own folder");
         }
+        swapped
     }
 
     /// The folder.

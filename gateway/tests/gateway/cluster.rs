@@ -16,7 +16,9 @@ use crate::stage::{ALICE, setup};
 
 mod bad_parts;
 mod draining;
+mod histories;
 mod keys;
+mod large;
 mod publishing;
 mod reports;
 mod starting;
