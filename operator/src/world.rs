@@ -110,7 +110,11 @@ pub async fn run(context: Context, sender: watch::Sender<Arc<World>>) {
         let now = Instant::now();
         if observer.has_news() && pace.allows(now, observer.awaits_secrets()) {
             let picture = observer.picture();
-            told.tell(&context, &observer);
+            told.tell(&picture, &context.metrics);
+            let World { inputs, models, keys, budgets, secrets, .. } = picture.as_ref();
+            let (models, keys, budgets, secrets) = (models.len(), keys.len(), budgets.len(), secrets.len());
+            let took = now.elapsed();
+            tracing::debug!(inputs, models, keys, budgets, secrets, ?took, "the picture of the cluster has changed");
             sender.send_replace(picture);
             pace.sent(now, Instant::now());
         }

@@ -53,8 +53,6 @@ pub struct Observer {
     namespaces: Vec<Listing<Namespace>>,
     references: References,
     secrets: Secrets,
-    /// `metadata.uid` of what cannot be read.
-    unreadable: BTreeMap<ObjectId, String>,
     is_complete: bool,
     has_changed: bool,
 }
@@ -73,7 +71,6 @@ impl Observer {
             namespaces: listings(scopes),
             references: References::default(),
             secrets: Secrets::new(needs_label),
-            unreadable: BTreeMap::new(),
             is_complete: false,
             has_changed: false,
         }
@@ -95,8 +92,8 @@ impl Observer {
             }
             Observed::Budget(scope, event) => {
                 for change in take(&mut self.budgets, scope, event, |guard| kept::resource(instance, guard)) {
-                    let unreadable = (&mut self.world.unreadable, &mut self.unreadable);
-                    let effect = put(&mut self.world.budgets, unreadable, ObjectKind::Budget, change);
+                    let errors = &mut self.world.unreadable;
+                    let effect = put(&mut self.world.budgets, errors, ObjectKind::Budget, change);
                     self.note(effect.shows, effect.matters);
                 }
             }
@@ -134,16 +131,16 @@ impl Observer {
     }
 
     fn model(&mut self, change: Change<Read<ModelDeployment>>) {
-        let unreadable = (&mut self.world.unreadable, &mut self.unreadable);
-        let effect = put(&mut self.world.models, unreadable, ObjectKind::ModelDeployment, change);
+        let errors = &mut self.world.unreadable;
+        let effect = put(&mut self.world.models, errors, ObjectKind::ModelDeployment, change);
         self.refer(effect.before.as_deref(), effect.after.as_deref());
         self.note(effect.shows, effect.matters);
     }
 
     fn key(&mut self, change: Change<Read<VirtualKey>>) {
         let name = change.0.clone();
-        let unreadable = (&mut self.world.unreadable, &mut self.unreadable);
-        let effect = put(&mut self.world.keys, unreadable, ObjectKind::VirtualKey, change);
+        let errors = &mut self.world.unreadable;
+        let effect = put(&mut self.world.keys, errors, ObjectKind::VirtualKey, change);
         self.refer(effect.before.as_deref(), effect.after.as_deref());
         if effect.before.as_ref().map(|key| key.uid()) != effect.after.as_ref().map(|key| key.uid()) {
             self.secrets.touch_minted_for(&name);
@@ -225,12 +222,6 @@ impl Observer {
         Arc::new(self.world.clone())
     }
 
-    /// What cannot be read, with its uid.
-    pub fn unreadable(&self) -> impl Iterator<Item = (&ObjectId, &str, &str)> {
-        let uid = |id| self.unreadable.get(id).map_or("", String::as_str);
-        self.world.unreadable.iter().map(move |(id, error)| (id, uid(id), error.as_str()))
-    }
-
     fn is_listed(&self) -> bool {
         all_listed(&self.models)
             && all_listed(&self.keys)
@@ -268,12 +259,10 @@ struct Effect<K> {
     matters: bool,
 }
 
-type Errors<'a> = (&'a mut BTreeMap<ObjectId, String>, &'a mut BTreeMap<ObjectId, String>);
-
 /// Takes a change of an object into the picture. One that cannot be read stays as it was, but for its metadata.
 fn put<K: Resource<DynamicType = ()> + Clone + Default>(
     objects: &mut BTreeMap<ObjectRef, Arc<K>>,
-    (errors, uids): Errors<'_>,
+    errors: &mut BTreeMap<ObjectId, String>,
     kind: ObjectKind,
     (object, change): Change<Read<K>>,
 ) -> Effect<K> {
@@ -283,12 +272,10 @@ fn put<K: Resource<DynamicType = ()> + Clone + Default>(
     let after = match change {
         Some(Err(unreadable)) => {
             errors.insert(id.clone(), unreadable.error);
-            uids.insert(id.clone(), unreadable.metadata.uid.clone().unwrap_or_default());
             kept::last_good(before.as_deref(), unreadable.metadata).map(Arc::new)
         }
         readable => {
             errors.remove(&id);
-            uids.remove(&id);
             readable.and_then(Result::ok)
         }
     };
