@@ -4,6 +4,7 @@ use std::{pin::Pin, time::Duration};
 
 use futures_util::{
     Stream, StreamExt,
+    future::ready,
     stream::{self, SelectAll},
 };
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
@@ -31,7 +32,9 @@ use crate::{
 /// Seconds after which a watch is opened anew: a connection that died silently is noticed soon after.
 const WATCH_SECONDS: u32 = 60;
 /// Longest wait before a watch is opened again.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// HTTP status of a watch from a version that the apiserver has forgotten.
+const GONE: u16 = 410;
 /// How often namespaces are read where only some may be, and so none watched.
 const NAMESPACE_PERIOD: Duration = Duration::from_secs(10);
 
@@ -114,6 +117,9 @@ fn tell<E: Send + 'static>(
     watch: impl Stream<Item = watcher::Result<E>> + Send + 'static,
     observed: impl Fn(E) -> Observed + Send + 'static,
 ) -> Watch {
+    // What is too old to go on from is listed anew, at once: the apiserver is there.
+    let watch =
+        watch.filter(|event| ready(!matches!(event, Err(watcher::Error::WatchError(status)) if status.code == GONE)));
     Box::pin(watch.backoff(Wait::default()).map(move |event| event.map(&observed)))
 }
 
