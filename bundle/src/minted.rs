@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use turnpike_crds::KeyHash as Hash;
 
-use crate::entry::KeyHash;
+use crate::{entry::KeyHash, objects::Value};
 
 /// Annotation of a minted Secret: lower-case hex sha256 of each replaced key, separated by commas.
 pub const PREVIOUS_SHA256: &str = "turnpike.dev/previous-sha256";
@@ -13,6 +13,10 @@ pub const RETIRES_AT: &str = "turnpike.dev/retires-at";
 
 /// Annotation of a minted Secret: when its key was made, RFC 3339.
 pub const MINTED_AT: &str = "turnpike.dev/minted-at";
+/// Annotation of a minted Secret: the value of `turnpike.dev/rotate` that was last acted upon.
+pub const ROTATE_HANDLED: &str = "turnpike.dev/rotate-handled";
+/// Value of [`crate::objects::USE_LABEL`] on Secrets that were minted.
+pub const MINTED: &str = "minted";
 
 /// The replaced keys that a minted Secret names, with when each stops working. What is not of that form counts as
 /// absent, since such a key would never stop working.
@@ -44,4 +48,9 @@ pub fn set_replaced(annotations: &mut BTreeMap<String, String>, hashes: &[KeyHas
             annotations.insert(name.to_owned(), list);
         }
     }
+}
+
+/// The hash of a minted key as it lies in its Secret: that of its text, without white space around it.
+pub fn sha256(value: &[u8]) -> String {
+    Value::digested(value).digest().sha256
 }

@@ -102,6 +102,7 @@ pub async fn run(context: Context, sender: watch::Sender<Arc<Gateways>>) {
     let (reporter, mut reports) = mpsc::channel(64);
     let mut pollers = Pollers { tokens: watched_tokens, reporter, running: BTreeMap::new(), tasks: JoinSet::new() };
     let mut fleet = Fleet::default();
+    let mut has_sent = false;
     loop {
         tokio::select! {
             Some(event) = pods.next() => match event {
@@ -120,8 +121,10 @@ pub async fn run(context: Context, sender: watch::Sender<Arc<Gateways>>) {
             pollers.follow(gateways);
             let ready = gateways.values().filter(|gateway| gateway.ready).count();
             context.metrics.gateways(ready, gateways.len() - ready);
+            let first = !std::mem::replace(&mut has_sent, true);
             sender.send_if_modified(|sent| {
-                let changed = sent.as_ref() != gateways;
+                // Also when there are none: to know that is something else than not to know.
+                let changed = first || sent.as_ref() != gateways;
                 if changed {
                     *sent = Arc::new(gateways.clone());
                 }

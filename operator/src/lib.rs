@@ -25,4 +25,5 @@ pub mod rbac;
 pub mod run;
 pub mod settings;
 pub mod status;
+pub mod virtual_key;
 pub mod world;

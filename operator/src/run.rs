@@ -149,6 +149,7 @@ fn start(leading: &mut JoinSet<&'static str>, context: &Context, published: watc
     context.metrics.leader.set(1);
     spawn(leading, "publish", publish::run(context.clone(), published));
     spawn(leading, "status", status::run(context.clone()));
+    spawn(leading, "virtual_key", virtual_key::run(context.clone()));
 }
 
 /// Reads the root ConfigMap, as often as it takes until the apiserver answers.
