@@ -36,7 +36,7 @@ use crate::{
     metrics::Metrics,
     names::Names,
     publish::{self, Published},
-    status, world,
+    status, virtual_key, world,
 };
 
 /// How long the end waits for events to be written.
