@@ -67,6 +67,10 @@ pub(super) struct Publisher {
     observed: Observed,
     /// resourceVersions of this process' own writes, by part, that the watch has not shown yet.
     unseen: BTreeMap<String, BTreeSet<String>>,
+    /// What was compiled of which picture and not published yet: tried again as it is, so that nothing is written twice.
+    pending: Option<(Arc<World>, Compilation)>,
+    /// Above every version that was compiled.
+    floor: u64,
     /// Hashes of manifests that were tried to be written since the last one that certainly was.
     tried: BTreeSet<String>,
     backoff: Backoff,
@@ -93,6 +97,8 @@ impl Publisher {
             previous: Arc::default(),
             observed: Observed::new(),
             unseen: BTreeMap::new(),
+            pending: None,
+            floor: 0,
             tried: BTreeSet::new(),
             backoff: Backoff::default(),
             dirty: None,
@@ -217,20 +223,35 @@ impl Publisher {
             return Ok(());
         }
         let world = Arc::clone(&self.world.borrow_and_update());
-        let (settings, previous) = (Arc::clone(&self.context.settings), Arc::clone(&self.previous));
-        let compiled = spawn_blocking(move || compile(&world, &settings.bundle, &previous, now_ms())).await?;
+        let compiled = match self.pending.take().filter(|(of, _)| Arc::ptr_eq(of, &world)) {
+            Some((_, compiled)) => compiled,
+            None => self.compile(Arc::clone(&world)).await?,
+        };
         let stages = plan(&compiled.bundle, &self.observed, &self.previous.credentials);
         let (deletes, applies): (Vec<_>, Vec<_>) =
             stages.into_iter().partition(|stage| stage.iter().any(|write| matches!(write, Write::Delete(_))));
         let wrote = !applies.is_empty();
         for stage in applies {
-            self.write(stage, &compiled.bundle).await?;
+            if let Err(fault) = self.write(stage, &compiled.bundle).await {
+                self.pending = Some((world, compiled));
+                return Err(fault);
+            }
         }
         self.done(compiled, wrote.then_some(since));
         for stage in deletes {
             self.delete(stage).await?;
         }
         Ok(())
+    }
+
+    async fn compile(&mut self, world: Arc<World>) -> Result<Compilation, Fault> {
+        let (settings, previous) = (Arc::clone(&self.context.settings), Arc::clone(&self.previous));
+        let floor = self.floor;
+        let compiled =
+            spawn_blocking(move || compile(&world, &settings.bundle, &previous, now_ms().max(floor))).await?;
+        // Another picture never gets the version of one that was perhaps written in part.
+        self.floor = compiled.bundle.manifest.version.saturating_add(1);
+        Ok(compiled)
     }
 
     /// One stage: all of it is tried, then the first fault counts.

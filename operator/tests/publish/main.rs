@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails here fails with the line")]
 
+mod apiserver;
 mod bumping;
 mod compiling;
 mod crashes;
 mod parts;
+mod publishing;
 mod tokens;
 mod verdicts;
