@@ -1,11 +1,13 @@
 """One installation for most tests; a namespace for each."""
 
+import os
 import secrets
+import subprocess
 
 import pytest
 
 from kube import Kube
-from release import Release
+from release import ROOT, Release
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +41,11 @@ def namespace(api):
 def value():
     """A client key's value."""
     return "sk-" + secrets.token_hex(24)
+
+
+@pytest.fixture
+def restart():
+    """Restarts a component of the test cluster, as a crash would."""
+    if "STATE" not in os.environ:
+        pytest.skip("only the tests' own cluster can have its apiserver killed")
+    return lambda component: subprocess.run([ROOT / "e2e/cluster/restart", component], check=True, timeout=120)
