@@ -1,0 +1,161 @@
+"""Who leads, what forbids it, what a cluster at rest sees, and that the operator's rights suffice."""
+
+import collections
+import json
+import os
+import secrets
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import kube
+from objects import generated, key, mock, secret
+from release import OPERATORS, Release, is_ready, programmed
+
+LEASE = "turnpike-operator"
+CRD = "budgets.turnpike.dev"
+VERSION = "turnpike.dev/crd-version"
+OWN_CLUSTER = "AUDIT_LOG" in os.environ
+
+
+def holder(api, release):
+    """Who holds the Lease; None = nobody."""
+    lease = api.find("Lease", release.namespace, LEASE)
+    return lease and lease["spec"].get("holderIdentity") or None
+
+
+def reasons(api, namespace):
+    """Reasons of the events about the Lease."""
+    return {reason for _, reason, _ in api.events(namespace, LEASE)}
+
+
+def another(api, release, than):
+    """Who holds the Lease, if it is another."""
+    now = holder(api, release)
+    return now if now and now != than else None
+
+
+@pytest.fixture
+def two(api, release):
+    """A leader and one that waits; the leader's identity."""
+    def scaled(count):
+        api.merge("Deployment", release.namespace, "turnpike-operator", {"spec": {"replicas": count}})
+        kube.eventually(lambda: len([pod for pod in release.pods(OPERATORS) if is_ready(pod)]) == count,
+                        f"{count} operators are ready", within=60)
+    scaled(2)
+    yield kube.eventually(lambda: holder(api, release), "somebody leads")
+    scaled(1)
+
+
+def operator_process(pod):
+    """Process id of a pod's operator, as seen from here."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"turnpike-operator" in (process / "cmdline").read_bytes().split(b"\0")[0]:
+                if f"POD_NAME={pod}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                    return int(process.name)
+        except OSError:
+            continue
+    raise AssertionError(f"no process of {pod}")
+
+
+def test_a_leader_that_ends_hands_over_at_once(api, release, two):
+    pod = two.rsplit("_", 1)[0]
+    api.delete("Pod", release.namespace, pod)
+    start = time.monotonic()
+    kube.eventually(lambda: another(api, release, two), "the other one leads", within=5, every=0.02)
+    print(f"handed over after {time.monotonic() - start:.2f} s")
+
+
+@pytest.mark.skipif(not OWN_CLUSTER, reason="processes of another cluster's nodes cannot be killed from here")
+def test_a_killed_leader_is_replaced_within_15_seconds(api, release, two):
+    os.kill(operator_process(two.rsplit("_", 1)[0]), signal.SIGKILL)
+    start = time.monotonic()
+    kube.eventually(lambda: another(api, release, two), "somebody else leads", within=15, every=0.02)
+    print(f"replaced after {time.monotonic() - start:.2f} s")
+
+
+def test_a_second_instance_of_the_name_refuses_to_lead(api, release):
+    second = Release(api, namespace="turnpike-second", **{"gateway.replicas": 1, "gateway.resources.requests.cpu": "10m"})
+    first = kube.eventually(lambda: holder(api, release), "the first leads")
+    try:
+        second.install("--wait=false")
+        kube.eventually(lambda: "SecondInstance" in reasons(api, second.namespace), "an event says so", within=60)
+        assert not any(is_ready(pod) for pod in second.pods(OPERATORS))
+        assert holder(api, second) is None
+        assert api.find("ConfigMap", second.namespace, "turnpike-bundle-manifest") is None
+        assert holder(api, release) == first, "the first one goes on"
+    finally:
+        second.uninstall()
+        api.delete("Namespace", None, second.namespace)
+
+
+def test_an_older_crd_forbids_to_lead_until_it_is_mended(api, release):
+    before = kube.eventually(lambda: holder(api, release), "somebody leads")
+    version = api.get("CustomResourceDefinition", None, CRD)["metadata"]["annotations"][VERSION]
+    try:
+        api.merge("CustomResourceDefinition", None, CRD, {"metadata": {"annotations": {VERSION: "0"}}})
+        kube.eventually(lambda: holder(api, release) is None, "the leader steps down", within=45)
+        kube.eventually(lambda: "CRDTooOld" in reasons(api, release.namespace), "an event says so")
+        kube.eventually(lambda: not any(is_ready(pod) for pod in release.pods(OPERATORS)), "no operator is ready",
+                        within=30)
+    finally:
+        api.merge("CustomResourceDefinition", None, CRD, {"metadata": {"annotations": {VERSION: version}}})
+    kube.eventually(lambda: another(api, release, before), "somebody leads again", within=60)
+    kube.eventually(lambda: any(is_ready(pod) for pod in release.pods(OPERATORS)), "and is ready", within=60)
+
+
+def requests(release, since=0):
+    """The operator's requests from a line of the audit log on: (group, resource, namespace, verb) to status, and the end."""
+    account = f"system:serviceaccount:{release.namespace}:turnpike-operator"
+    lines = Path(os.environ["AUDIT_LOG"]).read_text().splitlines()
+    found = []
+    for line in lines[since:]:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # the last line may be half written
+        if event["user"]["username"] != account or event["stage"] == "RequestReceived":
+            continue
+        about = event.get("objectRef", {})
+        resource = "/".join(filter(None, [about.get("resource"), about.get("subresource")]))
+        found.append(((about.get("apiGroup", ""), resource, about.get("namespace", ""), event["verb"]),
+                      event.get("responseStatus", {}).get("code")))
+    return found, len(lines)
+
+
+@pytest.mark.skipif(not OWN_CLUSTER, reason="needs the apiserver's audit log")
+def test_at_rest_nothing_is_written_but_the_lease(api, release, namespace, value):
+    api.apply(mock(namespace, "m"), key(namespace, "k", value), generated(namespace, "g"))
+    for kind, name in (("ModelDeployment", "m"), ("VirtualKey", "k"), ("VirtualKey", "g")):
+        kube.eventually(lambda: programmed(api, kind, namespace, name), f"{name} is programmed")
+    time.sleep(10)  # what follows from it, such as events, is written
+    _, start = requests(release)
+    time.sleep(60)
+    seen = collections.Counter(request for request, _ in requests(release, start)[0])
+    writes = {request: count for request, count in seen.items() if request[3] not in ("get", "list", "watch")}
+    assert set(writes) == {("coordination.k8s.io", "leases", release.namespace, "update")}, writes
+    assert 14 <= sum(writes.values()) <= 16, writes
+    reads = sum(count for request, count in seen.items() if request[3] in ("get", "list"))
+    assert reads <= 15, seen
+
+
+@pytest.mark.skipif(not OWN_CLUSTER, reason="needs the apiserver's audit log")
+def test_nothing_that_the_operator_asks_is_refused(api, release, namespace, value):
+    api.apply(secret(namespace, "upstream", **{"api-key": "x"}), mock(namespace, "m"), key(namespace, "k", value),
+              generated(namespace, "g"))
+    kube.eventually(lambda: programmed(api, "VirtualKey", namespace, "g"), "g is programmed")
+    api.merge("VirtualKey", namespace, "g", {"metadata": {"annotations": {"turnpike.dev/rotate": secrets.token_hex(4)}}})
+    kube.eventually(lambda: "turnpike.dev/rotate-handled" in api.get("Secret", namespace, "g-key")["metadata"]["annotations"],
+                    "g is rotated")
+    for name in ("k", "g"):
+        api.delete("VirtualKey", namespace, name)
+    for name in ("k", "g"):
+        kube.eventually(lambda: api.find("VirtualKey", namespace, name) is None, f"{name} is gone", within=60)
+    refused = {request for request, status in requests(release)[0] if status in (401, 403)}
+    # In a namespace that is being deleted nothing may be created: not for want of rights.
+    ending = {item["metadata"]["name"] for item in api.list("Namespace") if "deletionTimestamp" in item["metadata"]}
+    living = {item["metadata"]["name"] for item in api.list("Namespace")} - ending | {""}
+    assert not {request for request in refused if request[2] in living}
