@@ -33,7 +33,7 @@ lint: ## Check formatting, lints, shell scripts and the rules of CONTRIBUTING.md
 	@scripts/lint.sh
 
 generate: ## Rewrite generated files: the CRDs, the operator's rights, the price table, the chart's manifests and values
-	cargo run --locked --quiet -p turnpike-crds --bin crdgen -- charts/turnpike/crds
+	cargo run --locked --quiet -p turnpike-crds --bin crdgen -- charts/turnpike
 	cargo run --locked --quiet -p turnpike-operator --bin rbacgen -- charts/turnpike/files/rbac.yaml
 	cargo run --locked --quiet -p turnpike-llm --bin pricegen
 	scripts/chart-generate.sh

@@ -24,6 +24,10 @@ rust() {
     debian make make
 }
 
+golang() {
+    tool go "Go $(sed -n 's/^go //p' "$ROOT/e2e/cluster/kubebox/go.mod") or later (https://go.dev/dl)"
+}
+
 # What e2e/cluster/run starts, and what a node needs. kubectl comes with scripts/cluster-tools.sh.
 cluster() {
     debian containerd containerd
@@ -67,6 +71,8 @@ test)
     debian curl curl
     debian openssl openssl
     debian sqlite3 sqlite3
+    golang
+    cluster
     ;;
 bench)
     rust
@@ -74,7 +80,7 @@ bench)
     ;;
 cluster)
     rust
-    tool go "Go $(sed -n 's/^go //p' "$ROOT/e2e/cluster/kubebox/go.mod") or later (https://go.dev/dl)"
+    golang
     tool python3 "Python 3.11 or later"
     cluster
     ;;

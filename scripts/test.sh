@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Runs every test, each suite to its end, and closes with one line that totals what the runners said.
-# Usage: test.sh [SUITE...] with suites rust, sdk, litellm, node, engine, chart (default: all).
+# Usage: test.sh [SUITE...] with suites rust, sdk, litellm, node, engine, chart, crds (default: all).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CACHE/target}"
-all=(rust sdk litellm node engine chart)
+all=(rust sdk litellm node engine chart crds)
 suites=("${@:-${all[@]}}")
 logs="$(mktemp -d)"
 trap 'rm -rf "$logs"' EXIT
@@ -65,6 +65,11 @@ for name in "${suites[@]}"; do
         tools="$(scripts/cluster-tools.sh)"
         python="$(scripts/python-env.sh tests/chart/requirements.txt)"
         suite chart 10m env PATH="$tools:$PATH" "$python" -m pytest -c tests/pytest.ini tests/chart
+        ;;
+    crds)
+        # What a real API server makes of the CRDs; a control plane is enough.
+        python="$(scripts/python-env.sh tests/chart/requirements.txt)"
+        suite crds 10m env NODE_COMPONENTS=no e2e/cluster/run "$python" -m pytest -c e2e/pytest.ini --rootdir=e2e e2e/crds
         ;;
     *) fail "unknown suite $name; there are: ${all[*]}" ;;
     esac

@@ -2,6 +2,8 @@
 //!
 //! A row goes when its behaviour arrives; the list ends empty.
 
+pub mod policy;
+
 use std::fmt;
 
 use serde_json::Value;

@@ -1,7 +1,10 @@
 //! What a manifest read from a folder is checked for: unknown fields, values outside the schema, fields without effect.
 
+use std::collections::BTreeSet;
+
+use kube::core::cel::{ErrorKind, Validator};
 use serde_json::{Value, json};
-use turnpike_crds::{not_yet, unknown_fields, violations};
+use turnpike_crds::{NotYet, not_yet, not_yet::policy, unknown_fields, violations};
 
 use crate::{files, golden, schema_of};
 
@@ -117,4 +120,52 @@ fn every_field_without_effect_is_in_the_schema() {
             .collect();
         assert!(schema_of(kind).pointer(&pointer).is_some(), "{kind} has no {path}");
     }
+}
+
+/// What the policy for kubectl says of a manifest: a server's `object` is the rule's `self` here.
+fn kubectl_says(document: &Value, kind: &str) -> Vec<String> {
+    let resource = format!("{}s", kind.to_lowercase());
+    let rules: Vec<Value> = policy::validations()
+        .into_iter()
+        .filter(|validation| validation.resource == resource)
+        .map(|validation| json!({"rule": validation.expression.replace("object.", "self."), "message": validation.message}))
+        .collect();
+    let mut schema = schema_of(kind).clone();
+    schema["x-kubernetes-validations"] = Value::from(rules);
+    let errors = Validator::new().validate(&schema, document, None).err();
+    let said = errors.into_iter().flatten().map(|error| {
+        assert_eq!(error.kind, ErrorKind::ValidationFailure, "{}: {}", error.rule, error.message);
+        error.message
+    });
+    said.collect()
+}
+
+#[test]
+fn kubectl_warns_of_the_same_fields() {
+    let index = regex::Regex::new(r"\[[0-9]+\]").unwrap();
+    let mut seen = BTreeSet::new();
+    for (path, text) in files("good") {
+        for document in serde_saphyr::from_multiple::<Value>(&text).unwrap() {
+            let kind = document["kind"].as_str().unwrap().to_owned();
+            let mut expected: Vec<String> = not_yet(&document, &kind)
+                .into_iter()
+                .map(|field| NotYet { path: index.replace_all(&field.path, "[]").into_owned(), ..field }.to_string())
+                .collect();
+            expected.dedup();
+            assert_eq!(kubectl_says(&document, &kind), expected, "{}", path.display());
+            seen.extend(expected);
+        }
+    }
+    let rows = policy::validations().len();
+    assert_eq!(rows, turnpike_crds::not_yet::paths().count(), "a path that the schema lacks");
+    assert!(seen.len() * 10 >= rows * 8, "the manifests use only {} of {rows} fields", seen.len());
+}
+
+#[test]
+fn kubectl_warns_of_nothing_that_works() {
+    let works = model(&json!({
+        "route": {"strategy": "Weighted", "stickyBy": "None", "targets": [{"modelRef": {"name": "a"}, "tags": []}]},
+        "poolStrategy": "Weighted", "tags": [], "cache": {"enabled": false},
+    }));
+    assert_eq!(kubectl_says(&works, "ModelDeployment"), [""; 0]);
 }
