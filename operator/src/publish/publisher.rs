@@ -63,6 +63,8 @@ pub(super) struct Publisher {
     sender: watch::Sender<Arc<Published>>,
     target: watch::Sender<Arc<Target>>,
     world: watch::Receiver<Arc<World>>,
+    /// [`World::inputs`] of what was last published.
+    inputs: u64,
     previous: Arc<Previous>,
     observed: Observed,
     /// resourceVersions of this process' own writes, by part, that the watch has not shown yet.
@@ -91,6 +93,7 @@ impl Publisher {
         Self {
             store: Store::new(context.clone()),
             world: context.world.clone(),
+            inputs: 0,
             context,
             sender,
             target,
@@ -135,7 +138,10 @@ impl Publisher {
                 Ok(()) = self.world.changed() => {
                     let first = Instant::now();
                     settle(&mut self.world, first).await;
-                    self.dirty.get_or_insert(first);
+                    // A status alone changes nothing of what is served.
+                    if self.world.borrow_and_update().inputs != self.inputs {
+                        self.dirty.get_or_insert(first);
+                    }
                     Ok(())
                 }
                 Ok(()) = gateways.changed(), if !self.too_old.is_empty() => Ok(()),
@@ -238,6 +244,7 @@ impl Publisher {
             }
         }
         self.done(compiled, wrote.then_some(since));
+        self.inputs = world.inputs;
         for stage in deletes {
             self.delete(stage).await?;
         }

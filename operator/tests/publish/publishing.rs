@@ -68,7 +68,9 @@ impl Leader {
             .unwrap();
             (ObjectRef { namespace: "ml".to_owned(), name: (*name).to_owned() }, Arc::new(model))
         };
-        self.world.send_replace(Arc::new(World { models: answers.iter().map(model).collect(), ..World::default() }));
+        let inputs = self.world.borrow().inputs + 1;
+        let models = answers.iter().map(model).collect();
+        self.world.send_replace(Arc::new(World { inputs, models, ..World::default() }));
     }
 
     /// What is published next.
