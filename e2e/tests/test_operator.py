@@ -109,7 +109,7 @@ def test_an_older_crd_forbids_to_lead_until_it_is_mended(api, release):
 
 def requests(release, since=0):
     """The operator's requests from a line of the audit log on: (group, resource, namespace, verb) to status, and the end."""
-    account = f"system:serviceaccount:{release.namespace}:turnpike-operator"
+    account = f"system:serviceaccount:{release.namespace}:{release.name}-operator"
     lines = Path(os.environ["AUDIT_LOG"]).read_text().splitlines()
     found = []
     for line in lines[since:]:
@@ -161,3 +161,34 @@ def test_nothing_that_the_operator_asks_is_refused(api, release, namespace, valu
     ending = {item["metadata"]["name"] for item in api.list("Namespace") if "deletionTimestamp" in item["metadata"]}
     living = {item["metadata"]["name"] for item in api.list("Namespace")} - ending | {""}
     assert not {request for request in refused if request[2] in living}
+
+
+def test_listed_namespaces_take_no_rights_elsewhere(api, release, namespace, value):
+    narrow = Release(api, name="narrow", namespace="turnpike-narrow", **{
+        "operator.instance": "narrow", "operator.watchNamespaces": f"{{{namespace}}}", "gateway.replicas": 1,
+        "gateway.resources.requests.cpu": "10m"})
+    account = f"system:serviceaccount:{narrow.namespace}:narrow-operator"
+    try:
+        narrow.install()
+        for item in (mock(namespace, "m"), key(namespace, "k", value), generated(namespace, "g")):
+            item["metadata"]["labels"] = {"turnpike.dev/instance": "narrow"}
+            api.apply(item)
+        for kind, name in (("ModelDeployment", "m"), ("VirtualKey", "k"), ("VirtualKey", "g")):
+            kube.eventually(lambda: programmed(api, kind, namespace, name), f"{name} is programmed")
+        for where, allowed in ((namespace, "yes"), (release.namespace, "no"), ("kube-system", "no")):
+            for what in ("secrets", "modeldeployments.turnpike.dev", "events.events.k8s.io"):
+                for verb in ("list", "create"):
+                    if allowed == "yes" and (verb, what) in (("create", "modeldeployments.turnpike.dev"),
+                                                             ("list", "events.events.k8s.io")):
+                        continue
+                    said = kube.kubectl("auth", "can-i", verb, what, "--namespace", where, "--as", account, check=False)
+                    assert said.stdout.strip() == allowed, (verb, what, where, said.stdout + said.stderr)
+        if OWN_CLUSTER:
+            refused = {request for request, status in requests(narrow)[0] if status in (401, 403)}
+            assert not refused
+    finally:
+        for kind, name in (("VirtualKey", "k"), ("VirtualKey", "g")):
+            api.delete(kind, namespace, name)
+            kube.eventually(lambda: api.find(kind, namespace, name) is None, f"{name} is gone", within=90)
+        narrow.uninstall()
+        api.delete("Namespace", None, narrow.namespace)
