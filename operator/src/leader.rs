@@ -209,6 +209,7 @@ impl Election {
 
     /// Renews once, however often that has to be tried.
     async fn renew(&self, lease: &mut Lease) -> Result<(), Lost> {
+        let mut told = false;
         loop {
             if let Some(spec) = &mut lease.spec {
                 spec.renew_time = Some(MicroTime(Timestamp::now()));
@@ -222,7 +223,10 @@ impl Election {
                     *lease = written;
                     return Ok(());
                 }
-                Err(error) => tracing::warn!(error = brief(&error), "the Lease could not be renewed; trying again"),
+                Err(error) if !std::mem::replace(&mut told, true) => {
+                    tracing::warn!(error = brief(&error), "the Lease could not be renewed; trying again");
+                }
+                Err(_) => {}
             }
             // An answer that was lost on its way has changed the resourceVersion; so has somebody's label.
             match timeout(ANSWER, self.leases.get_opt(&name)).await {
