@@ -12,7 +12,7 @@ MANIFESTS ?= examples/quickstart
 DATA ?= data
 LISTEN ?= 0.0.0.0:4000
 
-.PHONY: help run test lint generate bench clean
+.PHONY: help run test e2e lint generate bench clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ run: ## Start a gateway on port 4000 with examples/quickstart (MANIFESTS=, DATA=
 test: ## Install what the tests need, then run all of them
 	@scripts/prerequisites.sh test
 	@scripts/test.sh $(ONLY)
+
+e2e: ## Run the tests on a real cluster alone; with KUBECONFIG set, on that one
+	@scripts/prerequisites.sh cluster
+	@scripts/test.sh crds e2e
 
 lint: ## Check formatting, lints, shell scripts and the rules of CONTRIBUTING.md
 	@scripts/prerequisites.sh lint

@@ -13,7 +13,7 @@ echo "=== the documents"
 python3 scripts/check_docs.py
 echo "=== shell scripts"
 mapfile -t shell < <(git ls-files --cached --others --exclude-standard -- '*.sh' .ci/run bench/run \
-    e2e/cluster/run e2e/cluster/restart e2e/cluster/load)
+    e2e/run e2e/cluster/run e2e/cluster/restart e2e/cluster/load)
 shellcheck -x "${shell[@]}"
 echo "=== formatting"
 cargo fmt --all --check

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Runs every test, each suite to its end, and closes with one line that totals what the runners said.
-# Usage: test.sh [SUITE...] with suites rust, sdk, litellm, node, engine, chart, crds (default: all).
+# Usage: test.sh [SUITE...] with suites rust, sdk, litellm, node, engine, chart, crds, cluster, e2e (default: all).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CACHE/target}"
-all=(rust sdk litellm node engine chart crds)
+all=(rust sdk litellm node engine chart crds cluster e2e)
 suites=("${@:-${all[@]}}")
 logs="$(mktemp -d)"
 trap 'rm -rf "$logs"' EXIT
@@ -70,6 +70,12 @@ for name in "${suites[@]}"; do
         # What a real API server makes of the CRDs; a control plane is enough.
         python="$(scripts/python-env.sh tests/chart/requirements.txt)"
         suite crds 10m env NODE_COMPONENTS=no e2e/cluster/run "$python" -m pytest -c e2e/pytest.ini --rootdir=e2e e2e/crds
+        ;;
+    cluster)
+        suite cluster 15m e2e/cluster/selftest.sh
+        ;;
+    e2e)
+        suite e2e 40m e2e/run
         ;;
     *) fail "unknown suite $name; there are: ${all[*]}" ;;
     esac

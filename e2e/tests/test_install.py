@@ -1,7 +1,5 @@
 """From `helm install` to an answer, as the documentation has it."""
 
-from pathlib import Path
-
 import openai
 
 import kube
@@ -43,3 +41,10 @@ def test_one_command_lists_all_three_kinds(api, release, namespace):
 
 def test_helm_test_passes(release):
     helm("test", release.name, "--namespace", release.namespace, "--timeout", "120s")
+
+
+def test_gateways_hold_no_credentials_of_the_cluster(release):
+    for pod in release.pods():
+        mounts = [mount["mountPath"] for container in pod["spec"]["containers"]
+                  for mount in container.get("volumeMounts", [])]
+        assert mounts and not any("serviceaccount" in mount for mount in mounts), mounts
