@@ -127,9 +127,9 @@ pub struct Args {
 pub enum Command {
     /// Exits with 0 if a gateway answers on this address: a health command for containers without curl
     Health {
-        /// Where the gateway listens
+        /// Where the gateway listens: host or address, and port
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4000", env = "TURNPIKE_HEALTH_ADDR")]
-        address: SocketAddr,
+        address: String,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{TcpStream, ToSocketAddrs},
     time::Duration,
 };
 
@@ -11,13 +11,15 @@ use anyhow::Context;
 /// A gateway that takes longer is not healthy.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// Asks for `/health/liveness`.
+/// Asks for `/health/liveness` at the first address of a host and port that takes a connection.
 ///
 /// # Errors
-/// No connection, no answer, or another answer than 200.
-pub fn health(address: SocketAddr) -> anyhow::Result<()> {
-    let mut stream =
-        TcpStream::connect_timeout(&address, LIMIT).with_context(|| format!("nothing listens on {address}"))?;
+/// No such host, no connection, no answer, or another answer than 200.
+pub fn health(address: &str) -> anyhow::Result<()> {
+    let mut resolved = address.to_socket_addrs().with_context(|| format!("{address} is no host and port"))?;
+    let mut stream = resolved
+        .find_map(|one| TcpStream::connect_timeout(&one, LIMIT).ok())
+        .with_context(|| format!("nothing listens on {address}"))?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     write!(stream, "GET /health/liveness HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;

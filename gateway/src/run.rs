@@ -51,7 +51,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Something that whoever started it must mend.
 pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(Command::Health { address }) = args.command {
-        return check::health(address);
+        return check::health(&address);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(serve(args));

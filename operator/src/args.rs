@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{
-    ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum,
+    ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
     builder::{OsStr, Resettable},
 };
 use turnpike_bundle::objects::Mode;
@@ -14,6 +14,10 @@ use crate::{names::Names, settings::Settings};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "turnpike-operator", version)]
 pub struct Args {
+    /// What to do instead of working until the end
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Name of this installation: in the Lease, the labels, the finalizer and the field manager
     #[arg(long, value_name = "NAME", default_value = "turnpike", value_parser = dns_label, env = "TURNPIKE_INSTANCE")]
     pub instance: String,
@@ -29,6 +33,10 @@ pub struct Args {
     /// Namespaces whose models may be visible to all [default: the release namespace]
     #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', value_parser = dns_label, env = "TURNPIKE_CLUSTER_MODEL_NAMESPACES")]
     pub cluster_model_namespaces: Vec<String>,
+
+    /// Namespaces whose models may use the gateways' own cloud identity [default: the release namespace]
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', value_parser = dns_label, env = "TURNPIKE_AMBIENT_IDENTITY_NAMESPACES")]
+    pub ambient_identity_namespaces: Vec<String>,
 
     /// Whether Secrets must carry the label turnpike.dev/use to be referred to
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, env = "TURNPIKE_REQUIRE_SECRET_LABEL")]
@@ -59,6 +67,15 @@ pub struct Args {
     pub log: String,
 }
 
+/// What the chart runs around upgrades and before it is uninstalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Applies this version's CRDs, but for those that the cluster has in a newer version
+    InstallCrds,
+    /// Stops the operator and takes its finalizer off all virtual keys
+    ReleaseFinalizers,
+}
+
 /// `--log-format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -87,16 +104,15 @@ impl Args {
 
     /// What every task may need.
     pub fn settings(&self) -> Settings {
-        let given = self.cluster_model_namespaces.iter().cloned().collect();
+        let or_release = |given: &[String]| match given {
+            [] => [self.release_namespace.clone()].into(),
+            given => given.iter().cloned().collect(),
+        };
         let bundle = turnpike_bundle::Settings {
             release_namespace: self.release_namespace.clone(),
             instance: self.instance.clone(),
-            ambient_identity_namespaces: [self.release_namespace.clone()].into(),
-            cluster_model_namespaces: if self.cluster_model_namespaces.is_empty() {
-                [self.release_namespace.clone()].into()
-            } else {
-                given
-            },
+            ambient_identity_namespaces: or_release(&self.ambient_identity_namespaces),
+            cluster_model_namespaces: or_release(&self.cluster_model_namespaces),
             mode: if self.require_secret_label { Mode::Cluster } else { Mode::SingleTenant },
         };
         Settings {

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-use crate::{guard::Blocker, leader::Lost};
+use crate::{guard::Blocker, install::InstallError, leader::Lost, uninstall::UninstallError};
 
 /// Why the process ends.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,15 @@ pub enum RunError {
     /// Something forbids to go on.
     #[error("this process must not lead any more")]
     Blocked(#[from] Blocker),
+    /// `install-crds` failed.
+    #[error("the CRDs are not installed")]
+    Install(#[from] InstallError),
+    /// `release-finalizers` failed.
+    #[error("VirtualKeys may keep their finalizer")]
+    Uninstall(#[from] UninstallError),
+    /// SIGTERM came before one of these two had ended.
+    #[error("stopped by a signal before it was done")]
+    Interrupted,
     /// A task that must never end did.
     #[error("the task {0} ended")]
     Ended(&'static str),

@@ -22,12 +22,13 @@ use tokio::{
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
-    args::{Args, LogFormat},
+    args::{Args, Command, LogFormat},
     context::Context,
     error::RunError,
     gateways, gauges,
     guard::{self, Guard},
     health::{self, Health, Readiness},
+    install,
     kit::{
         backoff::{Backoff, Failure, brief, jitter},
         events::Events,
@@ -36,7 +37,7 @@ use crate::{
     metrics::Metrics,
     names::Names,
     publish::{self, Published},
-    status, virtual_key, world,
+    status, uninstall, virtual_key, world,
 };
 
 /// How long the end waits for events to be written.
@@ -59,21 +60,34 @@ async fn serve(args: &Args) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Runtime)?;
     log(args)?;
-    operate(args, async move {
+    let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    })
-    .await
-}
-
-/// Works until `stop`.
-async fn operate(args: &Args, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-    let mut stop = pin!(stop);
+    };
     // Both providers' crates may be linked; this one is meant. It fails only where it is set already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let client = Client::try_from(Config::infer().await.map_err(RunError::Config)?)?;
+    let Some(command) = args.command else { return operate(args, client, stop).await };
+    tokio::select! {
+        ended = once(command, args, &client) => ended,
+        () = stop => Err(RunError::Interrupted),
+    }
+}
+
+/// Does what ends by itself.
+async fn once(command: Command, args: &Args, client: &Client) -> Result<(), RunError> {
+    match command {
+        Command::InstallCrds => install::run(client).await?,
+        Command::ReleaseFinalizers => uninstall::run(client, &args.names(), &args.settings()).await?,
+    }
+    Ok(())
+}
+
+/// Works until `stop`.
+async fn operate(args: &Args, client: Client, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    let mut stop = pin!(stop);
     let (names, identity, metrics) = (Arc::new(args.names()), args.identity(), Arc::new(Metrics::new()?));
     let (events, writer) = Events::new(client.clone(), &names, identity.clone(), Arc::clone(&metrics));
     let writer = tokio::spawn(writer);

@@ -30,7 +30,7 @@ async fn the_health_command_asks_a_running_gateway() {
         let binary = env!("CARGO_BIN_EXE_turnpike-gateway");
         Command::new(binary).args(["health", "--address", &address]).output().unwrap().status.success()
     };
-    let address = stage.gateway.public.to_string();
+    let address = format!("localhost:{}", stage.gateway.public.port());
     let refused = upstream::refused_url().await;
     let nobody = refused.trim_start_matches("http://").trim_end_matches("/v1").to_owned();
     assert!(tokio::task::spawn_blocking(move || ask(address)).await.unwrap());

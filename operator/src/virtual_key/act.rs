@@ -102,7 +102,7 @@ impl Work {
     /// # Errors
     /// The object has changed, or the apiserver refused.
     pub async fn remove_finalizer(&self) -> Result<(), Error> {
-        match finalizer::remove(&self.object, &self.context.names.finalizer()) {
+        match finalizer::remove(&self.object.metadata, &self.context.names.finalizer()) {
             Some(operations) => self.patch(operations).await.map(|_| ()).or_else(gone),
             None => Ok(()),
         }

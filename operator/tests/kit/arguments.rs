@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use turnpike_bundle::objects::Mode;
-use turnpike_operator::args::Args;
+use turnpike_operator::args::{Args, Command};
 
 fn args(more: &[&str]) -> Result<Args, clap::Error> {
     Args::try_parse_from(["turnpike-operator", "--release-namespace", "llm"].iter().chain(more))
@@ -40,4 +40,20 @@ fn what_cannot_be_meant_is_refused() {
     ] {
         args(&wrong).unwrap_err();
     }
+}
+
+#[test]
+fn the_charts_jobs_are_commands_of_the_same_program() {
+    assert_eq!(args(&[]).unwrap().command, None);
+    assert_eq!(args(&["install-crds"]).unwrap().command, Some(Command::InstallCrds));
+    let given = args(&["--watch-namespaces", "a", "release-finalizers"]).unwrap();
+    assert_eq!(given.command, Some(Command::ReleaseFinalizers));
+    assert!(!given.settings().watches("b"));
+}
+
+#[test]
+fn the_clouds_identity_is_for_the_release_namespace_unless_told_otherwise() {
+    assert_eq!(args(&[]).unwrap().settings().bundle.ambient_identity_namespaces, ["llm".to_owned()].into());
+    let given = args(&["--ambient-identity-namespaces", "ml"]).unwrap();
+    assert_eq!(given.settings().bundle.ambient_identity_namespaces, ["ml".to_owned()].into());
 }

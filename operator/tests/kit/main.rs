@@ -8,6 +8,8 @@ mod documents;
 mod election;
 mod events;
 mod health;
+mod installing;
 mod leading;
 mod retries;
 mod server;
+mod uninstalling;
