@@ -9,8 +9,8 @@ from kube import eventually
 from objects import key, mock
 from release import OPERATORS, is_ready, programmed
 
-KEYS = int(os.environ.get("E2E_KEYS", "2000"))
-MODELS = int(os.environ.get("E2E_MODELS", "200"))
+KEYS = int(os.environ.get("E2E_KEYS", "1000"))
+MODELS = int(os.environ.get("E2E_MODELS", "100"))
 
 
 def bundle_objects(api, release):
