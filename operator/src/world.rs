@@ -17,6 +17,7 @@ use pace::Pace;
 use reads::Reads;
 use told::Told;
 
+pub mod guard;
 pub mod listing;
 pub mod observer;
 pub mod pace;

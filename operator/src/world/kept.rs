@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Service;
-use kube::{
-    Resource, ResourceExt,
-    core::{DeserializeGuard, ObjectMeta},
-};
+use kube::{Resource, ResourceExt, core::ObjectMeta};
 
 use crate::{
     names::{DEFAULT_INSTANCE, INSTANCE_LABEL, TEAMS_ANNOTATION},
-    world::Namespace,
+    world::{
+        Namespace,
+        guard::{Guard, Unreadable},
+    },
 };
 
 /// What `kubectl apply` leaves behind: the manifest once more, of a Secret with all its values.
@@ -19,23 +19,11 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// An object of ours, or that it cannot be read.
 pub(super) type Read<K> = Result<Arc<K>, Box<Unreadable>>;
 
-/// An object that cannot be read.
-#[derive(Clone, Debug)]
-pub(super) struct Unreadable {
-    /// Why.
-    pub(super) error: String,
-    /// Readable whatever the rest is.
-    pub(super) metadata: ObjectMeta,
-}
-
 /// An object without what only costs memory; `None` = it belongs to another instance.
-pub(super) fn resource<K: Resource>(instance: &str, mut guard: DeserializeGuard<K>) -> Option<Read<K>> {
+pub(super) fn resource<K: Resource>(instance: &str, mut guard: Guard<K>) -> Option<Read<K>> {
     strip(guard.meta_mut());
     let owner = guard.labels().get(INSTANCE_LABEL).map_or(DEFAULT_INSTANCE, String::as_str);
-    (owner == instance).then(|| match guard.0 {
-        Ok(object) => Ok(Arc::new(object)),
-        Err(invalid) => Err(Box::new(Unreadable { error: invalid.error, metadata: invalid.metadata })),
-    })
+    (owner == instance).then(|| guard.0.map(Arc::new))
 }
 
 fn strip(metadata: &mut ObjectMeta) {

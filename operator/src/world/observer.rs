@@ -3,11 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, Secret as SecretObject, Service};
-use kube::{
-    Resource, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
-    runtime::watcher::Event,
-};
+use kube::{Resource, ResourceExt, core::PartialObjectMeta, runtime::watcher::Event};
 use turnpike_bundle::{
     entry::ObjectRef,
     problem::{ObjectId, ObjectKind},
@@ -16,6 +12,7 @@ use turnpike_crds::{Budget, ModelDeployment, VirtualKey};
 
 use super::{
     Namespace, World,
+    guard::Guard,
     kept::{self, Read},
     listing::{Change, Listing},
     references::{References, Refers},
@@ -27,11 +24,11 @@ use super::{
 #[expect(clippy::large_enum_variant, reason = "taken apart at once, never kept")]
 pub enum Observed {
     /// Of models.
-    Model(usize, Event<DeserializeGuard<ModelDeployment>>),
+    Model(usize, Event<Guard<ModelDeployment>>),
     /// Of keys.
-    Key(usize, Event<DeserializeGuard<VirtualKey>>),
+    Key(usize, Event<Guard<VirtualKey>>),
     /// Of budgets.
-    Budget(usize, Event<DeserializeGuard<Budget>>),
+    Budget(usize, Event<Guard<Budget>>),
     /// Of Secrets, without their values.
     Secret(usize, Event<PartialObjectMeta<SecretObject>>),
     /// Of Services.

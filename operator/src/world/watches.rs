@@ -10,7 +10,7 @@ use futures_util::{
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use kube::{
     Api, Client, Resource,
-    core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta},
+    core::{NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         utils::Backoff as Reconnects,
@@ -20,6 +20,7 @@ use kube::{
 use turnpike_bundle::objects::{Mode, USE_LABEL};
 
 use super::{
+    guard::Guard,
     observer::Observed,
     secrets::{Answer, Content, Order, Want},
 };
@@ -99,7 +100,7 @@ fn objects<K>(
     client: &Client,
     scope: Option<&str>,
     config: &Config,
-    observed: impl Fn(Event<DeserializeGuard<K>>) -> Observed + Send + 'static,
+    observed: impl Fn(Event<Guard<K>>) -> Observed + Send + 'static,
 ) -> Watch
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
@@ -110,7 +111,7 @@ where
         + Sync
         + 'static,
 {
-    tell(watcher(api::<DeserializeGuard<K>>(client, scope), config.clone()), observed)
+    tell(watcher(api::<Guard<K>>(client, scope), config.clone()), observed)
 }
 
 fn tell<E: Send + 'static>(

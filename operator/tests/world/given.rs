@@ -1,15 +1,13 @@
 //! Events as watches tell them.
 
 use k8s_openapi::{ByteString, api::core::v1};
-use kube::{
-    core::{DeserializeGuard, PartialObjectMeta},
-    runtime::watcher::Event,
-};
+use kube::{core::PartialObjectMeta, runtime::watcher::Event};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use turnpike_bundle::entry::ObjectRef;
 use turnpike_crds::{Budget, ModelDeployment, VirtualKey};
 use turnpike_operator::world::{
+    guard::Guard,
     observer::{Observed, Observer},
     secrets::{Answer, Content, Order, Want},
 };
@@ -32,12 +30,12 @@ fn parse<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
-pub(crate) fn key(name: &str, version: u32, spec: &Value) -> DeserializeGuard<VirtualKey> {
+pub(crate) fn key(name: &str, version: u32, spec: &Value) -> Guard<VirtualKey> {
     parse(manifest("VirtualKey", name, version, spec))
 }
 
 /// As [`key`], with members of `metadata` replaced.
-pub(crate) fn key_with(name: &str, version: u32, spec: &Value, metadata: &Value) -> DeserializeGuard<VirtualKey> {
+pub(crate) fn key_with(name: &str, version: u32, spec: &Value, metadata: &Value) -> Guard<VirtualKey> {
     let mut manifest = manifest("VirtualKey", name, version, spec);
     for (member, value) in metadata.as_object().unwrap() {
         manifest["metadata"][member] = value.clone();
@@ -45,12 +43,12 @@ pub(crate) fn key_with(name: &str, version: u32, spec: &Value, metadata: &Value)
     parse(manifest)
 }
 
-pub(crate) fn model(name: &str, version: u32, spec: &Value) -> DeserializeGuard<ModelDeployment> {
+pub(crate) fn model(name: &str, version: u32, spec: &Value) -> Guard<ModelDeployment> {
     parse(manifest("ModelDeployment", name, version, spec))
 }
 
 /// A model that calls a provider with the key `api-key` of a Secret.
-pub(crate) fn model_by(name: &str, version: u32, secret: &str) -> DeserializeGuard<ModelDeployment> {
+pub(crate) fn model_by(name: &str, version: u32, secret: &str) -> Guard<ModelDeployment> {
     let credentials = json!({"secretRef": {"name": secret, "key": "api-key"}});
     model(name, version, &json!({"provider": {"type": "OpenAI", "credentials": credentials}}))
 }
@@ -105,7 +103,7 @@ pub(crate) fn listed(observer: &mut Observer) {
 }
 
 pub(crate) fn budgets(observer: &mut Observer) {
-    observer.observe(Observed::Budget(0, Event::<DeserializeGuard<Budget>>::Init));
+    observer.observe(Observed::Budget(0, Event::<Guard<Budget>>::Init));
     observer.observe(Observed::Budget(0, Event::InitDone));
 }
 

@@ -6,4 +6,5 @@ mod given;
 mod lists;
 mod objects;
 mod pace;
+mod running;
 mod secrets;
