@@ -21,8 +21,8 @@ CRDS = Path("charts/turnpike/crds")
 ADRS = Path("docs/adr")
 ADR_LINES = 60
 # Flags of other programs that documents show.
-FOREIGN_FLAGS = {"--bin", "--locked", "--offline", "--help", "--create-namespace", "--force-conflicts", "--include-crds",
-                 "--namespace", "--no-headers", "--reset-then-reuse-values", "--resources", "--server-side", "--set",
+FOREIGN_FLAGS = {"--all", "--bin", "--for", "--locked", "--offline", "--help", "--create-namespace", "--force-conflicts",
+                 "--include-crds", "--namespace", "--no-headers", "--reset-then-reuse-values", "--resources", "--server-side", "--set",
                  "--subresource", "--type", "--wait"}
 # Members of YAML blocks that no CRD describes.
 OBJECT_KEYS = {"apiVersion", "kind", "metadata", "name", "namespace", "labels", "annotations", "spec", "stringData",
