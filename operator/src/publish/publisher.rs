@@ -340,8 +340,10 @@ impl Publisher {
             other
         });
         if let Some(since) = since {
-            metrics.publication_seconds.observe(since.elapsed().as_secs_f64());
-            tracing::info!(version, new, milliseconds = since.elapsed().as_millis(), "the bundle was published");
+            let took = since.elapsed();
+            metrics.publication_seconds.observe(took.as_secs_f64());
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(version, new, milliseconds = took_ms, "the bundle was published");
         }
     }
 
@@ -351,7 +353,7 @@ impl Publisher {
             Fault::Compile(_) | Fault::Foreign(_) => Failure::Error,
         };
         let pause = self.backoff.fail(failure, jitter()).min(LONGEST_PAUSE);
-        tracing::warn!(%fault, pause_ms = pause.as_millis(), "publishing failed; trying again");
+        tracing::warn!(%fault, pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), "publishing failed; trying again");
         let now = Instant::now();
         self.pause = Some(now + pause);
         self.dirty.get_or_insert(now);
