@@ -147,7 +147,7 @@ pub fn repaired(names: &Names, mut secret: Secret, generate: &Generate, now: Tim
     let value = current(&secret, generate)?.clone();
     mark(names, &mut secret);
     if minted_at(secret.annotations()).is_none() {
-        secret.annotations_mut().insert(MINTED_AT.to_owned(), now.to_string());
+        secret.annotations_mut().insert(MINTED_AT.to_owned(), text(now));
     }
     let data = secret.data.get_or_insert_default();
     if !data.contains_key(&generate.secret_key) {
@@ -179,11 +179,16 @@ fn put(secret: &mut Secret, name: &str, key: Key, object: &VirtualKey, now: Time
     }
     data.insert(name.to_owned(), ByteString(key.into_bytes()));
     let annotations = secret.annotations_mut();
-    annotations.insert(MINTED_AT.to_owned(), now.to_string());
+    annotations.insert(MINTED_AT.to_owned(), text(now));
     // Stays when the request is taken back: who then looks at an older object must not take it for a new one.
     if let Some(asked) = object.annotations().get(ROTATE_ANNOTATION) {
         annotations.insert(ROTATE_HANDLED.to_owned(), asked.clone());
     }
+}
+
+/// To the second, as the apiserver writes times.
+fn text(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
 fn empty(names: &Names, object: &VirtualKey, generate: &Generate) -> Secret {
