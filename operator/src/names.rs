@@ -40,7 +40,7 @@ impl Names {
 
     /// Finalizer of `VirtualKey`s: gone once every gateway refuses the key.
     pub fn finalizer(&self) -> String {
-        format!("{}.{GROUP}/revocation", self.instance)
+        finalizer(&self.instance)
     }
 
     /// The chart's ConfigMap that owns whatever is made in the release namespace, so that it goes with the release.
@@ -62,4 +62,9 @@ impl Names {
     pub fn admin_secret(&self) -> String {
         turnpike_bundle::layout::admin_secret(&self.instance)
     }
+}
+
+/// Finalizer that the operator of an instance puts on `VirtualKey`s.
+pub fn finalizer(instance: &str) -> String {
+    format!("{instance}.{GROUP}/revocation")
 }

@@ -133,6 +133,9 @@ impl Keys {
         if self.queue.is_running(&at) {
             return self.queue.now(at, now);
         }
+        if self.tracker.given_away(&at).is_some() {
+            return self.queue.now(at, now);
+        }
         let Some(facts) = self.tracker.facts(&at, &self.finalizer, (self.clock)()) else {
             self.queue.forget(&at);
             self.taken.remove(&at);
@@ -168,6 +171,10 @@ impl Keys {
         loop {
             let now = Instant::now();
             let at = self.queue.take(now)?;
+            // Whose it is now sees to its end; that it is served no more need not be waited for while it goes on to exist.
+            if let Some(object) = self.tracker.given_away(&at) {
+                return Some(release(self.work(object, false), None).map(|done| (at, done)).boxed());
+            }
             let Some(facts) = self.tracker.facts(&at, &self.finalizer, (self.clock)()) else {
                 self.queue.done(at, Outcome::Done(None), now, 0.0);
                 continue;

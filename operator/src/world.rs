@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use kube::ResourceExt;
+use kube::{ResourceExt, core::ObjectMeta};
 use tokio::{sync::watch, time::Instant};
 use turnpike_bundle::{Objects, Secret, entry::ObjectRef, objects::Mode, problem::ObjectId};
 use turnpike_crds::{Budget, ModelDeployment, VirtualKey};
@@ -39,6 +39,8 @@ pub struct World {
     pub models: BTreeMap<ObjectRef, Arc<ModelDeployment>>,
     /// Keys of this instance, deleted ones included while they still exist.
     pub keys: BTreeMap<ObjectRef, Arc<VirtualKey>>,
+    /// Keys of other instances that still carry this one's finalizer: they were given away.
+    pub given_away: BTreeMap<ObjectRef, Arc<ObjectMeta>>,
     /// Budgets of this instance, deleted ones included while they still exist.
     pub budgets: BTreeMap<ObjectRef, Arc<Budget>>,
     /// Secrets that objects refer to or that were minted for keys; of keys only digests are kept.

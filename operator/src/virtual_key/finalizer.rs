@@ -19,11 +19,11 @@ pub fn add(object: &VirtualKey, finalizer: &str) -> Vec<Value> {
 }
 
 /// Removes the finalizer from this very object if it is still where it was; `None` = it is not there.
-pub fn remove(object: &ObjectMeta, finalizer: &str) -> Option<Vec<Value>> {
-    let at = object.finalizers.iter().flatten().position(|other| other == finalizer)?;
+pub fn remove(metadata: &ObjectMeta, finalizer: &str) -> Option<Vec<Value>> {
+    let at = metadata.finalizers.iter().flatten().position(|other| other == finalizer)?;
     let path = format!("/metadata/finalizers/{at}");
     Some(vec![
-        json!({"op": "test", "path": "/metadata/uid", "value": object.uid}),
+        json!({"op": "test", "path": "/metadata/uid", "value": metadata.uid}),
         json!({"op": "test", "path": path, "value": finalizer}),
         json!({"op": "remove", "path": path}),
     ])

@@ -43,6 +43,7 @@ impl Tracker {
             self.index(&at, old.map(AsRef::as_ref), new.cloned().as_deref(), now);
             touched.insert(at);
         }
+        touched.extend(changed(&before.given_away, &self.world.given_away));
         for at in changed(&before.secrets, &self.world.secrets) {
             let owner = |world: &World| world.secrets.get(&at).and_then(|secret| secret.minted_for.clone());
             let (old, new) = (owner(&before), owner(&self.world));
@@ -78,6 +79,12 @@ impl Tracker {
     /// A key's object.
     pub fn object(&self, at: &ObjectRef) -> Option<&Arc<VirtualKey>> {
         self.world.keys.get(at)
+    }
+
+    /// A key that is another instance's now and still carries our finalizer.
+    pub fn given_away(&self, at: &ObjectRef) -> Option<VirtualKey> {
+        let metadata = self.world.given_away.get(at)?.as_ref().clone();
+        Some(VirtualKey { metadata, ..VirtualKey::default() })
     }
 
     /// Whether the key was made before, so that making it again means that its Secret was deleted.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Service;
 use kube::{Resource, ResourceExt, core::ObjectMeta};
+use turnpike_crds::VirtualKey;
 
 use crate::{
-    names::{DEFAULT_INSTANCE, INSTANCE_LABEL, TEAMS_ANNOTATION},
+    names::{DEFAULT_INSTANCE, INSTANCE_LABEL, TEAMS_ANNOTATION, finalizer},
     world::{
         Namespace,
         guard::{Guard, Unreadable},
@@ -24,6 +25,29 @@ pub(super) fn resource<K: Resource>(instance: &str, mut guard: Guard<K>) -> Opti
     strip(guard.meta_mut());
     let owner = guard.labels().get(INSTANCE_LABEL).map_or(DEFAULT_INSTANCE, String::as_str);
     (owner == instance).then(|| guard.0.map(Arc::new))
+}
+
+/// A key that matters to this instance.
+#[derive(Clone, Debug)]
+pub(super) enum Key {
+    /// Its own.
+    Ours(Read<VirtualKey>),
+    /// Another's that carries this one's finalizer.
+    GivenAway(Arc<ObjectMeta>),
+}
+
+/// As [`resource`], of keys; those of others are kept only while they carry our finalizer.
+pub(super) fn key(instance: &str, guard: Guard<VirtualKey>) -> Option<Key> {
+    let finalizer = finalizer(instance);
+    let is_held = guard.finalizers().contains(&finalizer);
+    let metadata = is_held.then(|| guard.meta().clone());
+    match resource(instance, guard) {
+        Some(ours) => Some(Key::Ours(ours)),
+        None => metadata.map(|mut metadata| {
+            strip(&mut metadata);
+            Key::GivenAway(Arc::new(metadata))
+        }),
+    }
 }
 
 fn strip(metadata: &mut ObjectMeta) {

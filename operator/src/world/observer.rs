@@ -13,7 +13,7 @@ use turnpike_crds::{Budget, ModelDeployment, VirtualKey};
 use super::{
     Namespace, World,
     guard::Guard,
-    kept::{self, Read},
+    kept::{self, Key, Read},
     listing::{Change, Listing},
     references::{References, Refers},
     secrets::{Answer, Order, Secrets, Seen},
@@ -43,7 +43,7 @@ pub struct Observer {
     instance: String,
     world: World,
     models: Vec<Listing<Read<ModelDeployment>>>,
-    keys: Vec<Listing<Read<VirtualKey>>>,
+    keys: Vec<Listing<Key>>,
     budgets: Vec<Listing<Read<Budget>>>,
     secret_lists: Vec<Listing<Seen>>,
     services: Vec<Listing<()>>,
@@ -83,7 +83,7 @@ impl Observer {
                 }
             }
             Observed::Key(scope, event) => {
-                for change in take(&mut self.keys, scope, event, |guard| kept::resource(instance, guard)) {
+                for change in take(&mut self.keys, scope, event, |guard| kept::key(instance, guard)) {
                     self.key(change);
                 }
             }
@@ -134,8 +134,18 @@ impl Observer {
         self.note(effect.shows, effect.matters);
     }
 
-    fn key(&mut self, change: Change<Read<VirtualKey>>) {
-        let name = change.0.clone();
+    fn key(&mut self, (name, change): Change<Key>) {
+        let (ours, given_away) = match change {
+            Some(Key::Ours(ours)) => (Some(ours), None),
+            Some(Key::GivenAway(metadata)) => (None, Some(metadata)),
+            None => (None, None),
+        };
+        let differs = match given_away {
+            Some(metadata) => self.world.given_away.insert(name.clone(), metadata).is_none(),
+            None => self.world.given_away.remove(&name).is_some(),
+        };
+        self.note(differs, false);
+        let change = (name.clone(), ours);
         let errors = &mut self.world.unreadable;
         let effect = put(&mut self.world.keys, errors, ObjectKind::VirtualKey, change);
         self.refer(effect.before.as_deref(), effect.after.as_deref());

@@ -8,10 +8,11 @@ use std::{
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use kube::{Client, client::Body};
+use kube::{Client, ResourceExt, client::Body};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use turnpike_bundle::{Secret, entry::ObjectRef, objects};
+use turnpike_crds::VirtualKey;
 use turnpike_operator::{
     context::Context, kit::events::Events, metrics::Metrics, names::Names, settings::Settings, world::World,
 };
@@ -156,6 +157,14 @@ impl State {
         let version = self.next_version();
         let metadata = &mut self.keys.get_mut(name).unwrap()["metadata"];
         metadata["annotations"][annotation] = value.into();
+        metadata["resourceVersion"] = version.into();
+    }
+
+    /// `kubectl label` with the name of another instance.
+    pub(crate) fn give_away(&mut self, name: &str) {
+        let version = self.next_version();
+        let metadata = &mut self.keys.get_mut(name).unwrap()["metadata"];
+        metadata["labels"]["turnpike.dev/instance"] = "another".into();
         metadata["resourceVersion"] = version.into();
     }
 
@@ -306,5 +315,17 @@ fn world(state: &State, before: &World) -> World {
         let known = before.secrets.get(&at(name)).filter(|known| ***known == secret);
         (at(name), known.cloned().unwrap_or_else(|| Arc::new(secret)))
     });
-    World { keys: keys.collect(), secrets: secrets.collect(), ..World::default() }
+    let (given_away, keys): (Vec<_>, Vec<_>) = keys.partition(|(_, key): &(ObjectRef, Arc<VirtualKey>)| {
+        key.labels().get("turnpike.dev/instance").is_some_and(|instance| instance != "turnpike")
+    });
+    let given_away = given_away
+        .into_iter()
+        .filter(|(_, key)| !key.finalizers().is_empty())
+        .map(|(at, key)| (at, Arc::new(key.metadata.clone())));
+    World {
+        keys: keys.into_iter().collect(),
+        given_away: given_away.collect(),
+        secrets: secrets.collect(),
+        ..World::default()
+    }
 }

@@ -256,6 +256,26 @@ async fn a_deleted_key_goes_with_a_warning_when_a_gateway_stays_silent() {
     assert_eq!(operator.reasons(), ["RevocationUnconfirmed"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_given_to_another_instance_is_let_go() {
+    let mut operator = Operator::start();
+    operator.server.change(|state| state.create_key("bot", &json!({"generate": {}})));
+    operator.settled().await;
+    for task in operator.tasks.drain(..) {
+        task.abort();
+    }
+    // While no operator is there, and somebody else's finalizer comes too.
+    operator.server.change(|state| {
+        state.give_away("bot");
+        let finalizers = &mut state.keys.get_mut("bot").unwrap()["metadata"]["finalizers"];
+        finalizers.as_array_mut().unwrap().insert(0, "another.turnpike.dev/revocation".into());
+    });
+    operator.restart();
+    operator.settled().await;
+    let finalizers = operator.server.look(|state| state.keys["bot"]["metadata"]["finalizers"].clone());
+    assert_eq!(finalizers, json!(["another.turnpike.dev/revocation"]));
+}
+
 /// Every write once fails, once is done without being heard of, and once the process dies with it.
 #[tokio::test(start_paused = true)]
 async fn a_fault_at_any_write_changes_nothing_in_the_end() {

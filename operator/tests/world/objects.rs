@@ -3,7 +3,7 @@
 use kube::{Resource, ResourceExt, runtime::watcher::Event};
 use serde_json::{Value, json};
 use turnpike_bundle::problem::{ObjectId, ObjectKind};
-use turnpike_operator::world::observer::Observed;
+use turnpike_operator::world::observer::{Observed, Observer};
 
 use crate::given::{key, key_with, name, observer, observer_of};
 
@@ -72,6 +72,29 @@ fn a_key_that_cannot_be_read_can_still_be_revoked() {
         assert_eq!(key.finalizers(), ["turnpike.turnpike.dev/revocation"]);
         assert!(world.objects().keys.is_empty(), "an object that is being deleted serves no more");
     }
+}
+
+#[test]
+fn a_key_that_was_given_away_is_known_until_it_is_let_go() {
+    let of = |version, instance: &str, finalizers: &[&str]| {
+        let metadata = json!({"labels": {"turnpike.dev/instance": instance}, "finalizers": finalizers});
+        key_with("one", version, &good(), &metadata)
+    };
+    let (ours, theirs) = ("turnpike.turnpike.dev/revocation", "another.turnpike.dev/revocation");
+    let mut observer = observer_of("turnpike", true);
+    observer.observe(Observed::Key(0, Event::Apply(of(1, "another", &[theirs, ours]))));
+    let given_away = |observer: &mut Observer| {
+        assert!(observer.has_news());
+        let picture = observer.picture();
+        (picture.keys.len(), picture.given_away.len())
+    };
+    assert_eq!(given_away(&mut observer), (0, 1));
+    observer.observe(Observed::Key(0, Event::Apply(of(2, "another", &[theirs]))));
+    assert_eq!(given_away(&mut observer), (0, 0));
+    observer.observe(Observed::Key(0, Event::Apply(of(3, "turnpike", &[ours]))));
+    assert_eq!(given_away(&mut observer), (1, 0));
+    observer.observe(Observed::Key(0, Event::Apply(of(4, "another", &[ours]))));
+    assert_eq!(given_away(&mut observer), (0, 1));
 }
 
 #[test]
