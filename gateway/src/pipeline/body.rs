@@ -63,6 +63,31 @@ where
     Ok(Buffered { request, permit })
 }
 
+/// Reads and forgets what a refused client still sends: a connection that is closed with bytes unread takes the answer with
+/// it, and one that is closed without a word fails the client's next request. Most bodies are here in a moment; the rest
+/// of a large or slow one is left.
+pub async fn forget<B>(mut body: B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if body.is_end_stream() {
+        return;
+    }
+    let rest = async {
+        let mut left = MOST_FORGOTTEN;
+        while let Some(Ok(frame)) = body.frame().await
+            && let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len))
+        {
+            left = less;
+        }
+    };
+    tokio::time::timeout(FORGETTING, rest).await.ok();
+}
+
+/// Most bytes, and the longest time, that a refused client's body is read.
+const MOST_FORGOTTEN: usize = 256 * 1024;
+const FORGETTING: Duration = Duration::from_secs(1);
+
 /// Deflate's highest ratio is 1032 to 1 (zlib's technical notes).
 const MOST_GZIP_RATIO: usize = 1032;
 

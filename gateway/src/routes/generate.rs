@@ -39,6 +39,7 @@ pub async fn serve(worker: Arc<Worker>, operation: Operation, named: Option<&str
         }
         Err(error) => {
             worker.app.metrics.refused(operation, error.status(), error.code());
+            body::forget(body).await;
             error.into_response()
         }
     };

@@ -103,3 +103,21 @@ async fn pipelined_requests_are_answered_in_order() {
     let all = String::from_utf8(raw.read_to_end().await).unwrap();
     assert_eq!(all.matches("HTTP/1.1 200 OK").count(), 3, "{all}");
 }
+
+/// Clients write head and body one after the other; a refusal in between must not cost them the connection.
+#[tokio::test]
+async fn a_refused_client_that_is_still_sending_keeps_its_connection() {
+    let stage = Stage::new().await;
+    let body = chat().to_string();
+    let good = head(&format!("content-length: {}\r\nconnection: close", body.len())) + &body;
+    let refused = head(&format!("content-length: {}", body.len())).replace(ALICE, "sk-of-nobody-0123456789abcdef");
+    let mut raw = Raw::connect(stage.gateway.public).await;
+    raw.write(refused.as_bytes()).await;
+    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    raw.write(body.as_bytes()).await;
+    let first = raw.read_until("the refusal", |bytes| bytes.windows(4).any(|end| end == b"\r\n\r\n")).await;
+    assert!(first.starts_with(b"HTTP/1.1 401"), "{}", String::from_utf8_lossy(&first));
+    raw.write(good.as_bytes()).await;
+    let rest = String::from_utf8(raw.read_to_end().await).unwrap();
+    assert!(rest.contains("HTTP/1.1 200 OK"), "{rest}");
+}
