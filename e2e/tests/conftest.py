@@ -31,6 +31,17 @@ def release(api):
 @pytest.fixture
 def namespace(api):
     """A namespace of the test's own."""
+    yield from a_namespace(api)
+
+
+@pytest.fixture
+def neighbour(api):
+    """A namespace of somebody else's."""
+    yield from a_namespace(api)
+
+
+def a_namespace(api):
+    """A namespace until the test is over."""
     name = f"e2e-{secrets.token_hex(4)}"
     api.call("POST", "/api/v1/namespaces", json={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name

@@ -74,6 +74,14 @@ def said(response):
     return response.json()["choices"][0]["message"]["content"]
 
 
+def everywhere(release, key, model):
+    """What all gateways answer: the text of a 200, else status and code, such as `404 model_not_found`."""
+    def one(url):
+        response = ask(url, key, model)
+        return said(response) if response.status_code == 200 else f"{response.status_code} {response.json()['error']['code']}"
+    return {one(url) for url in release.gateways()}
+
+
 def secret_value(api, namespace, name, key):
     """What a Secret holds under a key."""
     import base64
