@@ -211,6 +211,7 @@ impl Cluster {
     /// As the apiserver does, refusing what has changed; then notes what the write promises.
     fn apply(&mut self, Pending { change, step, at }: Pending) {
         let before = self.hashes();
+        let was_handled = self.rotation_handled();
         let (Write::Create(secret) | Write::Replace(secret) | Write::Delete(secret)) = &change.write;
         let name = secret.name_any();
         let there = self.secrets.get(&name);
@@ -234,15 +235,19 @@ impl Cluster {
                 let overlap = rotation.retires_at.unwrap().duration_since(rotation.at);
                 self.promised.insert(old.clone(), at + overlap);
                 let asked = self.object.annotations().get(ROTATE_ANNOTATION);
-                if let Some(handled) =
-                    self.secrets.values().find_map(|secret| secret.annotations().get(annotations::ROTATE_HANDLED))
-                    && asked == Some(handled)
-                {
-                    *self.handled.entry(handled.clone()).or_default() += 1;
+                let handled = self.rotation_handled();
+                // With an interval a key is replaced again without having been asked again.
+                let by_asking = handled != was_handled || self.object.spec.rotation.is_none();
+                if let Some(handled) = handled.filter(|handled| by_asking && asked == Some(handled)) {
+                    *self.handled.entry(handled).or_default() += 1;
                 }
             }
             _ => {}
         }
+    }
+
+    fn rotation_handled(&self) -> Option<String> {
+        self.secrets.values().find_map(|secret| secret.annotations().get(annotations::ROTATE_HANDLED).cloned())
     }
 
     /// Hashes that work, and until when; `None` = the key in force.
