@@ -51,6 +51,7 @@ pub fn row(record: &Record, event: EventId) -> SpendRow {
         first_byte_us: record.first_byte.map(micros),
         latency_us: micros(record.total),
         upstream_us: record.upstream.map(micros),
+        postings: [].into(),
         tags: tags(record),
         metadata: record.metadata.as_deref().and_then(metadata),
     }

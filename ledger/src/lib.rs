@@ -7,4 +7,8 @@
 //!
 //! Nothing here knows HTTP, and nothing a request does waits for a disk.
 
+pub mod account;
+pub mod exchange;
 pub mod spend_log;
+pub mod store;
+pub mod window;

@@ -4,7 +4,7 @@ mod row;
 mod sqlite;
 mod writer;
 
-pub use row::{EventId, SpendRow};
+pub use row::{EventId, Posting, SpendRow};
 pub use sqlite::SqliteStore;
 pub use writer::{Full, SpendSink, SpendSlot, SpendStatus, SpendWriter, Unwritten, WriterOptions};
 

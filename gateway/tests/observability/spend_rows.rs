@@ -44,6 +44,7 @@ fn a_success_is_booked_to_its_key_with_all_tokens() {
         first_byte_us: Some(40_000),
         latency_us: 1_500_000,
         upstream_us: Some(1_497_000),
+        postings: [].into(),
         tags: Some(r#"["env:prod"]"#.into()),
         metadata: None,
     };

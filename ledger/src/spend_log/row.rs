@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::account::AccountId;
+
 /// Names one upstream attempt for ever. Minted by the gateway; ids that clients supply are attributes, never keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EventId {
@@ -11,6 +13,20 @@ pub struct EventId {
     pub incarnation: Uuid,
     /// Counts up within the run.
     pub sequence: u64,
+}
+
+/// What a row means to one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posting {
+    /// The account.
+    pub account: AccountId,
+    /// The lease that it was used of, of the row's own incarnation; `None` = of none (limits that only tell, and what was
+    /// let through while the store was down).
+    pub lease: Option<u64>,
+    /// Start of the slot that it is booked in: the one at the time when it was held. Microseconds since the epoch.
+    pub slot: i64,
+    /// How much, in the account's unit.
+    pub amount: i64,
 }
 
 /// One attempt at an upstream, or one request that ended before any.
@@ -66,6 +82,8 @@ pub struct SpendRow {
     pub latency_us: i64,
     /// Time spent waiting for the upstream, microseconds.
     pub upstream_us: Option<i64>,
+    /// The accounts that it counts against.
+    pub postings: Arc<[Posting]>,
     /// JSON array of strings.
     pub tags: Option<Arc<str>>,
     /// The request's `metadata`, a JSON text. The store keeps it only where it is well-formed.

@@ -38,6 +38,7 @@ pub(crate) fn row(event: EventId) -> SpendRow {
         first_byte_us: Some(40_000),
         latency_us: 250_000,
         upstream_us: Some(240_000),
+        postings: [].into(),
         tags: None,
         metadata: None,
     }

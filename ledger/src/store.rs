@@ -1,0 +1,66 @@
+//! What the ledger asks of a database, beside the spend log: leases and the standing of accounts.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::{
+    account::AccountId,
+    exchange::{Ask, Reply},
+    spend_log::StoreError,
+};
+
+/// Answers to a batch of asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answers {
+    /// The store's clock when it answered, microseconds since the epoch.
+    pub now: i64,
+    /// One for each ask, in their order.
+    pub replies: Vec<Reply>,
+}
+
+/// How an account stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Booked in the window.
+    pub spent: i64,
+    /// Outstanding on leases: what gateways hold and may yet use.
+    pub reserved: i64,
+}
+
+/// Leases of accounts. One owner; all methods retry nothing.
+pub trait LeaseStore: Send + 'static {
+    /// Answers all asks in one transaction, accounts locked in the order of their ids.
+    ///
+    /// # Errors
+    /// Nothing was changed, or all of it was and the answer was lost; asking again is safe.
+    fn exchange(&mut self, asks: &[Ask]) -> impl Future<Output = Result<Answers, StoreError>> + Send;
+
+    /// Says that the holder lives, and how long its requests may take. Returns the store's time.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    fn beat(&mut self, holder: Uuid, longest: Duration) -> impl Future<Output = Result<i64, StoreError>> + Send;
+
+    /// Closes the leases of a holder whose write-ahead files were read to their end and whose rows were all written.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    fn close(&mut self, holder: Uuid) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Closes the leases of holders that were not heard of for their longest request and 60 s more, booking what they may have
+    /// used as unattributed, and forgets leases that are finished. Returns how many holders were given up.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    fn reap(&mut self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// How accounts stand, in the order of `accounts`; each with the first slot that counts and the slot of its leases.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    fn balances(
+        &mut self,
+        accounts: &[(AccountId, i64, i64)],
+    ) -> impl Future<Output = Result<Vec<Balance>, StoreError>> + Send;
+}
