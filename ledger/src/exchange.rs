@@ -100,6 +100,8 @@ pub struct Reply {
     pub spent: i64,
     /// Outstanding on other leases: what may come back.
     pub others: i64,
+    /// What nobody has: the limit less all that is spent or outstanding. Below zero after a limit was lowered.
+    pub left: i64,
     /// The lease was closed by somebody else, or its slot is over: nothing is granted on it any more.
     pub closed: bool,
 }
@@ -155,6 +157,7 @@ pub fn exchange(ask: &Ask, now: i64, grants: Grants, before: Lease, standing: St
         granted: lease.granted,
         spent: standing.spent,
         others: standing.others,
+        left: left(ask, lease, standing),
         closed: before.closed || ended,
     };
     Exchanged { lease, book, reply }
@@ -166,10 +169,14 @@ fn raise(ask: &Ask, now: i64, grants: Grants, lease: Lease, standing: Standing) 
     if ask.last || grants == Grants::Suspended || !ask.slot.holds(now) {
         return 0;
     }
-    let free = ask.limit.saturating_sub(standing.spent).saturating_sub(standing.others) - lease.outstanding();
+    let free = left(ask, lease, standing);
     let fair = (free / SHARE.max(standing.holders + 1)).max(ask.least);
     let raise = wanted.min(fair);
     if raise < ask.least || raise > free { 0 } else { raise.max(0) }
+}
+
+fn left(ask: &Ask, lease: Lease, standing: Standing) -> i64 {
+    ask.limit.saturating_sub(standing.spent).saturating_sub(standing.others).saturating_sub(lease.outstanding())
 }
 
 /// Books what a spend row tells of a lease, and returns what is to be added to the account's spend.
