@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod exchange;
+pub mod holder;
 pub mod spend_log;
 pub mod store;
 pub mod window;
