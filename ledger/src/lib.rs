@@ -1,13 +1,16 @@
-//! Money and tokens: who spent what.
+//! Money and tokens: what may be used, and who used what.
 //!
 //! ```text
-//!  request admitted ─ SpendSink::try_reserve ─▶ SpendSlot (its place and its event id)
-//!  request ended    ─ SpendSlot::submit ─▶ bounded queue ─▶ SpendWriter (own thread) ─ batch ─▶ SpendStore
+//!  request ─ engine: reserve ─▶ Hold ─ dispatch … last byte ─ settle ─▶ postings ─▶ SpendRow
+//!              │ leases, ahead of need                                                │ SpendSlot::submit, never waits
+//!              ▼                                                                      ▼
+//!            LeaseStore (exchange) ◀── one database: SQLite or PostgreSQL ──▶ SpendStore (append: rows, spend, leases)
 //! ```
 //!
-//! Nothing here knows HTTP, and nothing a request does waits for a disk.
+//! Nothing here knows HTTP, and no request whose accounts are warm waits for a disk or a network.
 
 pub mod account;
+pub mod engine;
 pub mod exchange;
 pub mod holder;
 pub mod spend_log;

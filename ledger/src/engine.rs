@@ -1,0 +1,208 @@
+//! Accounts in memory: reserve before dispatch, settle after, without a round trip while leases last.
+//!
+//! ```text
+//!  request ─ reserve ─▶ Pot (one an account): take from the lease's free balance, one CAS ─▶ Hold ─ settle ─▶ postings
+//!                        │ too little: wait, in order                                          │ frees the rest
+//!                        ▼                                                                     ▼
+//!                      lease task (one a store): asks ahead of need, gives back what is idle ◀─┘
+//! ```
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+pub use self::{
+    clock::Clock,
+    hold::{Hold, Settled, Used},
+    refusal::{Cause, Refusal},
+    start::{Leases, Running},
+};
+use self::{hold::Part, lane::Lane, pot::Pot, wait::Turn};
+use crate::{
+    account::{AccountSpec, Charge, Excess, Unit},
+    window::Slot,
+};
+
+mod clock;
+mod hold;
+mod lane;
+mod pot;
+mod refusal;
+mod side;
+mod start;
+mod task;
+mod wait;
+
+/// What a request needs of one account.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// The account.
+    pub account: Arc<AccountSpec>,
+    /// The most that it may use, in the account's unit.
+    pub amount: i64,
+}
+
+/// All accounts of one gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Clock,
+    holder: Uuid,
+    /// Numbers leases.
+    next: AtomicU64,
+    /// Budgets: counted by spend rows.
+    money: Lane,
+    /// Rates and parallel requests: counted by the exchange.
+    rates: Lane,
+    /// Allowed past limits while the store was down, since the start; nano-USD.
+    overdrawn: AtomicI64,
+}
+
+/// How a need is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// Out of a lease.
+    Held,
+    /// Nothing is held: what is used is only booked.
+    Counted,
+}
+
+/// One account that has too little at hand.
+struct Short {
+    /// Which need.
+    at: usize,
+    pot: Arc<Pot>,
+}
+
+impl Ledger {
+    /// The store's time, microseconds since the epoch.
+    pub fn now(&self) -> i64 {
+        self.shared.clock.now()
+    }
+
+    /// Accounts in memory.
+    pub fn accounts(&self) -> usize {
+        self.shared.money.len() + self.shared.rates.len()
+    }
+
+    /// Let through past limits while the store was down, since the start; nano-USD.
+    pub fn overdrawn(&self) -> i64 {
+        self.shared.overdrawn.load(Ordering::Relaxed)
+    }
+
+    /// What could be had of an account at most; `None` = the store was not asked yet.
+    pub fn affordable(&self, account: &Arc<AccountSpec>) -> Option<i64> {
+        self.shared.pot(account, self.now()).affordable()
+    }
+
+    /// Takes what all accounts must give, or nothing. `needs` must be sorted by account id, each account once; `caller` names
+    /// who is slowed down where a limit throttles.
+    ///
+    /// # Errors
+    /// The first account that does not give it, after up to 2 s of waiting for other requests to settle.
+    pub async fn reserve(&self, needs: &[Need], caller: &str) -> Result<Hold, Refusal> {
+        let now = self.now();
+        if let Some(need) = needs.iter().find(|need| need.never_fits()) {
+            return Err(self.shared.refusal(&self.shared.pot(&need.account, now), need, Cause::TooLarge));
+        }
+        match self.shared.take(needs.iter().map(|need| (need, How::Held)), now, None) {
+            Ok(hold) => Ok(hold),
+            Err(short) => self.shared.reserve_slowly(needs, caller, short).await,
+        }
+    }
+}
+
+impl Need {
+    fn never_fits(&self) -> bool {
+        let spec = &self.account;
+        spec.excess == Excess::Refuse && spec.charge == Charge::Ahead && self.amount > spec.limit
+    }
+}
+
+impl Shared {
+    fn lane(&self, spec: &AccountSpec) -> &Lane {
+        if spec.is_rate() { &self.rates } else { &self.money }
+    }
+
+    /// The account in memory.
+    fn pot(&self, spec: &Arc<AccountSpec>, now: i64) -> Arc<Pot> {
+        self.lane(spec).pot(spec, now, || self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Takes everything or, where one account has too little at hand, nothing.
+    fn take<'a>(
+        &self,
+        needs: impl ExactSizeIterator<Item = (&'a Need, How)>,
+        now: i64,
+        turn: Option<&Turn>,
+    ) -> Result<Hold, Short> {
+        let mut hold = Hold { parts: Vec::with_capacity(needs.len()) };
+        for (at, (need, how)) in needs.enumerate() {
+            // What was taken so far goes back when `hold` is dropped.
+            hold.parts.push(self.part(need, how, now, turn).map_err(|pot| Short { at, pot })?);
+        }
+        Ok(hold)
+    }
+
+    fn part(&self, need: &Need, how: How, now: i64, turn: Option<&Turn>) -> Result<Part, Arc<Pot>> {
+        let spec = Arc::clone(&need.account);
+        if how == How::Counted || spec.excess == Excess::Tell {
+            let slot = spec.window.slot(now).start;
+            return Ok(Part { spec, of: None, amount: need.amount, slot });
+        }
+        let pot = self.pot(&spec, now);
+        let amount = match spec.charge {
+            Charge::Ahead => need.amount,
+            Charge::After => 0,
+        };
+        // Who waits goes first.
+        if pot.is_waited_for() && !turn.is_some_and(|turn| turn.is_of(&pot)) {
+            return Err(pot);
+        }
+        let grant = pot.grant.load_full();
+        if !grant.slot.holds(now) || (spec.charge == Charge::After && grant.free() <= 0) {
+            return Err(pot);
+        }
+        let Some(left) = grant.take(amount) else {
+            return Err(pot);
+        };
+        pot.touch(now, amount);
+        if left < grant.low.load(Ordering::Relaxed) {
+            self.lane(&spec).urge(&pot);
+        }
+        let slot = if grant.slot == Slot::ALWAYS { spec.window.slot(now).start } else { grant.slot.start };
+        Ok(Part { spec, of: Some((pot, grant)), amount, slot })
+    }
+
+    fn refusal(&self, pot: &Pot, need: &Need, cause: Cause) -> Refusal {
+        let (now, known, spec) = (self.clock.now(), pot.known.load(), &need.account);
+        // All but what is left and spent is held, here or elsewhere; what has ended but is not booked yet counts as held.
+        let free = known.left.max(0).saturating_add(pot.grant.load().free().max(0));
+        let reserved = spec.limit.saturating_sub(known.spent).saturating_sub(free).max(0);
+        Refusal {
+            account: Arc::clone(spec),
+            cause,
+            needed: need.amount,
+            spent: known.spent,
+            reserved: if known.answers == 0 { 0 } else { reserved },
+            resets_at: spec.window.resets_at(now),
+            retry_after: spec.is_rate().then(|| retry_after(spec, need.amount)),
+        }
+    }
+}
+
+/// When a rate that is used up evenly has this much again: at least 1 s, at most a minute.
+fn retry_after(spec: &AccountSpec, amount: i64) -> Duration {
+    let seconds = amount.saturating_mul(60).checked_div(spec.limit).unwrap_or(60);
+    let seconds = if spec.unit == Unit::Parallel { 1 } else { seconds };
+    Duration::from_secs(u64::try_from(seconds.clamp(1, 60)).unwrap_or(60))
+}

@@ -1,0 +1,110 @@
+//! What a request holds of its accounts from dispatch to its last byte.
+
+use std::sync::Arc;
+
+use super::pot::{Grant, Pot};
+use crate::{
+    account::{AccountSpec, Charge, Unit},
+    spend_log::Posting,
+};
+
+/// What one attempt used in the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// nano-USD.
+    pub nano_usd: i64,
+    /// Prompt and completion tokens.
+    pub tokens: i64,
+}
+
+impl Used {
+    const fn of(self, unit: Unit) -> i64 {
+        match unit {
+            Unit::NanoUsd => self.nano_usd,
+            Unit::Tokens => self.tokens,
+            Unit::Requests => 1,
+            Unit::Parallel => 0,
+        }
+    }
+}
+
+/// What a settled hold means to the books.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// For the spend row.
+    pub postings: Vec<Posting>,
+    /// Accounts on which more was used than held: a bound did not hold.
+    pub exceeded: usize,
+}
+
+/// Amounts held of several accounts. Dropped without being settled, all of it is given back.
+#[derive(Debug, Default)]
+pub struct Hold {
+    pub(super) parts: Vec<Part>,
+}
+
+/// One account's share of a hold.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) spec: Arc<AccountSpec>,
+    /// `None` = nothing is held: the account only counts.
+    pub(super) of: Option<(Arc<Pot>, Arc<Grant>)>,
+    pub(super) amount: i64,
+    /// Start of the slot that it is booked in.
+    pub(super) slot: i64,
+}
+
+impl Hold {
+    /// Books what was used and frees the rest.
+    pub fn settle(mut self, used: Used) -> Settled {
+        let mut settled = Settled::default();
+        for Part { spec, of, amount, slot } in self.parts.drain(..) {
+            let used = used.of(spec.unit);
+            let lease = of.map(|(pot, grant)| {
+                grant.settle(amount, used);
+                pot.notify();
+                grant.number
+            });
+            if used > amount && spec.charge == Charge::Ahead && lease.is_some() && !spec.is_rate() {
+                settled.exceeded += 1;
+            }
+            if !spec.is_rate() && used != 0 {
+                settled.postings.push(Posting { account: spec.id.clone(), lease, slot, amount: used });
+            }
+        }
+        settled
+    }
+
+    /// What the books are told if the process dies now: all that is held.
+    pub fn bound(&self) -> Vec<Posting> {
+        let held = self.parts.iter().filter(|part| !part.spec.is_rate() && part.amount != 0);
+        held.map(|part| Posting {
+            account: part.spec.id.clone(),
+            lease: part.of.as_ref().map(|(_, grant)| grant.number),
+            slot: part.slot,
+            amount: part.amount,
+        })
+        .collect()
+    }
+
+    /// Nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Gives all of it back: nothing was used.
+    pub(super) fn release(&mut self) {
+        for Part { of, amount, .. } in self.parts.drain(..) {
+            if let Some((pot, grant)) = of {
+                grant.settle(amount, 0);
+                pot.notify();
+            }
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

@@ -1,0 +1,85 @@
+//! Starts and stops the lease tasks.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, atomic::AtomicI64, atomic::AtomicU64},
+    thread,
+    time::Duration,
+};
+
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
+
+use super::{Clock, Ledger, Shared, lane::Lane, task::Task};
+use crate::store::LeaseStore;
+
+/// Where leases are taken.
+pub struct Leases<M, R> {
+    /// For budgets.
+    pub money: M,
+    /// For rates and parallel requests.
+    pub rates: R,
+    /// The run of this gateway, as in the ids of its spend rows.
+    pub holder: Uuid,
+    /// How long a request may take.
+    pub longest: Duration,
+}
+
+/// The lease tasks under way.
+pub struct Running {
+    stop: watch::Sender<bool>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Ledger {
+    /// Starts the lease tasks on a thread of their own.
+    ///
+    /// # Errors
+    /// The system gives no thread or no runtime.
+    pub fn start<M: LeaseStore, R: LeaseStore>(leases: Leases<M, R>) -> io::Result<(Self, Running)> {
+        let Leases { money, rates, holder, longest } = leases;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let shared = Arc::new(Shared {
+            clock: Clock::new(),
+            holder,
+            next: AtomicU64::new(1),
+            money: Lane::new(),
+            rates: Lane::new(),
+            overdrawn: AtomicI64::new(0),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let (end, ended) = oneshot::channel();
+        let money = Task {
+            shared: Arc::clone(&shared),
+            lane: |shared| &shared.money,
+            store: money,
+            longest,
+            sides: HashMap::new(),
+            is_down: false,
+        };
+        let rates = Task {
+            shared: Arc::clone(&shared),
+            lane: |shared| &shared.rates,
+            store: rates,
+            longest,
+            sides: HashMap::new(),
+            is_down: false,
+        };
+        thread::Builder::new().name("leases".to_owned()).spawn(move || {
+            runtime.block_on(async { tokio::join!(money.run(stopped.clone()), rates.run(stopped)) });
+            // Nobody may be waiting any more.
+            let _ = end.send(());
+        })?;
+        Ok((Self { shared }, Running { stop, ended }))
+    }
+}
+
+impl Running {
+    /// Gives back all that is not used. Call it when requests have ended.
+    pub async fn stop(self, limit: Duration) {
+        self.stop.send_replace(true);
+        // A store that is down must not keep the process.
+        let _ = tokio::time::timeout(limit, self.ended).await;
+    }
+}

@@ -1,0 +1,188 @@
+//! The one owner of a store's leases: asks for more before it is needed, gives back what is idle.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+
+use super::{Shared, lane::Lane, side::Side};
+use crate::{account::AccountId, store::LeaseStore};
+
+/// How often accounts that somebody waits for are asked about again.
+const TICK: Duration = Duration::from_millis(100);
+/// Every so many ticks all accounts that changed are asked about, and what is idle goes back.
+const ROUND: u32 = 5;
+/// Every so many ticks the store is told that this gateway lives.
+const BEAT: u32 = 50;
+/// Every so many ticks holders that went silent are looked for.
+const REAP: u32 = 300;
+/// Longest exchange. Beyond it the store counts as down until the next one.
+const LIMIT: Duration = Duration::from_millis(250);
+/// Most accounts of one exchange.
+const BATCH: usize = 256;
+
+pub(super) struct Task<S> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) lane: fn(&Shared) -> &Lane,
+    pub(super) store: S,
+    /// How long a request may take.
+    pub(super) longest: Duration,
+    pub(super) sides: HashMap<AccountId, Side>,
+    pub(super) is_down: bool,
+}
+
+impl<S: LeaseStore> Task<S> {
+    /// Runs until told to stop, then gives everything back.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick: u32 = 0;
+        let shared = Arc::clone(&self.shared);
+        let lane = (self.lane)(&shared);
+        loop {
+            tokio::select! {
+                _ = stop.changed() => break,
+                () = lane.wake.notified() => self.urged().await,
+                _ = ticks.tick() => {
+                    self.tick(tick).await;
+                    tick = tick.wrapping_add(1);
+                }
+            }
+        }
+        self.urged().await;
+        let asks: Vec<_> = self.sides.values_mut().flat_map(|side| side.last_asks(self.shared.holder)).collect();
+        for asks in asks.chunks(BATCH) {
+            // A store that does not answer now finds out by our silence.
+            let _ = timeout(LIMIT, self.store.exchange(asks)).await;
+        }
+    }
+
+    async fn urged(&mut self) {
+        let lane = self.lane;
+        let mut ids = Vec::new();
+        for pot in lane(&self.shared).urged() {
+            let id = pot.spec.load().id.clone();
+            let side = self.sides.entry(id.clone()).or_insert_with(|| Side::new(Arc::clone(&pot)));
+            if !Arc::ptr_eq(&side.pot, &pot) && !pot.gone.load(Ordering::Acquire) {
+                *side = Side::new(pot);
+            }
+            ids.push(id);
+        }
+        self.exchange(ids).await;
+    }
+
+    async fn tick(&mut self, tick: u32) {
+        let now = self.shared.clock.now();
+        if tick.is_multiple_of(BEAT) {
+            self.beat().await;
+        }
+        if tick.is_multiple_of(REAP) {
+            self.reap().await;
+        }
+        let all = tick.is_multiple_of(ROUND);
+        let due = self.sides.iter().filter(|(_, side)| side.pot.is_waited_for() || (all && side.is_due(now)));
+        let ids: Vec<AccountId> = due.map(|(id, _)| id.clone()).collect();
+        self.exchange(ids).await;
+        if all {
+            self.forget(now).await;
+        }
+    }
+
+    async fn exchange(&mut self, mut ids: Vec<AccountId>) {
+        ids.sort_unstable();
+        ids.dedup();
+        for ids in ids.chunks(BATCH) {
+            let now = self.shared.clock.now();
+            let (mut asks, mut counts) = (Vec::new(), Vec::with_capacity(ids.len()));
+            for id in ids {
+                let Some(side) = self.sides.get_mut(id) else { continue };
+                let some = side.asks(self.shared.holder, now, || self.shared.next.fetch_add(1, Ordering::Relaxed));
+                counts.push((id, some.len()));
+                asks.extend(some);
+            }
+            let asked = Instant::now();
+            let answers = timeout(LIMIT, self.store.exchange(&asks)).await;
+            let answers = match answers {
+                Ok(Ok(answers)) => {
+                    self.shared.clock.learn(answers.now, asked);
+                    self.heard(None);
+                    Some(answers)
+                }
+                Ok(Err(error)) => {
+                    self.heard(Some(&error.to_string()));
+                    None
+                }
+                Err(_) => {
+                    self.heard(Some("it does not answer in time"));
+                    None
+                }
+            };
+            let mut replies = answers.as_ref().map(|answers| answers.replies.as_slice());
+            for (id, count) in counts {
+                let (some, rest) = match replies.and_then(|replies| replies.split_at_checked(count)) {
+                    Some((some, rest)) => (Some(some), Some(rest)),
+                    None => (None, None),
+                };
+                replies = rest;
+                if let Some(side) = self.sides.get_mut(id) {
+                    side.answered(some);
+                }
+            }
+        }
+    }
+
+    /// One line when the store goes, one when it is back.
+    fn heard(&mut self, failure: Option<&str>) {
+        match (failure, self.is_down) {
+            (Some(error), false) => {
+                tracing::warn!(error, "the ledger's store does not answer; leases already held go on");
+                self.is_down = true;
+            }
+            (None, true) => {
+                tracing::info!("the ledger's store answers again");
+                self.is_down = false;
+            }
+            _ => {}
+        }
+    }
+
+    async fn beat(&mut self) {
+        let asked = Instant::now();
+        match timeout(LIMIT, self.store.beat(self.shared.holder, self.longest)).await {
+            Ok(Ok(now)) => self.shared.clock.learn(now, asked),
+            Ok(Err(error)) => self.heard(Some(&error.to_string())),
+            Err(_) => self.heard(Some("it does not answer in time")),
+        }
+    }
+
+    async fn reap(&mut self) {
+        if let Ok(Ok(holders)) = timeout(LIMIT, self.store.reap()).await
+            && holders > 0
+        {
+            tracing::warn!(holders, "gateways went silent; what they may have spent is booked as unattributed");
+        }
+    }
+
+    /// Accounts that nobody uses leave memory.
+    async fn forget(&mut self, now: i64) {
+        let idle: Vec<AccountId> =
+            self.sides.iter().filter(|(_, side)| side.is_idle(now)).map(|(id, _)| id.clone()).take(BATCH).collect();
+        let mut asks = Vec::new();
+        for id in &idle {
+            if let Some(mut side) = self.sides.remove(id) {
+                (self.lane)(&self.shared).forget(&side.pot);
+                asks.extend(side.last_asks(self.shared.holder));
+            }
+        }
+        if !asks.is_empty() {
+            // Where this is lost the lease ends with this gateway: it has nothing outstanding.
+            let _ = timeout(LIMIT, self.store.exchange(&asks)).await;
+        }
+    }
+}
