@@ -31,4 +31,4 @@ pub use parse::{Parsed, State, parse};
 pub use problem::Problem;
 pub use render::{Rendered, render};
 pub use report::Report;
-pub use shard::{Bundle, Shard, shard};
+pub use shard::{Bundle, Cutter, Shard, shard};

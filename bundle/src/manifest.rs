@@ -188,7 +188,11 @@ impl Manifest {
 
     /// The shard that an entry of this kind and key (an object's `namespace/name`, a credential's digest) lies in.
     pub fn covering(&self, kind: Kind, key: &str) -> Option<&ShardRef> {
-        let slot = canonical::slot(key);
+        self.in_slot(kind, canonical::slot(key))
+    }
+
+    /// The shard of a kind that covers a slot.
+    pub fn in_slot(&self, kind: Kind, slot: u8) -> Option<&ShardRef> {
         self.of_kind(kind).find(|shard| shard.slots.contains(slot))
     }
 

@@ -8,15 +8,22 @@
 //! ```
 //! Ranges carry over from the previous manifest, so one change touches one shard.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     canonical,
-    entry::{BudgetEntry, Contents, CredentialEntry, KeyEntry, ModelEntry},
+    entry::{Contents, ObjectRef},
     manifest::{FORMAT, Kind, Manifest, ShardRef, Slots},
 };
+
+mod pieces;
+
+pub(crate) use pieces::Entry;
+pub use pieces::Piece;
+use pieces::Pieces;
 
 /// Bytes above which a shard is split.
 pub const AIM_BYTES: usize = 128 * 1024;
@@ -64,99 +71,106 @@ pub struct Bundle {
 /// Cuts contents into shards. Unchanged shards keep version and bytes; the rest and the manifest get the version
 /// max(previous + 1, `now_ms`), unix milliseconds.
 pub fn shard(contents: &Contents, previous: Option<&Manifest>, now_ms: u64) -> Bundle {
-    let version = previous.map_or(now_ms, |manifest| now_ms.max(manifest.version.saturating_add(1)));
-    let mut bundle = Bundle { manifest: Manifest::new(version, Vec::new()), shards: Vec::new(), left_out: Vec::new() };
-    let mut refs = Vec::new();
-    for kind in Kind::ALL {
-        let items = items(contents, kind);
-        for range in plan(kind, &items, previous) {
-            let (shard, left_out) = build(kind, &range, &items, previous, version);
-            refs.push(ShardRef {
-                name: shard.name.clone(),
-                kind,
-                slots: range.slots,
-                version: shard.version,
-                hash: shard.hash.clone(),
-            });
-            bundle.shards.push(shard);
-            bundle.left_out.extend(left_out);
-        }
-    }
-    bundle.manifest = match previous {
-        Some(previous) if previous.format == FORMAT && previous.shards == refs => previous.clone(),
-        _ => Manifest::new(version, refs),
-    };
-    bundle
+    Cutter::default().cut(contents, previous, now_ms)
 }
 
-/// An entry that can be put into a shard.
-pub(crate) trait Entry: Serialize + serde::de::DeserializeOwned {
-    /// The name that its slot and order follow from.
-    fn key(&self) -> String;
-}
-
-impl Entry for ModelEntry {
-    fn key(&self) -> String {
-        self.object.to_string()
-    }
-}
-
-impl Entry for KeyEntry {
-    fn key(&self) -> String {
-        self.object.to_string()
-    }
-}
-
-impl Entry for BudgetEntry {
-    fn key(&self) -> String {
-        self.object.to_string()
-    }
-}
-
-impl Entry for CredentialEntry {
-    fn key(&self) -> String {
-        self.digest.clone()
-    }
-}
-
-/// A serialized entry.
-struct Item {
-    key: String,
-    json: String,
-}
-
-/// The serialized entries of one slot.
+/// Cuts contents again and again as [`shard`] does, and spares itself what has not changed since the last time.
 #[derive(Default)]
-struct Slot {
+pub struct Cutter {
+    pieces: Pieces,
+    /// By name.
+    shards: BTreeMap<String, Made>,
+}
+
+/// A shard with what it was made of.
+struct Made {
+    pieces: Vec<Arc<Piece>>,
+    shard: Shard,
+}
+
+impl Cutter {
+    /// As [`shard`].
+    pub fn cut(&mut self, contents: &Contents, previous: Option<&Manifest>, now_ms: u64) -> Bundle {
+        let version = previous.map_or(now_ms, |manifest| now_ms.max(manifest.version.saturating_add(1)));
+        let (mut shards, mut refs, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+        self.pieces.renew(contents);
+        let mut before = std::mem::take(&mut self.shards);
+        for kind in Kind::ALL {
+            let items = by_slot(self.pieces.of_kind(kind));
+            for range in plan(kind, &items, previous) {
+                let (pieces, full) = fitting(range.slots, &items);
+                let name = kind.shard_name(range.number);
+                let old = previous.and_then(|manifest| manifest.shard(&name));
+                let old = old.filter(|old| old.kind == kind && old.slots == range.slots);
+                let made = before.remove(&name).filter(|made| old.is_some_and(|old| made.is(old, &pieces)));
+                let made = made.unwrap_or_else(|| Made::new((kind, &name), pieces, old, version));
+                refs.push(made.listed(range.slots));
+                shards.push(made.shard.clone());
+                left_out.extend(full.iter().map(|key| format!("{} {key}", kind.name())));
+                self.shards.insert(name, made);
+            }
+        }
+        let manifest = match previous {
+            Some(previous) if previous.format == FORMAT && previous.shards == refs => previous.clone(),
+            _ => Manifest::new(version, refs),
+        };
+        Bundle { manifest, shards, left_out }
+    }
+
+    /// What each object was cut to the last time, those that did not fit included; sorted by object within each kind.
+    pub fn pieces(&self) -> impl Iterator<Item = (Kind, &ObjectRef, &Piece)> {
+        self.pieces.of_objects()
+    }
+}
+
+impl Made {
+    /// Of the version of `old` if it is no other than that.
+    fn new((kind, name): (Kind, &str), pieces: Vec<&Arc<Piece>>, old: Option<&ShardRef>, version: u64) -> Self {
+        let shard = |version: u64| {
+            let bytes = document(kind, name, version, &pieces).into_bytes();
+            Shard { name: name.to_owned(), kind, version, hash: canonical::sha256_hex(&bytes), bytes }
+        };
+        let unchanged = old.and_then(|old| Some(shard(old.version)).filter(|shard| shard.hash == old.hash));
+        let shard = unchanged.unwrap_or_else(|| shard(version));
+        Self { pieces: pieces.into_iter().cloned().collect(), shard }
+    }
+
+    /// Whether it is what the manifest lists, and made of these very pieces.
+    fn is(&self, listed: &ShardRef, pieces: &[&Arc<Piece>]) -> bool {
+        let same = |(ours, theirs): (&Arc<Piece>, &&Arc<Piece>)| Arc::ptr_eq(ours, theirs);
+        self.shard.version == listed.version
+            && self.shard.hash == listed.hash
+            && self.pieces.len() == pieces.len()
+            && self.pieces.iter().zip(pieces).all(same)
+    }
+
+    fn listed(&self, slots: Slots) -> ShardRef {
+        let Shard { name, kind, version, hash, .. } = &self.shard;
+        ShardRef { name: name.clone(), kind: *kind, slots, version: *version, hash: hash.clone() }
+    }
+}
+
+/// The pieces of one slot.
+#[derive(Default)]
+struct Slot<'a> {
     /// Sorted by key.
-    items: Vec<Item>,
+    pieces: Vec<&'a Arc<Piece>>,
     /// What they take in a shard.
     bytes: usize,
 }
 
-/// Serialized entries by slot.
-type Items = BTreeMap<u8, Slot>;
+/// Pieces by slot.
+type Items<'a> = BTreeMap<u8, Slot<'a>>;
 
-fn items(contents: &Contents, kind: Kind) -> Items {
-    match kind {
-        Kind::Models => by_slot(contents.models.iter()),
-        Kind::Budgets => by_slot(contents.budgets.iter()),
-        Kind::Keys => by_slot(contents.keys.iter()),
-        Kind::Credentials => by_slot(contents.credentials.values()),
-    }
-}
-
-fn by_slot<'a, E: Entry + 'a>(entries: impl Iterator<Item = &'a E>) -> Items {
+fn by_slot(pieces: Vec<&Arc<Piece>>) -> Items<'_> {
     let mut items = Items::new();
-    for entry in entries {
-        let key = entry.key();
-        let item = Item { json: canonical::to_string(entry), key };
-        let slot = items.entry(canonical::slot(&item.key)).or_default();
-        slot.bytes += item.json.len() + 1;
-        slot.items.push(item);
+    for piece in pieces {
+        let slot = items.entry(piece.slot()).or_default();
+        slot.bytes += piece.json.len() + 1;
+        slot.pieces.push(piece);
     }
     for slot in items.values_mut() {
-        slot.items.sort_by(|a, b| a.key.cmp(&b.key));
+        slot.pieces.sort_by(|a, b| a.key.cmp(&b.key));
     }
     items
 }
@@ -168,7 +182,7 @@ struct Range {
     slots: Slots,
 }
 
-fn plan(kind: Kind, items: &Items, previous: Option<&Manifest>) -> Vec<Range> {
+fn plan(kind: Kind, items: &Items<'_>, previous: Option<&Manifest>) -> Vec<Range> {
     let mut ranges = previous
         .and_then(|manifest| carried(kind, manifest))
         .unwrap_or_else(|| vec![Range { number: 0, slots: Slots::ALL }]);
@@ -207,7 +221,7 @@ fn carried(kind: Kind, manifest: &Manifest) -> Option<Vec<Range>> {
         .collect()
 }
 
-fn largest_to_split(ranges: &[Range], items: &Items) -> Option<usize> {
+fn largest_to_split(ranges: &[Range], items: &Items<'_>) -> Option<usize> {
     ranges
         .iter()
         .enumerate()
@@ -218,7 +232,7 @@ fn largest_to_split(ranges: &[Range], items: &Items) -> Option<usize> {
 }
 
 /// The lower of two halves of one range that are small enough together.
-fn pair_to_join(ranges: &[Range], items: &Items) -> Option<usize> {
+fn pair_to_join(ranges: &[Range], items: &Items<'_>) -> Option<usize> {
     ranges.windows(2).position(|pair| match pair {
         [lower, upper] => {
             let halves = lower.slots.len() == upper.slots.len() && lower.slots.start % (2 * lower.slots.len()) == 0;
@@ -233,34 +247,17 @@ fn free_number(kind: Kind, ranges: &[Range]) -> Option<u16> {
     (0..kind.max_shards()).find(|number| !taken.contains(number))
 }
 
-fn size(slots: Slots, items: &Items) -> usize {
+fn size(slots: Slots, items: &Items<'_>) -> usize {
     within(slots, items).map(|slot| slot.bytes).sum::<usize>() + ENVELOPE_BYTES
 }
 
-fn within(slots: Slots, items: &Items) -> impl Iterator<Item = &Slot> {
+fn within<'i, 'a>(slots: Slots, items: &'i Items<'a>) -> impl Iterator<Item = &'i Slot<'a>> {
     items.iter().filter(move |(number, _)| slots.contains(**number)).map(|(_, slot)| slot)
 }
 
-fn build(kind: Kind, range: &Range, items: &Items, previous: Option<&Manifest>, version: u64) -> (Shard, Vec<String>) {
-    let (items, left_out) = fitting(range.slots, items);
-    let name = kind.shard_name(range.number);
-    let shard = |version: u64| {
-        let bytes = document(kind, &name, version, &items).into_bytes();
-        Shard { name: name.clone(), kind, version, hash: canonical::sha256_hex(&bytes), bytes }
-    };
-    let unchanged = previous
-        .and_then(|manifest| manifest.shard(&name))
-        .filter(|old| old.kind == kind && old.slots == range.slots)
-        .map(|old| (shard(old.version), &old.hash))
-        .filter(|(shard, hash)| shard.hash == **hash)
-        .map(|(shard, _)| shard);
-    let left_out = left_out.iter().map(|key| format!("{} {key}", kind.name())).collect();
-    (unchanged.unwrap_or_else(|| shard(version)), left_out)
-}
-
-/// The range's items sorted by key, less the largest ones where all would be too much.
-fn fitting(slots: Slots, items: &Items) -> (Vec<&Item>, Vec<String>) {
-    let mut fitting: Vec<&Item> = within(slots, items).flat_map(|slot| &slot.items).collect();
+/// The range's pieces sorted by key, less the largest ones where all would be too much; the keys of those.
+fn fitting<'a>(slots: Slots, items: &Items<'a>) -> (Vec<&'a Arc<Piece>>, Vec<String>) {
+    let mut fitting: Vec<&'a Arc<Piece>> = within(slots, items).flat_map(|slot| slot.pieces.iter().copied()).collect();
     let mut bytes = size(slots, items);
     let mut left_out = Vec::new();
     if bytes > MAX_BYTES {
@@ -276,8 +273,8 @@ fn fitting(slots: Slots, items: &Items) -> (Vec<&Item>, Vec<String>) {
 }
 
 /// The shard's bytes: members in alphabetical order, as canonical JSON wants it.
-fn document(kind: Kind, name: &str, version: u64, items: &[&Item]) -> String {
-    let entries: Vec<&str> = items.iter().map(|item| item.json.as_str()).collect();
+fn document(kind: Kind, name: &str, version: u64, pieces: &[&Arc<Piece>]) -> String {
+    let entries: Vec<&str> = pieces.iter().map(|piece| piece.json.as_str()).collect();
     format!(
         r#"{{"entries":[{}],"format":{FORMAT},"kind":"{}","name":"{name}","version":{version}}}"#,
         entries.join(","),

@@ -12,5 +12,6 @@ mod determinism;
 mod isolation;
 mod manifests;
 mod parsing;
+mod recutting;
 mod sharding;
 mod volume;

@@ -11,17 +11,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 use turnpike_bundle::{
-    Bundle, Contents, Manifest, Problem, Rendered, Settings,
+    Bundle, Contents, Cutter, Manifest, Problem, Rendered, Settings,
     entry::{Backend, ObjectRef},
+    manifest::Kind,
     problem::{ObjectId, ObjectKind},
-    render, shard,
+    render,
+    shard::Piece,
 };
 use turnpike_crds::Reason;
 
 use crate::{
     publish::{
         Compiled,
-        previous::{Known, Previous, digests, kind_of},
+        previous::{Known, Previous, kind_of, short},
     },
     world::World,
 };
@@ -55,27 +57,72 @@ impl Compilation {
 
 /// Compiles a picture. `now_ms` is the clock, unix milliseconds; versions grow even where it does not.
 pub fn compile(world: &World, settings: &Settings, previous: &Previous, now_ms: u64) -> Compilation {
-    let mut rendered = render(&world.objects(), settings);
-    let now_ms = now_ms.max(previous.floor.saturating_add(1));
-    let bundle = fit(&mut rendered, previous.manifest.as_ref(), now_ms);
-    let objects = objects(world, &rendered, &bundle.manifest, &previous.known);
-    let left_out = rendered.problems.iter().filter(|problem| problem.reason == Reason::BundleFull).count();
-    Compilation { left_out, bundle, objects, credentials: rendered.contents.credentials.into_keys().collect() }
+    Compiler::default().compile(world, settings, previous, now_ms)
 }
 
-/// Cuts the contents, and takes what does not fit out of them. A model goes with its credential: gateways would wait for
-/// that for ever.
-fn fit(rendered: &mut Rendered, previous: Option<&Manifest>, now_ms: u64) -> Bundle {
-    loop {
-        let bundle = shard(&rendered.contents, previous, now_ms);
-        let left_out: BTreeSet<&str> = bundle.left_out.iter().map(String::as_str).collect();
-        let full = take_out(&mut rendered.contents, &left_out);
-        let again = bundle.left_out.iter().any(|entry| entry.starts_with("credentials "));
-        rendered.problems.extend(full.into_iter().map(no_room));
-        if !again {
-            rendered.problems.sort();
-            return bundle;
+/// Compiles picture after picture as [`compile`] does, and spares itself what has not changed since the last one.
+#[derive(Default)]
+pub struct Compiler {
+    cutter: Cutter,
+}
+
+impl Compiler {
+    /// As [`compile`].
+    pub fn compile(&mut self, world: &World, settings: &Settings, previous: &Previous, now_ms: u64) -> Compilation {
+        let mut rendered = render(&world.objects(), settings);
+        let now_ms = now_ms.max(previous.floor.saturating_add(1));
+        let bundle = self.fit(&mut rendered, previous.manifest.as_ref(), now_ms);
+        let objects = self.objects(world, &rendered, &bundle.manifest, &previous.known);
+        let left_out = rendered.problems.iter().filter(|problem| problem.reason == Reason::BundleFull).count();
+        Compilation { left_out, bundle, objects, credentials: rendered.contents.credentials.into_keys().collect() }
+    }
+
+    /// Cuts the contents, and takes what does not fit out of them. A model goes with its credential: gateways would wait
+    /// for that for ever.
+    fn fit(&mut self, rendered: &mut Rendered, previous: Option<&Manifest>, now_ms: u64) -> Bundle {
+        loop {
+            let bundle = self.cutter.cut(&rendered.contents, previous, now_ms);
+            let left_out: BTreeSet<&str> = bundle.left_out.iter().map(String::as_str).collect();
+            let full = take_out(&mut rendered.contents, &left_out);
+            let again = bundle.left_out.iter().any(|entry| entry.starts_with("credentials "));
+            rendered.problems.extend(full.into_iter().map(no_room));
+            if !again {
+                rendered.problems.sort();
+                return bundle;
+            }
         }
+    }
+
+    fn objects(
+        &self,
+        world: &World,
+        rendered: &Rendered,
+        manifest: &Manifest,
+        known: &BTreeMap<ObjectId, Known>,
+    ) -> BTreeMap<ObjectId, Compiled> {
+        let mut problems = by_object(&rendered.problems);
+        let mut warnings = by_object(&rendered.warnings);
+        let pieces: BTreeMap<(Kind, &ObjectRef), &Piece> =
+            self.cutter.pieces().map(|(kind, object, piece)| ((kind, object), piece)).collect();
+        let compiled = |(object, generation): (ObjectId, i64)| {
+            let kind = kind_of(object.kind);
+            let piece = kind.and_then(|kind| pieces.get(&(kind, &object.object)));
+            let shard = kind.and_then(|kind| match piece {
+                Some(piece) => manifest.in_slot(kind, piece.slot()),
+                None => manifest.covering(kind, &object.object.to_string()),
+            });
+            let problems = problems.remove(&object).unwrap_or_default();
+            let fits = problems.iter().all(|problem| problem.reason != Reason::BundleFull);
+            let digest = piece.filter(|_| fits).map(|piece| short(piece.hash()));
+            let version = shard.map_or(manifest.version, |shard| shard.version);
+            let since = match known.get(&object) {
+                Some(known) if known.digest == digest => known.since.min(version),
+                _ => version,
+            };
+            let warnings = warnings.remove(&object).unwrap_or_default();
+            (object, Compiled { generation, digest, since, problems, warnings })
+        };
+        generations(world).map(compiled).collect()
     }
 }
 
@@ -114,35 +161,6 @@ fn no_room(object: ObjectId) -> Problem {
         message: "the bundle that gateways load has no room for it".to_owned(),
         next_step: "make it smaller, or remove objects that nobody uses".to_owned(),
     }
-}
-
-fn objects(
-    world: &World,
-    rendered: &Rendered,
-    manifest: &Manifest,
-    known: &BTreeMap<ObjectId, Known>,
-) -> BTreeMap<ObjectId, Compiled> {
-    let mut digests = digests(&rendered.contents);
-    let mut problems = by_object(&rendered.problems);
-    let mut warnings = by_object(&rendered.warnings);
-    let compiled = |(object, generation): (ObjectId, i64)| {
-        let digest = digests.remove(&object);
-        let shard = kind_of(object.kind).and_then(|kind| manifest.covering(kind, &object.object.to_string()));
-        let version = shard.map_or(manifest.version, |shard| shard.version);
-        let since = match known.get(&object) {
-            Some(known) if known.digest == digest => known.since.min(version),
-            _ => version,
-        };
-        let compiled = Compiled {
-            generation,
-            digest,
-            since,
-            problems: problems.remove(&object).unwrap_or_default(),
-            warnings: warnings.remove(&object).unwrap_or_default(),
-        };
-        (object, compiled)
-    };
-    generations(world).map(compiled).collect()
 }
 
 fn by_object(problems: &[Problem]) -> BTreeMap<ObjectId, Vec<Problem>> {

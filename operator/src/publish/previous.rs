@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use turnpike_bundle::{
-    Contents, Manifest, State, canonical_json,
-    entry::ObjectRef,
+    Cutter, Manifest, State,
     manifest::Kind,
     parse,
     problem::{ObjectId, ObjectKind},
-    sha256_hex,
 };
 
 /// Hex digits of an entry's digest in status.
@@ -51,9 +49,12 @@ impl Previous {
         };
         let parsed = parse(&manifest.to_bytes(), shards, State::default());
         let contents = parsed.state.contents();
-        let known = digests(contents).into_iter().filter_map(|(id, digest)| {
-            let shard = manifest.covering(kind_of(id.kind)?, &id.object.to_string())?;
-            Some((id, Known { digest: Some(digest), since: shard.version }))
+        let mut cutter = Cutter::default();
+        cutter.cut(contents, None, now_ms);
+        let known = cutter.pieces().filter_map(|(kind, object, piece)| {
+            let id = ObjectId { kind: object_kind(kind)?, object: object.clone() };
+            let shard = manifest.in_slot(kind, piece.slot())?;
+            Some((id, Known { digest: Some(short(piece.hash())), since: shard.version }))
         });
         Self {
             known: known.collect(),
@@ -73,17 +74,6 @@ fn version(bytes: &[u8]) -> Option<u64> {
     serde_json::from_slice::<Header>(bytes).ok().map(|header| header.version)
 }
 
-/// Digest of each object's entry.
-pub fn digests(contents: &Contents) -> BTreeMap<ObjectId, String> {
-    fn id(kind: ObjectKind, object: &ObjectRef) -> ObjectId {
-        ObjectId { kind, object: object.clone() }
-    }
-    let models = contents.models.iter().map(|entry| (id(ObjectKind::ModelDeployment, &entry.object), digest(entry)));
-    let keys = contents.keys.iter().map(|entry| (id(ObjectKind::VirtualKey, &entry.object), digest(entry)));
-    let budgets = contents.budgets.iter().map(|entry| (id(ObjectKind::Budget, &entry.object), digest(entry)));
-    models.chain(keys).chain(budgets).collect()
-}
-
 /// Where the bundle holds objects of a kind; `None` = it holds none.
 pub fn kind_of(kind: ObjectKind) -> Option<Kind> {
     match kind {
@@ -94,8 +84,17 @@ pub fn kind_of(kind: ObjectKind) -> Option<Kind> {
     }
 }
 
-fn digest<E: Serialize>(entry: &E) -> String {
-    let mut digest = sha256_hex(canonical_json(entry).as_bytes());
-    digest.truncate(DIGEST_LENGTH);
-    digest
+/// Of which kind the objects are that lie in such shards; `None` = they are of no objects.
+fn object_kind(kind: Kind) -> Option<ObjectKind> {
+    match kind {
+        Kind::Models => Some(ObjectKind::ModelDeployment),
+        Kind::Keys => Some(ObjectKind::VirtualKey),
+        Kind::Budgets => Some(ObjectKind::Budget),
+        Kind::Credentials => None,
+    }
+}
+
+/// The digest of an entry in status, of its whole hash.
+pub fn short(hash: &str) -> String {
+    hash.chars().take(DIGEST_LENGTH).collect()
 }

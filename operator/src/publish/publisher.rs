@@ -25,7 +25,7 @@ use crate::{
     },
     publish::{
         Published,
-        compile::{Compilation, compile},
+        compile::{Compilation, Compiler},
         format, mint,
         own::{self, Seen},
         plan::{Observed, Write, plan},
@@ -66,6 +66,7 @@ pub(super) struct Publisher {
     /// [`World::inputs`] of what was last published.
     inputs: u64,
     previous: Arc<Previous>,
+    compiler: Compiler,
     observed: Observed,
     /// resourceVersions of this process' own writes, by part, that the watch has not shown yet.
     unseen: BTreeMap<String, BTreeSet<String>>,
@@ -98,6 +99,7 @@ impl Publisher {
             sender,
             target,
             previous: Arc::default(),
+            compiler: Compiler::default(),
             observed: Observed::new(),
             unseen: BTreeMap::new(),
             pending: None,
@@ -253,9 +255,14 @@ impl Publisher {
 
     async fn compile(&mut self, world: Arc<World>) -> Result<Compilation, Fault> {
         let (settings, previous) = (Arc::clone(&self.context.settings), Arc::clone(&self.previous));
-        let floor = self.floor;
-        let compiled =
-            spawn_blocking(move || compile(&world, &settings.bundle, &previous, now_ms().max(floor))).await?;
+        // One that panics forgets what it knows.
+        let (floor, mut compiler) = (self.floor, std::mem::take(&mut self.compiler));
+        let work = move || {
+            let compiled = compiler.compile(&world, &settings.bundle, &previous, now_ms().max(floor));
+            (compiled, compiler)
+        };
+        let (compiled, compiler) = spawn_blocking(work).await?;
+        self.compiler = compiler;
         // Another picture never gets the version of one that was perhaps written in part.
         self.floor = compiled.bundle.manifest.version.saturating_add(1);
         Ok(compiled)

@@ -21,11 +21,11 @@ use turnpike_operator::{
     world::World,
 };
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings { release_namespace: "turnpike".to_owned(), mode: Mode::Cluster, ..Settings::default() }
 }
 
-fn object<T: serde::de::DeserializeOwned>(kind: &str, name: &str, spec: &Value) -> T {
+pub(crate) fn object<T: serde::de::DeserializeOwned>(kind: &str, name: &str, spec: &Value) -> T {
     serde_json::from_value(json!({
         "apiVersion": "turnpike.dev/v1alpha1",
         "kind": kind,
@@ -62,7 +62,7 @@ fn of<'a>(compilation: &'a Compilation, name: &str) -> &'a Compiled {
 }
 
 /// As the next leader reads it in the cluster.
-fn restarted(compilation: &Compilation) -> Previous {
+pub(crate) fn restarted(compilation: &Compilation) -> Previous {
     let manifest = compilation.bundle.manifest.to_bytes();
     let shards = compilation.bundle.shards.iter().map(|shard| (shard.name.clone(), shard.bytes.clone()));
     Previous::read(Some(&manifest), &shards.collect(), 0)

@@ -8,5 +8,6 @@ mod compiling;
 mod crashes;
 mod parts;
 mod publishing;
+mod recompiling;
 mod tokens;
 mod verdicts;
