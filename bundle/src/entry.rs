@@ -13,8 +13,13 @@ use turnpike_llm::{
 
 use crate::canonical;
 
+mod limit;
+
+use limit::is_default;
+pub use limit::{BudgetEntry, KeyLimits, LimitEntry, ModelLimits, PerModelLimit, RESET, covers};
+
 /// Namespace and name of the object that an entry came from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectRef {
     /// Kubernetes namespace.
     pub namespace: String,
@@ -70,6 +75,9 @@ pub struct ModelEntry {
     pub capabilities: Capabilities,
     /// All in milliseconds.
     pub timeouts: Timeouts,
+    /// Most that the backend is given, whoever asks.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: ModelLimits,
 }
 
 /// What answers for a model.
@@ -184,7 +192,7 @@ pub struct Timeouts {
 }
 
 /// One client key that is or was valid. Lives in a Secret.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyEntry {
     /// The `VirtualKey`.
@@ -211,6 +219,21 @@ pub struct KeyEntry {
     /// Refused while true.
     #[serde(default)]
     pub suspended: bool,
+    /// Rates, and requests at the same time.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: KeyLimits,
+    /// `spec.budget`, the key's own limits: in UTC, enforced, strict, refusing while use cannot be counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget: Vec<LimitEntry>,
+    /// Names of Budgets of the same namespace that also count the key; some may not exist.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget_refs: Vec<String>,
+    /// `metadata.labels`, for the selectors of Budgets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Value of the annotation [`RESET`]: another value is another account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<String>,
 }
 
 /// One hash of a key.
@@ -222,16 +245,6 @@ pub struct KeyHash {
     /// Seconds since the epoch after which this hash is refused (rotation overlap).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retires_at: Option<i64>,
-}
-
-/// One `Budget`: identity and scope only until the ledger enforces it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BudgetEntry {
-    /// The object.
-    #[serde(flatten)]
-    pub object: ObjectRef,
-    /// The spec as validated, for the ledger.
-    pub spec: serde_json::Value,
 }
 
 /// What authenticates a provider call. Lives in a Secret, named by a digest of its content so that equal ones are shared.

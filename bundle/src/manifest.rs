@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical;
 
-/// Format that this build writes.
+/// Format that this build writes. It grows when a reader of the one before would take an entry for something else. Members
+/// that such a reader leaves out do not count, nor do entries that it refuses to read: it says so, and goes on with what it has.
 pub const FORMAT: u32 = 1;
 /// Oldest format that this build reads: this one and the one before.
 pub const OLDEST_READABLE: u32 = if FORMAT > 1 { FORMAT - 1 } else { 1 };

@@ -3,7 +3,8 @@
 //! ```text
 //!  each object alone ──▶ entry or problems ──▶ what only several can decide, the oldest object first
 //!                                              ├─ models: names and aliases, Cluster visibility, loops of routes
-//!                                              └─ keys: one hash, one owner
+//!                                              ├─ keys: one hash, one owner
+//!                                              └─ models without a price where money is limited
 //! ```
 //! An object that cannot be compiled still holds its names and hashes, so that no other one changes because of it.
 
@@ -26,12 +27,14 @@ use crate::{
 mod budgets;
 mod credentials;
 mod keys;
+mod limits;
 mod models;
 mod names;
 mod policy;
 mod provider;
 mod routes;
 mod secrets;
+mod unpriced;
 
 /// What objects compile to.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +68,7 @@ pub fn render(objects: &Objects, settings: &Settings) -> Rendered {
     rendered.contents.budgets = budgets::render(context, &mut rendered);
     rendered.contents.credentials = named_credentials(&models);
     rendered.contents.models = models.into_iter().map(|model| model.entry).collect();
+    unpriced::report(&mut rendered);
     rendered.problems.sort();
     rendered.problems.dedup();
     rendered.warnings.sort();

@@ -37,10 +37,6 @@ const fn model(path: &'static str, works: &'static str, capability: &'static str
     Row { kind: "ModelDeployment", path, works, capability }
 }
 
-const fn key(path: &'static str, capability: &'static str) -> Row {
-    Row { kind: "VirtualKey", path, works: "", capability }
-}
-
 const ROWS: &[Row] = &[
     model("spec.vllm", "", "running engines in the cluster"),
     model("spec.provider.credentials.aws", "", "signing in to AWS"),
@@ -54,16 +50,11 @@ const ROWS: &[Row] = &[
     model("spec.route.hedge", "", "hedging requests"),
     model("spec.tags", "", "routing by tag"),
     model("spec.poolStrategy", "Weighted", "choosing within a pool by anything but weights"),
-    model("spec.limits", "", "limiting a backend"),
     model("spec.price.gpuHour", "", "the cost of engines"),
     model("spec.retry", "", "retrying"),
     model("spec.fallbacks", "", "falling back to another model"),
     model("spec.health", "", "health checking"),
     model("spec.cache.enabled", "false", "caching answers"),
-    key("spec.limits", "limiting a key"),
-    key("spec.budget", "enforcing budgets"),
-    key("spec.budgetRefs", "enforcing budgets"),
-    Row { kind: "Budget", path: "spec", works: "", capability: "enforcing budgets" },
 ];
 
 /// Every field of `object` that is in use and does nothing yet; none for a kind that is not ours.

@@ -10,7 +10,7 @@ use crate::{
     objects::{Digest, Mode, Secret},
     problem::{ObjectKind, Report, Reported},
     render::{
-        Context, Rendered, by_age,
+        Context, Rendered, by_age, limits,
         secrets::{self, Use},
         warn_not_yet,
     },
@@ -52,9 +52,11 @@ fn compile(context: Context<'_>, object: ObjectRef, resource: &VirtualKey, repor
     let expires_at = expires_at(resource, report);
     budgets_exist(context, &object, resource, report);
     rotation(context, resource, report);
+    let limits = limits::of_key(resource, report);
     let subject = spec.subject.clone().unwrap_or_default();
     let team = team(context, &object.namespace, subject.team, report);
     let allowed_models = allowed_models(resource, report);
+    let (limits, budget) = limits.ok()?;
     Some(KeyEntry {
         key_id: KeyId::of(&object.namespace, &object.name).to_string(),
         object,
@@ -65,6 +67,11 @@ fn compile(context: Context<'_>, object: ObjectRef, resource: &VirtualKey, repor
         allowed_models,
         expires_at: expires_at.ok()?,
         suspended: spec.suspended,
+        limits,
+        budget,
+        budget_refs: spec.budget_refs.iter().map(|reference| reference.name.clone()).collect(),
+        labels: resource.metadata.labels.clone().unwrap_or_default(),
+        reset: limits::reset(resource),
     })
 }
 

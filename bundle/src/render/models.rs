@@ -11,7 +11,7 @@ use crate::{
     entry::{Backend, CredentialEntry, ModelEntry, ObjectRef, Visibility},
     objects::created,
     problem::{ObjectKind, Report},
-    render::{Context, Rendered, by_age, names, policy, provider, routes, warn_not_yet},
+    render::{Context, Rendered, by_age, limits, names, policy, provider, routes, warn_not_yet},
 };
 
 /// An entry with the credential that it names.
@@ -67,6 +67,7 @@ fn compile(
     let priority = range("spec.priority", spec.priority, report);
     let timeouts = policy::timeouts(spec.timeouts.as_ref(), report);
     let own_price = policy::own_price(spec.price.as_ref(), report);
+    let limits = limits::of_model(spec.limits.as_ref(), report);
     let own_capabilities = policy::own_capabilities(spec.capabilities.as_ref(), report);
     let (backend, credential) = backend(context, object, resource, source, report)?;
     let (model_name, own_capabilities, own_price) = (model_name?, own_capabilities?, own_price.ok()?);
@@ -94,6 +95,7 @@ fn compile(
         price,
         capabilities,
         timeouts: timeouts?,
+        limits: limits.ok()?,
     };
     Some(Compiled { entry, credential })
 }

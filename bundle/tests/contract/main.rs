@@ -8,6 +8,7 @@
 )]
 
 mod compiling;
+mod covering;
 mod determinism;
 mod isolation;
 mod manifests;

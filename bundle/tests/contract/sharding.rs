@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use turnpike_bundle::{
     Bundle, Contents, Manifest, State,
-    entry::{Backend, CredentialEntry, KeyEntry, KeyHash, ModelEntry, ObjectRef, Timeouts, Visibility},
+    entry::{Backend, CredentialEntry, KeyEntry, KeyHash, ModelEntry, ModelLimits, ObjectRef, Timeouts, Visibility},
     manifest::Kind,
     parse, shard,
     shard::{AIM_BYTES, MAX_BYTES},
@@ -25,6 +25,7 @@ pub(crate) fn model(name: &str, answer: &str) -> ModelEntry {
         price: None,
         capabilities: Capabilities::default(),
         timeouts: Timeouts { connect: 1, first_byte: 2, idle: 3, total: 4 },
+        limits: ModelLimits::default(),
     }
 }
 
@@ -34,11 +35,8 @@ pub(crate) fn key(name: &str, sha256: &str) -> KeyEntry {
         key_id: format!("vk_{name}"),
         hashes: vec![KeyHash { sha256: sha256.to_owned(), retires_at: Some(9) }],
         team: Some("ml".to_owned()),
-        user: None,
-        tags: BTreeMap::new(),
         allowed_models: vec!["*".to_owned()],
-        expires_at: None,
-        suspended: false,
+        ..KeyEntry::default()
     }
 }
 

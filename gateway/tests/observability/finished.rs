@@ -48,6 +48,7 @@ pub(crate) fn model(name: &str) -> ModelEntry {
         price: None,
         capabilities: Capabilities::default(),
         timeouts: Timeouts { connect: 1, first_byte: 1, idle: 1, total: 1 },
+        limits: entry::ModelLimits::default(),
     }
 }
 
@@ -61,8 +62,7 @@ pub(crate) fn key(name: &str) -> KeyEntry {
         user: Some("ada".to_owned()),
         tags: [("env".to_owned(), "prod".to_owned())].into(),
         allowed_models: vec!["*".to_owned()],
-        expires_at: None,
-        suspended: false,
+        ..KeyEntry::default()
     }
 }
 

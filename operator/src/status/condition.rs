@@ -113,7 +113,7 @@ const GENERATE: &str = "spec.generate";
 
 const fn class_of(reason: Reason) -> Class {
     match reason {
-        Reason::RefNotFound | Reason::SecretNotPermitted => Class::ResolvedRefs,
+        Reason::RefNotFound | Reason::SecretNotPermitted | Reason::PriceUnknown => Class::ResolvedRefs,
         Reason::Invalid
         | Reason::ClusterVisibilityNotAllowed
         | Reason::AmbientIdentityNotAllowed
@@ -137,8 +137,7 @@ const fn class_of(reason: Reason) -> Class {
         | Reason::Suspended
         | Reason::Expired
         | Reason::BudgetExceeded
-        | Reason::SpendNotCounted
-        | Reason::PriceUnknown => Class::Accepted,
+        | Reason::SpendNotCounted => Class::Accepted,
     }
 }
 

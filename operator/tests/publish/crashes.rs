@@ -104,6 +104,7 @@ fn model(at: usize, bytes: usize, credential: usize) -> ModelEntry {
         price: None,
         capabilities: Capabilities::default(),
         timeouts: Timeouts { connect: 1, first_byte: 2, idle: 3, total: 4 },
+        limits: turnpike_bundle::entry::ModelLimits::default(),
     }
 }
 
@@ -116,12 +117,8 @@ fn key(at: usize, secret: u64) -> KeyEntry {
         object: object(format!("key-{at}")),
         key_id: format!("vk_{at}"),
         hashes: vec![KeyHash { sha256: format!("{secret:064x}"), retires_at: None }],
-        team: None,
-        user: None,
-        tags: BTreeMap::new(),
         allowed_models: vec!["*".to_owned()],
-        expires_at: None,
-        suspended: false,
+        ..KeyEntry::default()
     }
 }
 

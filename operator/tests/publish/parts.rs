@@ -1,7 +1,5 @@
 //! Parts ⇄ objects; and that no key or credential ever lies in a ConfigMap.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{api::ObjectMeta, core::Resource};
 use proptest::prelude::*;
@@ -38,12 +36,7 @@ fn contents(secrets: &[String]) -> Contents {
         object: ObjectRef { namespace: "ml".to_owned(), name: format!("key-{at:03}") },
         key_id: format!("vk_{at}"),
         hashes: vec![KeyHash { sha256: format!("hash-{secret}"), retires_at: None }],
-        team: None,
-        user: None,
-        tags: BTreeMap::new(),
-        allowed_models: Vec::new(),
-        expires_at: None,
-        suspended: false,
+        ..KeyEntry::default()
     };
     Contents {
         keys: secrets.iter().enumerate().map(key).collect(),

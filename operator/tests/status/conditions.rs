@@ -47,7 +47,7 @@ fn cases() -> Vec<(&'static str, &'static str, Place)> {
             "model",
             new().model("model", &json!({"provider": {"type": "OpenAI", "model": "gpt-4o"}, "price": {"inputPerMillion": "cheap"}, "timeouts": {"idle": "0s"}, "weight": 5000})),
         ),
-        ("model-with-idle-fields", "model", new().model("model", &json!({"mock": {"response": "hi"}, "tags": ["eu"], "limits": {"rpm": 5}}))),
+        ("model-with-idle-fields", "model", new().model("model", &json!({"mock": {"response": "hi"}, "tags": ["eu"], "retry": {"attempts": 1}}))),
         (
             "route-to-nowhere",
             "model",
@@ -62,6 +62,7 @@ fn cases() -> Vec<(&'static str, &'static str, Place)> {
         ("key-twice", "key", new().key("a-key", &json!({"keyHash": hash('a')})).key("key", &json!({"keyHash": hash('a')}))),
         ("key-too-short", "key", new().secret("own", "short", &[], None).key("key", &json!({"secretRef": {"name": "own", "key": "api-key"}}))),
         ("key-without-budget", "key", new().key("key", &json!({"keyHash": hash('a'), "budgetRefs": [{"name": "gone"}]}))),
+        ("model-without-price", "model", new().model("model", &json!({"provider": {"type": "OpenAICompatible", "model": "llama", "baseURL": "https://llama.example.com"}})).budget("budget", &json!({"limits": [{"window": "Month", "usd": "5.00"}]}))),
         ("budget", "budget", new().budget("budget", &json!({"limits": [{"window": "Month", "usd": "5.00"}]}))),
         ("budget-of-others", "budget", new().budget("budget", &json!({"scope": {"namespaces": ["other"]}, "limits": [{"window": "Month", "usd": "5.00"}]}))),
     ]
