@@ -65,6 +65,8 @@ struct Shared {
     rates: Lane,
     /// Allowed past limits while the store was down, since the start; nano-USD.
     overdrawn: AtomicI64,
+    /// Round trips to the stores, since the start.
+    exchanges: AtomicU64,
 }
 
 /// How a need is met.
@@ -92,6 +94,11 @@ impl Ledger {
     /// Accounts in memory.
     pub fn accounts(&self) -> usize {
         self.shared.money.len() + self.shared.rates.len()
+    }
+
+    /// Round trips to the stores for leases, since the start.
+    pub fn exchanges(&self) -> u64 {
+        self.shared.exchanges.load(Ordering::Relaxed)
     }
 
     /// Let through past limits while the store was down, since the start; nano-USD.

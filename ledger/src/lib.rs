@@ -13,6 +13,7 @@ pub mod account;
 pub mod engine;
 pub mod exchange;
 pub mod holder;
+pub mod limits;
 pub mod spend_log;
 pub mod store;
 pub mod window;

@@ -47,6 +47,7 @@ impl Ledger {
             money: Lane::new(),
             rates: Lane::new(),
             overdrawn: AtomicI64::new(0),
+            exchanges: AtomicU64::new(0),
         });
         let (stop, stopped) = watch::channel(false);
         let (end, ended) = oneshot::channel();

@@ -107,6 +107,7 @@ impl<S: LeaseStore> Task<S> {
                 asks.extend(some);
             }
             let asked = Instant::now();
+            self.shared.exchanges.fetch_add(1, Ordering::Relaxed);
             let answers = timeout(LIMIT, self.store.exchange(&asks)).await;
             let answers = match answers {
                 Ok(Ok(answers)) => {

@@ -107,6 +107,11 @@ impl SpendSink {
         Ok(SpendSlot { shared: Arc::clone(&self.shared), permit, event })
     }
 
+    /// This run of the gateway, as in the ids of its rows.
+    pub fn incarnation(&self) -> Uuid {
+        self.shared.incarnation
+    }
+
     /// No request can be admitted now.
     pub fn is_full(&self) -> bool {
         self.queue.capacity() == 0
