@@ -134,7 +134,9 @@ pub fn exchange(ask: &Ask, now: i64, grants: Grants, before: Lease, standing: St
     let mut lease = before;
     let mut standing = standing;
     let mut book = 0;
-    if ask.sequence > before.sequence && !before.closed {
+    // A last word said again after the lease was forgotten must not bring it back: nobody would end it a second time.
+    let forgotten = ask.last && before.sequence == 0;
+    if ask.sequence > before.sequence && !before.closed && !forgotten {
         lease.sequence = ask.sequence;
         // What the holder counts on is granted, whatever this store remembers.
         lease.granted = lease.granted.max(ask.held);

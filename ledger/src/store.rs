@@ -42,7 +42,8 @@ pub trait LeaseStore: Send + 'static {
     /// The store does not answer.
     fn beat(&mut self, holder: Uuid, longest: Duration) -> impl Future<Output = Result<i64, StoreError>> + Send;
 
-    /// Closes the leases of a holder whose write-ahead files were read to their end and whose rows were all written.
+    /// Closes the leases of a holder whose write-ahead files were read to their end and whose rows were all written. From then
+    /// on asks of it are answered as closed ones: its first ask for a lease may still be on its way.
     ///
     /// # Errors
     /// Nothing was changed.
@@ -50,6 +51,9 @@ pub trait LeaseStore: Send + 'static {
 
     /// Closes the leases of holders that were not heard of for their longest request and 60 s more, booking what they may have
     /// used as unattributed, and forgets leases that are finished. Returns how many holders were given up.
+    ///
+    /// A lease is finished when its last word was heard and all is booked, for longer than a statement may take: an older ask
+    /// that arrives after it was forgotten would make it anew. One with something unattributed stays, for rows yet to come.
     ///
     /// # Errors
     /// Nothing was changed.
