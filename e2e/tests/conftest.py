@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from kube import Kube
+from kube import Kube, eventually
 from release import ROOT, Release
 
 
@@ -46,6 +46,20 @@ def a_namespace(api):
     api.call("POST", "/api/v1/namespaces", json={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     api.delete("Namespace", None, name)
+
+
+@pytest.fixture
+def in_release(api, release):
+    """Applies objects in the release namespace and takes them away again."""
+    applied = []
+
+    def apply(item):
+        applied.append((item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]))
+        api.apply(item)
+    yield apply
+    for kind, namespace, name in applied:
+        api.delete(kind, namespace, name)
+    eventually(lambda: not any(api.find(*one) for one in applied), "the release namespace is clean again")
 
 
 @pytest.fixture

@@ -4,16 +4,15 @@ Every refusal is looked at from both sides: the condition that tells the author 
 """
 
 import secrets
-import time
-from datetime import datetime
 
 import httpx
 import pytest
 
 import kube
+from expect import healed, next_second, refused, served
 from kube import eventually
 from objects import generated, key, mock, namespaced, secret
-from release import admin_key, everywhere, programmed
+from release import admin_key, everywhere, programmed, secret_value
 
 NOT_FOUND = {"404 model_not_found"}
 REFUSED = {"401 invalid_api_key"}
@@ -23,56 +22,6 @@ REFUSED = {"401 invalid_api_key"}
 def other_value():
     """Value of the neighbour's key."""
     return "sk-" + secrets.token_hex(24)
-
-
-@pytest.fixture
-def in_release(api, release):
-    """Applies objects in the release namespace and takes them away again."""
-    applied = []
-
-    def apply(item):
-        applied.append((item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]))
-        api.apply(item)
-    yield apply
-    for kind, namespace, name in applied:
-        api.delete(kind, namespace, name)
-    eventually(lambda: not any(api.find(*one) for one in applied), "the release namespace is clean again")
-
-
-def served(api, *objects):
-    """Applies, and waits until every gateway has them."""
-    api.apply(*objects)
-    for item in objects:
-        where = item["metadata"]["namespace"], item["metadata"]["name"]
-        eventually(lambda: programmed(api, item["kind"], *where), f"{item['kind']} {where} is programmed")
-
-
-def refused(api, item, kind, reason):
-    """Waits for the condition of an object's present generation; its message, which has the fault and the next step."""
-    def ask():
-        found = api.find(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"])
-        if found.get("status", {}).get("observedGeneration") != found["metadata"]["generation"]:
-            return None
-        status, why, message = kube.condition(found, kind)
-        return message if (status, why) == ("False", reason) else None
-    message = eventually(ask, f"{item['metadata']['name']}: {kind} False, {reason}")
-    assert "; " in message, f"a fault and a next step: {message}"
-    found = api.get(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"])
-    assert kube.condition(found, "Ready")[0] == "False"
-    return message
-
-
-def healed(api, item):
-    """Waits until an object that was refused is Ready."""
-    where = item["kind"], item["metadata"]["namespace"], item["metadata"]["name"]
-    eventually(lambda: kube.is_true(api.get(*where), "Ready"), f"{where} is Ready")
-
-
-def next_second(api, item):
-    """Waits until objects made now are younger than this one: a creationTimestamp has whole seconds."""
-    made = api.get(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"])["metadata"]["creationTimestamp"]
-    end = datetime.fromisoformat(made).timestamp() + 1.1
-    eventually(lambda: time.time() > end, "a second has passed")
 
 
 def listed(release, value):
@@ -211,7 +160,6 @@ def test_a_key_has_one_owner_the_oldest(api, release, namespace, neighbour, valu
 def test_a_copied_key_of_another_is_a_duplicate_wherever_it_lies(api, release, namespace, neighbour):
     served(api, mock(namespace, "mine", "mine"), generated(namespace, "minted"))
     reference = api.get("VirtualKey", namespace, "minted")["status"]["secretRef"]
-    from release import secret_value
     stolen = secret_value(api, namespace, reference["name"], reference["key"])
     next_second(api, generated(namespace, "minted"))
     copy = namespaced("VirtualKey", neighbour, "copy",
@@ -327,6 +275,14 @@ def test_objects_of_another_instance_are_left_alone(api, release, namespace, val
     # A strange object does not hold a name either.
     served(api, mock(namespace, "m2", "ours", modelName="m"))
     assert everywhere(release, value, "m") == {"ours"}
+
+
+def test_a_key_that_is_given_away_can_be_deleted(api, release, namespace, value):
+    served(api, key(namespace, "k", value), mock(namespace, "m", "x"))
+    api.merge("VirtualKey", namespace, "k", {"metadata": {"labels": {"turnpike.dev/instance": "another"}}})
+    eventually(lambda: everywhere(release, value, "m") == REFUSED, "the key is refused")
+    api.delete("VirtualKey", namespace, "k")
+    eventually(lambda: api.find("VirtualKey", namespace, "k") is None, "the key is gone", within=40)
 
 
 def test_the_admin_key_is_nobodys(api, release, namespace):

@@ -1,0 +1,123 @@
+"""Servers that models of a tenant may or may not reach: a gateway in a pod of the tenant's, and one in the test itself."""
+
+import json
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+import kube
+from objects import key, mock
+from release import IMAGE, is_ready
+
+# What every upstream says, and the key that it asks for.
+WORDS = "from upstream"
+KEY = "sk-upstream-0123456789abcdef0123456789abcdef"
+
+
+def start(api, namespace):
+    """A gateway of its own in the tenant's namespace, with a Service: an OpenAI-compatible server like any other."""
+    labels = {"app": "upstream"}
+    manifests = "\n---\n".join(json.dumps(item) for item in (mock("own", "echo", WORDS), key("own", "caller", KEY)))
+    container = {
+        "name": "server", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "ports": [{"containerPort": 4000}],
+        "args": ["--manifests", "/manifests", "--data", "/data", "--runtimes", "1"],
+        "readinessProbe": {"httpGet": {"path": "/health/readiness", "port": 4000}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "manifests", "mountPath": "/manifests"}, {"name": "data", "mountPath": "/data"}],
+    }
+    volumes = [{"name": "manifests", "configMap": {"name": "upstream"}}, {"name": "data", "emptyDir": {}}]
+    api.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "upstream", "namespace": namespace},
+         "data": {"all.yaml": manifests}},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "upstream", "namespace": namespace, "labels": labels},
+         "spec": {"containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 0}},
+        service(namespace, "upstream", selector=labels),
+    )
+
+
+def wait(api, namespace):
+    """The address of its pod once it is ready."""
+    pod = kube.eventually(lambda: ready_pod(api, namespace), "the upstream is ready", within=60)
+    return pod["status"]["podIP"]
+
+
+def ready_pod(api, namespace):
+    """Its pod if it is ready."""
+    pod = api.get("Pod", namespace, "upstream")
+    return pod if is_ready(pod) else None
+
+
+def service(namespace, name, **spec):
+    """A Service of port 4000."""
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace},
+            "spec": {"ports": [{"port": 4000, "protocol": "TCP"}], **spec}}
+
+
+class Listener:
+    """A server in the test's own process, which the tests' own cluster reaches by its node's address."""
+
+    def __init__(self, api):
+        if "STATE" not in os.environ:
+            pytest.skip("pods of another cluster do not reach the test")
+        [node] = api.call("GET", "/api/v1/nodes")["items"]
+        self.address = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+        self.seen = []
+        self.answer = (200, {}, completion(WORDS))
+        listener = self
+
+        class Handler(BaseHTTPRequestHandler):
+            """Notes each request and gives the answer that is set."""
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                """One request."""
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                listener.seen.append((self.path, dict(self.headers)))
+                status, headers, body = listener.answer
+                self.send_response(status)
+                for name, value in {"content-type": "application/json", **headers}.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST
+
+            def log_message(self, *_):
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer((self.address, 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        """Ends the server."""
+        self.server.shutdown()
+        self.server.server_close()
+
+    def behind(self, api, namespace, name):
+        """Makes a Service in a tenant's namespace that leads here."""
+        api.apply(
+            {**service(namespace, name), "spec": {"ports": [{"port": self.port, "protocol": "TCP"}]}},
+            {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+             "metadata": {"name": name, "namespace": namespace, "labels": {"kubernetes.io/service-name": name}},
+             "endpoints": [{"addresses": [self.address]}], "ports": [{"port": self.port, "protocol": "TCP"}]},
+        )
+        return f"http://{name}.{namespace}.svc:{self.port}/v1"
+
+    def opened(self, release):
+        """A NetworkPolicy that lets the gateways come here, so that nothing but the gateway itself can refuse."""
+        return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+                "metadata": {"name": "e2e-listener", "namespace": release.namespace},
+                "spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/component": "gateway"}},
+                         "policyTypes": ["Egress"],
+                         "egress": [{"to": [{"ipBlock": {"cidr": f"{self.address}/32"}}]}]}}
+
+
+def completion(text):
+    """The body of a chat completion."""
+    return json.dumps({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "echo",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}).encode()
