@@ -1,7 +1,6 @@
 """Who leads, what forbids it, what a cluster at rest sees, and that the operator's rights suffice."""
 
 import collections
-import json
 import os
 import secrets
 import signal
@@ -11,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import kube
+from audit import OWN_CLUSTER, account, requests
 from objects import generated, key, mock, secret
 from release import OPERATORS, Release, is_ready, programmed
 
 LEASE = "turnpike-operator"
 CRD = "budgets.turnpike.dev"
 VERSION = "turnpike.dev/crd-version"
-OWN_CLUSTER = "AUDIT_LOG" in os.environ
 
 
 def holder(api, release):
@@ -107,25 +106,6 @@ def test_an_older_crd_forbids_to_lead_until_it_is_mended(api, release):
     kube.eventually(lambda: any(is_ready(pod) for pod in release.pods(OPERATORS)), "and is ready", within=60)
 
 
-def requests(release, since=0):
-    """The operator's requests from a line of the audit log on: (group, resource, namespace, verb) to status, and the end."""
-    account = f"system:serviceaccount:{release.namespace}:{release.name}-operator"
-    lines = Path(os.environ["AUDIT_LOG"]).read_text().splitlines()
-    found = []
-    for line in lines[since:]:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue  # the last line may be half written
-        if event["user"].get("username") != account or event["stage"] == "RequestReceived":
-            continue
-        about = event.get("objectRef", {})
-        resource = "/".join(filter(None, [about.get("resource"), about.get("subresource")]))
-        found.append(((about.get("apiGroup", ""), resource, about.get("namespace", ""), event["verb"]),
-                      event.get("responseStatus", {}).get("code")))
-    return found, len(lines)
-
-
 @pytest.mark.skipif(not OWN_CLUSTER, reason="needs the apiserver's audit log")
 def test_at_rest_nothing_is_written_but_the_lease(api, release, namespace, value):
     api.apply(mock(namespace, "m"), key(namespace, "k", value), generated(namespace, "g"))
@@ -167,7 +147,6 @@ def test_listed_namespaces_take_no_rights_elsewhere(api, release, namespace, val
     narrow = Release(api, name="narrow", namespace="turnpike-narrow", **{
         "operator.instance": "narrow", "operator.watchNamespaces": f"{{{namespace}}}", "gateway.replicas": 1,
         "gateway.resources.requests.cpu": "10m"})
-    account = f"system:serviceaccount:{narrow.namespace}:narrow-operator"
     try:
         narrow.install()
         for item in (mock(namespace, "m"), key(namespace, "k", value), generated(namespace, "g")):
@@ -181,7 +160,7 @@ def test_listed_namespaces_take_no_rights_elsewhere(api, release, namespace, val
                     if allowed == "yes" and (verb, what) in (("create", "modeldeployments.turnpike.dev"),
                                                              ("list", "events.events.k8s.io")):
                         continue
-                    said = kube.kubectl("auth", "can-i", verb, what, "--namespace", where, "--as", account, check=False)
+                    said = kube.kubectl("auth", "can-i", verb, what, "--namespace", where, "--as", account(narrow), check=False)
                     assert said.stdout.strip() == allowed, (verb, what, where, said.stdout + said.stderr)
         if OWN_CLUSTER:
             refused = {request for request, status in requests(narrow)[0] if status in (401, 403)}
