@@ -177,6 +177,7 @@ def test_a_replaced_secret_is_used_at_once_and_a_deleted_one_no_more(api, releas
     # One of the same name is another Secret: without the label it is not taken for the first.
     api.delete("Secret", shared, "rolling")
     api.apply(secret(shared, "rolling", use=None, **{"api-key": upstream.KEY}))
-    refused(api, model, "ResolvedRefs", "SecretNotPermitted")
+    # No watch tells of one without the label.
+    refused(api, model, "ResolvedRefs", "SecretNotPermitted", within=60)
     eventually(lambda: everywhere(release, caller, "echo") == NOT_FOUND, "the model is served no more")
     assert not programmed(api, "ModelDeployment", shared, "echo")

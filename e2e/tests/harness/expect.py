@@ -16,7 +16,7 @@ def served(api, *objects):
         eventually(lambda: programmed(api, item["kind"], *where), f"{item['kind']} {where} is programmed")
 
 
-def refused(api, item, kind, reason):
+def refused(api, item, kind, reason, within=30):
     """Waits for the condition of an object's present generation; its message, which has the fault and the next step."""
     def ask():
         found = api.find(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"])
@@ -24,7 +24,7 @@ def refused(api, item, kind, reason):
             return None
         status, why, message = kube.condition(found, kind)
         return message if (status, why) == ("False", reason) else None
-    message = eventually(ask, f"{item['metadata']['name']}: {kind} False, {reason}")
+    message = eventually(ask, f"{item['metadata']['name']}: {kind} False, {reason}", within)
     assert "; " in message, f"a fault and a next step: {message}"
     found = api.get(item["kind"], item["metadata"]["namespace"], item["metadata"]["name"])
     assert kube.condition(found, "Ready")[0] == "False"

@@ -202,9 +202,9 @@ impl Observer {
         self.secrets.answer(order, answer)
     }
 
-    /// Has a Secret read again.
+    /// Has a Secret read again, unless the watch tells of it.
     pub fn again(&mut self, secret: ObjectRef) {
-        self.secrets.touch(secret);
+        self.secrets.again(secret);
     }
 
     /// Whether a Secret that something refers to is about to be read for the first time: a picture that waits for it tells

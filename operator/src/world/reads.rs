@@ -1,9 +1,11 @@
-//! Carries out orders to read Secrets: some at a time, again after failures.
+//! Carries out orders to read Secrets: some at a time, again after failures, and from time to time where no watch tells
+//! of them.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     future::Future,
     pin::Pin,
+    time::Duration,
 };
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -12,13 +14,17 @@ use turnpike_bundle::entry::ObjectRef;
 
 use super::{
     observer::Observer,
-    secrets::{Answer, Order},
+    secrets::{Answer, Order, Want},
     watches,
 };
 use crate::kit::backoff::{Backoff, Failure, jitter};
 
 /// Reads at a time.
 const AT_A_TIME: usize = 16;
+/// How often it is looked whether a Secret exists that is referred to and not watched for want of the label.
+const PROBE: Duration = Duration::from_secs(20);
+/// Least time between two such looks, of whatever Secret.
+const PROBES_APART: Duration = Duration::from_millis(100);
 
 type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -29,6 +35,8 @@ pub(super) enum Done {
     Read(Order, Answer),
     /// A wait after a failure.
     Waited(ObjectRef),
+    /// The time until the next look at what is not watched.
+    Rested(ObjectRef),
 }
 
 /// Reads under way and to come.
@@ -38,6 +46,8 @@ pub(super) struct Reads {
     running: FuturesUnordered<Work<Done>>,
     waits: FuturesUnordered<Work<Done>>,
     failures: BTreeMap<ObjectRef, Backoff>,
+    /// Looked at from time to time.
+    probed: BTreeSet<ObjectRef>,
 }
 
 impl Reads {
@@ -48,6 +58,7 @@ impl Reads {
             running: FuturesUnordered::new(),
             waits: FuturesUnordered::new(),
             failures: BTreeMap::new(),
+            probed: BTreeSet::new(),
         }
     }
 
@@ -79,19 +90,30 @@ impl Reads {
     pub(super) fn take(&mut self, observer: &mut Observer, done: Done) {
         match done {
             Done::Waited(secret) => observer.again(secret),
+            Done::Rested(secret) => {
+                self.probed.remove(&secret);
+                observer.again(secret);
+            }
             Done::Read(order, answer) => {
-                let secret = order.secret.clone();
+                let (secret, is_probe) = (order.secret.clone(), order.want == Want::Metadata);
                 if observer.answer(order, answer) {
                     self.failures.remove(&secret);
+                    if is_probe && self.probed.insert(secret.clone()) {
+                        let count = u32::try_from(self.probed.len()).unwrap_or(u32::MAX);
+                        self.wait(PROBE.max(PROBES_APART.saturating_mul(count)), Done::Rested(secret));
+                    }
                     return;
                 }
                 let wait = self.failures.entry(secret.clone()).or_default().fail(Failure::Error, jitter());
-                let waited = async move {
-                    tokio::time::sleep(wait).await;
-                    Done::Waited(secret)
-                };
-                self.waits.push(Box::pin(waited));
+                self.wait(wait, Done::Waited(secret));
             }
         }
+    }
+
+    fn wait(&self, time: Duration, done: Done) {
+        self.waits.push(Box::pin(async move {
+            tokio::time::sleep(time).await;
+            done
+        }));
     }
 }

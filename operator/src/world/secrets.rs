@@ -134,12 +134,14 @@ struct Held {
     to: Want,
     /// `None` = there was no such Secret.
     content: Option<Content>,
+    /// It may have become untrue without the watch telling so.
+    is_stale: bool,
 }
 
 impl Held {
     fn answers(&self, want: &Want) -> bool {
         match (want, &self.to) {
-            (Want::Metadata, Want::Metadata) => true,
+            (Want::Metadata, Want::Metadata) => !self.is_stale,
             (Want::Values { version, plain, .. }, Want::Values { version: asked, .. }) => {
                 let read = self.content.as_ref().and_then(|content| content.version.as_ref());
                 let is_current = version == asked || version.as_ref() == read;
@@ -184,6 +186,14 @@ impl Secrets {
         self.touched.insert(secret);
     }
 
+    /// Has a Secret read again of which the watch does not tell.
+    pub(super) fn again(&mut self, secret: ObjectRef) {
+        if let Some(held) = self.held.get_mut(&secret) {
+            held.is_stale = true;
+        }
+        self.touched.insert(secret);
+    }
+
     /// A `VirtualKey` came, went, or is another one of its name.
     pub(super) fn touch_minted_for(&mut self, key: &ObjectRef) {
         self.touched.extend(self.minted.get(key).into_iter().flatten().cloned());
@@ -213,7 +223,7 @@ impl Secrets {
         self.touched.insert(secret);
     }
 
-    /// Takes what came of an order. False = it has to be given again after a while, with [`Secrets::touch`].
+    /// Takes what came of an order. False = it has to be given again after a while, with [`Secrets::again`].
     pub(super) fn answer(&mut self, order: Order, answer: Answer) -> bool {
         let Order { secret, want } = order;
         self.reading.remove(&secret);
@@ -237,9 +247,11 @@ impl Secrets {
                 return false;
             }
             (Answer::Found(content), _) => Some(content),
-            (Answer::Missing, _) => self.held.remove(&secret).and_then(|held| held.content),
+            (Answer::Missing, Want::Metadata) => None,
+            // The watch will tell that it is gone.
+            (Answer::Missing, Want::Values { .. }) => self.held.remove(&secret).and_then(|held| held.content),
         };
-        self.held.insert(secret.clone(), Held { to: want, content });
+        self.held.insert(secret.clone(), Held { to: want, content, is_stale: false });
         self.touched.insert(secret);
         true
     }

@@ -70,7 +70,8 @@ fn answer(script: &Shared, request: &Request<Body>) -> Answer {
     }
     if path.contains("/secrets/") {
         let found = script.objects["secrets"].iter().find(|object| object["metadata"]["name"] == last.as_str());
-        return whole(200, found.unwrap());
+        let gone = json!({"kind": "Status", "code": 404, "reason": "NotFound", "message": "no"});
+        return found.map_or_else(|| whole(404, &gone), |found| whole(200, found));
     }
     *script.lists.entry(last.clone()).or_default() += 1;
     let items = script.objects.get(last.as_str()).cloned().unwrap_or_default();
@@ -198,4 +199,25 @@ async fn a_broken_watch_goes_on_where_it_was() {
     let world = running.next().await;
     assert!(world.keys.is_empty());
     assert_eq!(script.lock().unwrap().lists["virtualkeys"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_no_watch_tells_of_is_found_and_missed_all_the_same() {
+    let script = script();
+    let unlabelled = {
+        let mut script = script.lock().unwrap();
+        let mut secret = script.objects.remove("secrets").unwrap().remove(0);
+        secret["metadata"]["labels"] = json!({});
+        script.objects.insert("secrets", Vec::new());
+        secret
+    };
+    let mut running = Running::start(&script);
+    assert!(running.next().await.secrets.is_empty());
+    for _ in 0..2 {
+        script.lock().unwrap().objects.insert("secrets", vec![unlabelled.clone()]);
+        let world = running.next().await;
+        assert!(world.secrets[&name("a", "client")].labels.is_empty(), "so that its author can be told what it lacks");
+        script.lock().unwrap().objects.insert("secrets", Vec::new());
+        assert!(running.next().await.secrets.is_empty(), "nor is it taken to be there once it is gone");
+    }
 }
