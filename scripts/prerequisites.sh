@@ -44,6 +44,13 @@ cluster() {
     debian busybox busybox
 }
 
+# What tests of the ledger start for themselves; no service of the machine is used.
+stores() {
+    debian redis-server redis-server
+    debian setpriv util-linux
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
+}
+
 # Packages must not start their services: the cluster runs its own containerd, and a test no daemon.
 # What invoke-rc.d and deb-systemd-invoke ask before they start one answers no while this installs.
 no_services() {
@@ -71,6 +78,7 @@ test)
     debian curl curl
     debian openssl openssl
     debian sqlite3 sqlite3
+    stores
     golang
     cluster
     ;;
@@ -84,10 +92,7 @@ cluster)
     tool python3 "Python 3.11 or later"
     cluster
     ;;
-stores)
-    debian redis-server redis-server
-    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
-    ;;
+stores) stores ;;
 *) fail "usage: prerequisites.sh run|lint|test|bench|cluster|stores" ;;
 esac
 

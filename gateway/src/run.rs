@@ -11,7 +11,10 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use turnpike_ledger::spend_log::{SpendSink, SpendWriter, SqliteStore, WriterOptions};
+use turnpike_ledger::{
+    spend_log::{SpendSink, SpendWriter, WriterOptions},
+    store::SqliteStore,
+};
 
 use crate::{
     app::App,

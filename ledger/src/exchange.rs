@@ -204,6 +204,14 @@ pub fn expire(lease: &mut Lease) -> i64 {
     lost
 }
 
+/// What is still booked as unattributed was not used: its write-ahead files were read after all, or an admin says so.
+/// Returns what is to be taken from the account's spend.
+pub const fn void(lease: &mut Lease) -> i64 {
+    let unused = lease.unattributed;
+    lease.unattributed = 0;
+    unused
+}
+
 impl AccountSpec {
     /// The slot of a lease taken `now`.
     pub fn lease_slot(&self, now: i64) -> Slot {

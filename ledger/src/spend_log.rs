@@ -1,11 +1,9 @@
 //! The spend log: one row per upstream attempt, written in batches away from the requests.
 
 mod row;
-mod sqlite;
 mod writer;
 
 pub use row::{EventId, Posting, SpendRow};
-pub use sqlite::SqliteStore;
 pub use writer::{Full, SpendSink, SpendSlot, SpendStatus, SpendWriter, Unwritten, WriterOptions};
 
 /// Where batches of rows end up.
@@ -23,7 +21,7 @@ pub enum StoreError {
     /// The database cannot be opened: not there, not readable, or not a database.
     #[error("cannot open the spend database {path}")]
     Open {
-        /// Its file.
+        /// Its file, or its host and name.
         path: String,
         /// Why.
         source: sqlx::Error,
@@ -31,7 +29,7 @@ pub enum StoreError {
     /// The schema cannot be brought up to date, for example because a newer version wrote it.
     #[error("cannot migrate the spend database {path}")]
     Migrate {
-        /// Its file.
+        /// Its file, or its host and name.
         path: String,
         /// Why.
         source: sqlx::migrate::MigrateError,
@@ -39,4 +37,7 @@ pub enum StoreError {
     /// A batch was refused: locked, full, or damaged.
     #[error("cannot write spend rows")]
     Write(#[source] sqlx::Error),
+    /// An exchange of leases was not answered, or not in time.
+    #[error("cannot exchange leases")]
+    Exchange(#[source] sqlx::Error),
 }

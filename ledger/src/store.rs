@@ -1,4 +1,8 @@
-//! What the ledger asks of a database, beside the spend log: leases and the standing of accounts.
+//! What the ledger asks of a database, beside the spend log: leases and the standing of accounts. And the databases.
+//!
+//! ```text
+//!  lock accounts ─▶ read leases and sums ─▶ plan (pure, the same for every database) ─▶ write ─▶ commit
+//! ```
 
 use std::time::Duration;
 
@@ -9,6 +13,19 @@ use crate::{
     exchange::{Ask, Reply},
     spend_log::StoreError,
 };
+
+mod plan;
+mod postgres;
+mod rollup;
+mod sqlite;
+mod text;
+
+pub use postgres::PostgresStore;
+pub use sqlite::SqliteStore;
+
+/// How often a holder says that it lives, and tells what it holds. A store that changed its identity (a failover, a restore)
+/// grants nothing before two of these have passed.
+pub const BEAT: Duration = Duration::from_secs(5);
 
 /// Answers to a batch of asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +47,7 @@ pub struct Balance {
 
 /// Leases of accounts. One owner; all methods retry nothing.
 pub trait LeaseStore: Send + 'static {
-    /// Answers all asks in one transaction, accounts locked in the order of their ids.
+    /// Answers all asks in one transaction, accounts locked in one order by everybody.
     ///
     /// # Errors
     /// Nothing was changed, or all of it was and the answer was lost; asking again is safe.

@@ -17,8 +17,11 @@
 pub mod client;
 pub mod gateway;
 pub mod manifest;
+pub mod postgres;
 pub mod proxy;
 pub mod raw;
+pub mod redis;
+mod service;
 pub mod spend;
 pub mod sse;
 pub mod tls;

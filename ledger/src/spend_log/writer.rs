@@ -198,7 +198,7 @@ impl SpendWriter {
         let (failed, failure) = watch::channel(None);
         let (phase, phases) = watch::channel(Phase::Open);
         let (end, ended) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let task = task::Task { store, options, shared: Arc::clone(&shared), rows, failed, phases };
         thread::Builder::new().name("spend-writer".to_owned()).spawn(move || {
             runtime.block_on(task.run());

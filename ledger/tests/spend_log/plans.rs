@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row};
 use tempfile::TempDir;
-use turnpike_ledger::spend_log::SqliteStore;
+use turnpike_ledger::store::SqliteStore;
 
 use crate::rows::reader;
 
@@ -20,8 +20,14 @@ async fn plan(sql: &str) -> Vec<String> {
 async fn a_span_of_time_is_found_by_its_index() {
     let steps = plan("SELECT sum(cost_nano) FROM spend WHERE started_at_us BETWEEN 1 AND 2 AND team = 'search'").await;
     let expected = [
+        "CO-ROUTINE spend",
+        "COMPOUND QUERY",
+        "LEFT-MOST SUBQUERY",
         "SEARCH spend_row USING INDEX spend_row_started_at (started_at_us>? AND started_at_us<?)",
         "SEARCH context USING INTEGER PRIMARY KEY (rowid=?)",
+        "UNION ALL",
+        "SEARCH ledger_lease USING INDEX ledger_lease_lost (changed>? AND changed<?)",
+        "SCAN spend",
     ];
     assert_eq!(steps, expected);
 }
@@ -29,7 +35,16 @@ async fn a_span_of_time_is_found_by_its_index() {
 #[tokio::test]
 async fn a_report_reads_the_rows_once_and_looks_up_the_rest() {
     let steps = plan("SELECT team, sum(spend) FROM litellm_logs WHERE user = 'ada' GROUP BY team").await;
-    let expected =
-        ["SCAN spend_row", "SEARCH context USING INTEGER PRIMARY KEY (rowid=?)", "USE TEMP B-TREE FOR GROUP BY"];
+    let expected = [
+        "CO-ROUTINE spend",
+        "COMPOUND QUERY",
+        "LEFT-MOST SUBQUERY",
+        "SCAN spend_row",
+        "SEARCH context USING INTEGER PRIMARY KEY (rowid=?)",
+        "UNION ALL",
+        "SCAN ledger_lease USING INDEX ledger_lease_lost",
+        "SCAN spend",
+        "USE TEMP B-TREE FOR GROUP BY",
+    ];
     assert_eq!(steps, expected);
 }

@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use sqlx::{Connection, Row};
 use tempfile::TempDir;
-use turnpike_ledger::spend_log::{EventId, SpendRow, SpendStore, SqliteStore, StoreError};
+use turnpike_ledger::{
+    spend_log::{EventId, SpendRow, SpendStore, StoreError},
+    store::SqliteStore,
+};
 use uuid::Uuid;
 
 use crate::rows::{count, event, reader, row};

@@ -1,7 +1,7 @@
 //! The SQL that people bring from `LiteLLM`, and that for an A/B test.
 
 use tempfile::TempDir;
-use turnpike_ledger::spend_log::{SpendStore, SqliteStore};
+use turnpike_ledger::{spend_log::SpendStore, store::SqliteStore};
 
 use crate::rows::{event, reader, row};
 

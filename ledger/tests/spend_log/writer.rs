@@ -7,8 +7,9 @@ use std::{
 };
 
 use tempfile::TempDir;
-use turnpike_ledger::spend_log::{
-    Full, SpendRow, SpendSink, SpendStore, SpendWriter, SqliteStore, StoreError, Unwritten, WriterOptions,
+use turnpike_ledger::{
+    spend_log::{Full, SpendRow, SpendSink, SpendStore, SpendWriter, StoreError, Unwritten, WriterOptions},
+    store::SqliteStore,
 };
 
 use crate::rows::{count, reader, row};

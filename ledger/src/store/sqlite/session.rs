@@ -1,16 +1,23 @@
 //! One connection, and what it has already written that later rows refer to.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
-use serde::de::IgnoredAny;
 use sqlx::{Arguments, Connection, SqliteConnection, error::BoxDynError, sqlite::SqliteArguments};
 use uuid::Uuid;
 
 use super::{
     context::{self, Context, Contexts},
     insert::Insert,
+    ledger::{self, Keys},
 };
-use crate::spend_log::SpendRow;
+use crate::{
+    spend_log::SpendRow,
+    store::{
+        plan,
+        rollup::{self, Line, Sums},
+        text,
+    },
+};
 
 /// Bits of `spend_row.id` for the sequence: 18 years of 30,000 rows a second, and half a million starts.
 const SEQUENCE_BITS: u32 = 44;
@@ -37,10 +44,12 @@ const COLUMNS: [&str; 16] = [
 
 /// To be dropped after any error: the connection may be broken, and what it remembers may have been rolled back.
 pub(super) struct Session {
-    connection: SqliteConnection,
+    pub(super) connection: SqliteConnection,
+    pub(super) keys: Keys,
     known: Known,
     contexts: Insert,
     rows: Insert,
+    daily: Insert,
 }
 
 #[derive(Default)]
@@ -53,13 +62,15 @@ impl Session {
     pub(super) fn new(connection: SqliteConnection) -> Self {
         Self {
             connection,
+            keys: Keys::default(),
             known: Known::default(),
             contexts: Insert::new("spend_context", &context::COLUMNS, ""),
             rows: Insert::new("spend_row", &COLUMNS, "ON CONFLICT (id) DO NOTHING"),
+            daily: Insert::new("spend_daily", &DAILY, ADD_DAILY),
         }
     }
 
-    /// Writes all rows in one transaction and returns how many were new.
+    /// Writes all rows and what they mean to accounts in one transaction, and returns how many were new.
     pub(super) async fn append(&mut self, rows: &[SpendRow]) -> Result<u64, sqlx::Error> {
         // IMMEDIATE: a deferred transaction that must upgrade its lock fails at once instead of waiting.
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -67,10 +78,82 @@ impl Session {
         // A request that took long comes late, so that a batch is not in order; neighbours in the table cost less together.
         facts.sort_unstable_by_key(|fact| fact.id);
         self.contexts.run(&mut transaction, &fresh, |context, values| context.bind(values)).await?;
-        let new = self.rows.run(&mut transaction, &facts, Fact::bind).await?;
+        let mut trial = transaction.begin().await?;
+        let new = self.rows.run(&mut trial, &facts, Fact::bind).await?;
+        if new == facts.len() as u64 {
+            trial.commit().await?;
+        } else {
+            // Rows that were written before are rare, and only these need to be told apart.
+            trial.rollback().await?;
+            facts = unwritten(&mut transaction, facts).await?;
+            self.rows.run(&mut transaction, &facts, Fact::bind).await?;
+        }
+        let new = || facts.iter().map(|fact| fact.row);
+        let leases = ledger::leases_of(&mut transaction, &mut self.keys, new()).await?;
+        let changes = plan::book(new(), &|id| self.keys.get(id), &leases);
+        ledger::write(&mut transaction, &changes).await?;
+        let sums: Vec<(Line, Sums)> = rollup::sums(new()).into_iter().collect();
+        self.daily.run(&mut transaction, &sums, bind_daily).await?;
         transaction.commit().await?;
-        Ok(new)
+        Ok(facts.len() as u64)
     }
+
+    /// Deletes rows of requests that arrived before this time.
+    pub(super) async fn forget_rows(&mut self, before: i64) -> Result<(), sqlx::Error> {
+        sqlx::query("DELETE FROM spend_row WHERE started_at_us < ?").bind(before).execute(&mut self.connection).await?;
+        Ok(())
+    }
+}
+
+/// Columns of `spend_daily`, in the order of [`bind_daily`].
+const DAILY: [&str; 10] = [
+    "day",
+    "kind",
+    "name",
+    "model",
+    "requests",
+    "failures",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "cost_nano",
+];
+
+const ADD_DAILY: &str = "ON CONFLICT (day, kind, name, model) DO UPDATE SET requests = requests + excluded.requests, \
+    failures = failures + excluded.failures, prompt_tokens = prompt_tokens + excluded.prompt_tokens, \
+    completion_tokens = completion_tokens + excluded.completion_tokens, \
+    cached_tokens = cached_tokens + excluded.cached_tokens, cost_nano = cost_nano + excluded.cost_nano";
+
+fn bind_daily((line, sums): &(Line, Sums), values: &mut SqliteArguments) -> Result<(), BoxDynError> {
+    values.add(line.day)?;
+    values.add(line.kind)?;
+    values.add(line.name.clone())?;
+    values.add(line.model.clone())?;
+    values.add(sums.requests)?;
+    values.add(sums.failures)?;
+    values.add(sums.prompt_tokens)?;
+    values.add(sums.completion_tokens)?;
+    values.add(sums.cached_tokens)?;
+    values.add(sums.cost_nano)
+}
+
+/// Those that are not in the table, each once. `facts` are in the order of their ids.
+async fn unwritten<'r>(
+    connection: &mut SqliteConnection,
+    mut facts: Vec<Fact<'r>>,
+) -> Result<Vec<Fact<'r>>, sqlx::Error> {
+    facts.dedup_by_key(|fact| fact.id);
+    let mut unwritten = Vec::with_capacity(facts.len());
+    for fact in facts {
+        let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM spend_row WHERE id = ?)")
+            .bind(fact.id)
+            .fetch_one(&mut *connection)
+            .await?;
+        if !there {
+            unwritten.push(fact);
+        }
+    }
+    Ok(unwritten)
 }
 
 impl Known {
@@ -136,7 +219,7 @@ impl Fact<'_> {
         values.add(row.latency_us)?;
         values.add(row.upstream_us)?;
         values.add(row.tags.clone())?;
-        values.add(row.metadata.as_ref().filter(|text| well_formed(text)).map(Arc::clone))
+        values.add(row.metadata.as_deref().and_then(text::json).map(Cow::into_owned))
     }
 }
 
@@ -154,11 +237,6 @@ async fn last_context(connection: &mut SqliteConnection) -> Result<i64, sqlx::Er
 }
 
 /// `SQLite` counts in i64; no count of ours comes near its end.
-fn signed(count: u64) -> i64 {
+pub(super) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// One malformed text would fail every `json_extract` over the table.
-fn well_formed(json: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(json).is_ok()
 }

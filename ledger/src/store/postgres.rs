@@ -1,0 +1,175 @@
+//! The ledger in PostgreSQL: the store of many gateways.
+//!
+//! ```text
+//!  exchange   BEGIN + lock accounts + clock │ read leases and sums │ write │ COMMIT             4 round trips, any number of asks
+//!  append     BEGIN │ COPY into staging │ insert what is new │ lock │ read │ write │ daily sums │ COMMIT
+//! ```
+//! All locks are taken in one order: rows, accounts, leases, holders, daily sums; each kind by its key.
+
+use std::{str::FromStr as _, time::Duration};
+
+use jiff::civil::Date;
+use sqlx::{
+    ConnectOptions as _, Connection as _, PgConnection,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgSslMode},
+};
+use tokio::{task::JoinHandle, time::timeout};
+use uuid::Uuid;
+
+use self::session::Session;
+use super::{Answers, Balance, LeaseStore};
+use crate::{
+    account::AccountId,
+    exchange::{Ask, LeaseId},
+    spend_log::{SpendRow, SpendStore, StoreError},
+};
+
+mod append;
+mod copy;
+mod lease;
+mod ledger;
+mod partitions;
+mod session;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Longest that a new connection may take, its handshakes and first statements included.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A database with the ledger's tables. It owns one connection, made on first use by the runtime that uses it, and makes a new
+/// one after any error or when a caller gave up in the midst of something.
+pub struct PostgresStore {
+    options: PgConnectOptions,
+    link: Link,
+}
+
+enum Link {
+    Down,
+    /// On its way, whether or not somebody waits: a caller with little time finds it the next time.
+    Coming(JoinHandle<Result<Session, sqlx::Error>>),
+    Up(Box<Session>),
+}
+
+impl PostgresStore {
+    /// Brings the schema up to date, waiting while another process does. `url` as libpq has it: `postgres://user@host/name`.
+    ///
+    /// # Errors
+    /// The URL is not one, the server does not answer or refuses, or its schema was damaged.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url)
+            // What the URL says may be a password; why it is wrong does not repeat it.
+            .map_err(|source| StoreError::Open { path: "(its URL)".to_owned(), source })?
+            .application_name("turnpike")
+            .disable_statement_logging();
+        let path = || place(&options);
+        let mut connection = timeout(CONNECT, PgConnection::connect_with(&options))
+            .await
+            .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
+            .map_err(|source| StoreError::Open { path: path(), source })?;
+        let mut migrations = Migrator { migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
+        // A pod of the version before must still start while pods are being replaced; migrations only add.
+        migrations.set_ignore_missing(true);
+        // Not `run`, whose future cannot be moved to another thread.
+        migrations
+            .run_direct(None, &mut connection, false)
+            .await
+            .map_err(|source| StoreError::Migrate { path: path(), source })?;
+        // Of no consequence: all is committed.
+        drop(connection.close().await);
+        Ok(Self { options, link: Link::Down })
+    }
+
+    /// Takes back what was booked of a lease as unattributed, and returns how much that was.
+    ///
+    /// # Errors
+    /// Nothing was changed, or the answer was lost.
+    pub async fn void(&mut self, lease: LeaseId) -> Result<i64, StoreError> {
+        self.with(async |session| session.void(lease).await).await.map_err(StoreError::Write)
+    }
+
+    /// Drops the partitions of days before this one, UTC, and deletes what very late rows of such days there are. Sums per day
+    /// are kept.
+    ///
+    /// # Errors
+    /// Some may have been dropped.
+    pub async fn forget_rows(&mut self, before: Date) -> Result<(), StoreError> {
+        self.with(async |session| session.forget_rows(before).await).await.map_err(StoreError::Write)
+    }
+
+    /// Counts up whenever the server behind the URL was another one: after a failover or a restore.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn epoch(&mut self) -> Result<i64, StoreError> {
+        self.with(async |session| session.epoch().await).await.map_err(StoreError::Exchange)
+    }
+
+    /// Does something with the connection, which is kept only when that went well: a transaction that was given up ends with
+    /// its connection.
+    async fn with<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Session) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let mut session = self.session().await?;
+        let done = work(&mut session).await?;
+        self.link = Link::Up(session);
+        Ok(done)
+    }
+
+    async fn session(&mut self) -> Result<Box<Session>, sqlx::Error> {
+        match std::mem::replace(&mut self.link, Link::Down) {
+            Link::Up(session) => return Ok(session),
+            Link::Coming(coming) => self.link = Link::Coming(coming),
+            Link::Down => {
+                let options = self.options.clone();
+                let connect = async move {
+                    timeout(CONNECT, Session::open(&options)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+                };
+                self.link = Link::Coming(tokio::spawn(connect));
+            }
+        }
+        let Link::Coming(coming) = &mut self.link else { return Err(sqlx::Error::WorkerCrashed) };
+        let session = coming.await;
+        self.link = Link::Down;
+        session.map_err(|_| sqlx::Error::WorkerCrashed)?.map(Box::new)
+    }
+}
+
+/// Where the database is, without its password.
+fn place(options: &PgConnectOptions) -> String {
+    let host = options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string());
+    let tls = match options.get_ssl_mode() {
+        PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer => "",
+        PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull => " over TLS",
+    };
+    format!("{} at {host}:{}{tls}", options.get_database().unwrap_or("postgres"), options.get_port())
+}
+
+impl SpendStore for PostgresStore {
+    async fn append(&mut self, rows: &[SpendRow]) -> Result<u64, StoreError> {
+        self.with(async |session| session.append(rows).await).await.map_err(StoreError::Write)
+    }
+}
+
+impl LeaseStore for PostgresStore {
+    async fn exchange(&mut self, asks: &[Ask]) -> Result<Answers, StoreError> {
+        self.with(async |session| session.exchange(asks).await).await.map_err(StoreError::Exchange)
+    }
+
+    async fn beat(&mut self, holder: Uuid, longest: Duration) -> Result<i64, StoreError> {
+        self.with(async |session| session.beat(holder, longest).await).await.map_err(StoreError::Exchange)
+    }
+
+    async fn close(&mut self, holder: Uuid) -> Result<(), StoreError> {
+        self.with(async |session| session.close(holder).await).await.map_err(StoreError::Exchange)
+    }
+
+    async fn reap(&mut self) -> Result<u64, StoreError> {
+        self.with(async |session| session.reap().await).await.map_err(StoreError::Exchange)
+    }
+
+    async fn balances(&mut self, accounts: &[(AccountId, i64, i64)]) -> Result<Vec<Balance>, StoreError> {
+        self.with(async |session| session.balances(accounts).await).await.map_err(StoreError::Exchange)
+    }
+}

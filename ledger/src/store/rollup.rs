@@ -1,0 +1,77 @@
+//! Sums per day for dashboards, so that a page of a year does not read every row of it.
+
+use std::collections::BTreeMap;
+
+use crate::spend_log::SpendRow;
+
+const DAY: i64 = 86_400_000_000;
+
+/// Days since the epoch, UTC, of the request's arrival.
+pub(super) const fn day(row: &SpendRow) -> i64 {
+    row.started_at_us.div_euclid(DAY)
+}
+
+/// A row of `spend_daily`: by what, and which one of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Line {
+    /// Days since the epoch.
+    pub(super) day: i64,
+    /// `key`, `team`, `user`, `end_user`, `tag`.
+    pub(super) kind: &'static str,
+    pub(super) name: String,
+    /// `namespace/name` of the model; empty = none was chosen.
+    pub(super) model: String,
+}
+
+/// What is added to a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    pub(super) requests: i64,
+    pub(super) failures: i64,
+    pub(super) prompt_tokens: i64,
+    pub(super) completion_tokens: i64,
+    pub(super) cached_tokens: i64,
+    pub(super) cost_nano: i64,
+}
+
+impl Sums {
+    fn add(&mut self, row: &SpendRow) {
+        self.requests += 1;
+        self.failures += i64::from(row.outcome != "success");
+        self.prompt_tokens = self.prompt_tokens.saturating_add_unsigned(row.prompt_tokens);
+        self.completion_tokens = self.completion_tokens.saturating_add_unsigned(row.completion_tokens);
+        self.cached_tokens = self.cached_tokens.saturating_add_unsigned(row.cached_tokens);
+        self.cost_nano = self.cost_nano.saturating_add(row.cost_nano.unwrap_or_default());
+    }
+}
+
+/// Adds rows up, in an order that every writer uses.
+pub(super) fn sums<'r>(rows: impl IntoIterator<Item = &'r SpendRow>) -> BTreeMap<Line, Sums> {
+    let mut lines: BTreeMap<Line, Sums> = BTreeMap::new();
+    for row in rows {
+        let mut add = |kind, name: &str| {
+            let name = super::text::clean(name).into_owned();
+            let model = row.model.as_deref().unwrap_or_default().to_owned();
+            lines.entry(Line { day: day(row), kind, name, model }).or_default().add(row);
+        };
+        add("key", &row.key_id);
+        let named = [("team", &row.team), ("user", &row.user), ("end_user", &row.end_user)];
+        for (kind, name) in named {
+            if let Some(name) = name {
+                add(kind, name);
+            }
+        }
+        for tag in tags(row) {
+            add("tag", &tag);
+        }
+    }
+    lines
+}
+
+fn tags(row: &SpendRow) -> Vec<String> {
+    let mut tags: Vec<String> =
+        row.tags.as_deref().and_then(|tags| serde_json::from_str(tags).ok()).unwrap_or_default();
+    tags.sort_unstable();
+    tags.dedup();
+    tags
+}

@@ -1,0 +1,131 @@
+//! The ledger in one `SQLite` file: the store of a gateway without a cluster.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions, SqliteConnection,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+use uuid::Uuid;
+
+use self::session::Session;
+use super::{Answers, Balance, LeaseStore};
+use crate::{
+    account::AccountId,
+    exchange::{Ask, LeaseId},
+    spend_log::{SpendRow, SpendStore, StoreError},
+};
+
+mod context;
+mod insert;
+mod lease;
+mod ledger;
+mod session;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long one write waits for another connection that holds the file's lock. Beyond it the batch is tried again.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// A `SQLite` file with the ledger's tables. It owns one connection and opens a new one after any error; several of them may
+/// be open on one file, as the spend writer's and the leases' are.
+pub struct SqliteStore {
+    path: PathBuf,
+    session: Option<Session>,
+}
+
+impl SqliteStore {
+    /// Opens or creates the file and brings its schema up to date.
+    ///
+    /// # Errors
+    /// The file cannot be opened, is not a database, or was written by a newer version.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = connect(path).await?;
+        // Not `run`, whose future cannot be moved to another thread.
+        MIGRATIONS
+            .run_direct(None, &mut connection, false)
+            .await
+            .map_err(|source| StoreError::Migrate { path: path.display().to_string(), source })?;
+        Ok(Self { path: path.to_owned(), session: Some(Session::new(connection)) })
+    }
+
+    /// Takes back what was booked of a lease as unattributed, and returns how much that was.
+    ///
+    /// # Errors
+    /// Nothing was changed.
+    pub async fn void(&mut self, lease: LeaseId) -> Result<i64, StoreError> {
+        self.with(async |session| session.void(lease).await).await.map_err(StoreError::Write)
+    }
+
+    /// Deletes the rows of requests that arrived before this time, microseconds since the epoch. Sums per day are kept.
+    ///
+    /// # Errors
+    /// Nothing was deleted.
+    pub async fn forget_rows(&mut self, before: i64) -> Result<(), StoreError> {
+        self.with(async |session| session.forget_rows(before).await).await.map_err(StoreError::Write)
+    }
+
+    /// Does something with the connection, which is kept only when that went well: what it remembers may have been rolled
+    /// back, or the caller may have given up in the midst of it.
+    async fn with<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Session) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => Session::new(reopen(&self.path).await?),
+        };
+        let done = work(&mut session).await?;
+        self.session = Some(session);
+        Ok(done)
+    }
+}
+
+impl SpendStore for SqliteStore {
+    async fn append(&mut self, rows: &[SpendRow]) -> Result<u64, StoreError> {
+        self.with(async |session| session.append(rows).await).await.map_err(StoreError::Write)
+    }
+}
+
+impl LeaseStore for SqliteStore {
+    async fn exchange(&mut self, asks: &[Ask]) -> Result<Answers, StoreError> {
+        self.with(async |session| session.exchange(asks).await).await.map_err(StoreError::Exchange)
+    }
+
+    async fn beat(&mut self, holder: Uuid, longest: Duration) -> Result<i64, StoreError> {
+        self.with(async |session| session.beat(holder, longest).await).await.map_err(StoreError::Exchange)
+    }
+
+    async fn close(&mut self, holder: Uuid) -> Result<(), StoreError> {
+        self.with(async |session| session.close(holder).await).await.map_err(StoreError::Exchange)
+    }
+
+    async fn reap(&mut self) -> Result<u64, StoreError> {
+        self.with(async |session| session.reap().await).await.map_err(StoreError::Exchange)
+    }
+
+    async fn balances(&mut self, accounts: &[(AccountId, i64, i64)]) -> Result<Vec<Balance>, StoreError> {
+        self.with(async |session| session.balances(accounts).await).await.map_err(StoreError::Exchange)
+    }
+}
+
+async fn connect(path: &Path) -> Result<SqliteConnection, StoreError> {
+    reopen(path).await.map_err(|source| StoreError::Open { path: path.display().to_string(), source })
+}
+
+async fn reopen(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // In WAL mode a crash of the process loses nothing; a loss of power loses at most the last commits, never the file.
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(BUSY)
+        .disable_statement_logging()
+        .connect()
+        .await
+}

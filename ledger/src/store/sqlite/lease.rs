@@ -1,0 +1,160 @@
+//! The lease protocol in `SQLite`: each act is one transaction.
+
+use std::time::Duration;
+
+use sqlx::{Connection, SqliteConnection};
+use uuid::Uuid;
+
+use super::{
+    ledger::{self, bytes, clock},
+    session::Session,
+};
+use crate::{
+    account::AccountId,
+    exchange::{Ask, Grants, LeaseId},
+    store::{
+        Answers, Balance,
+        plan::{self, Asked, End, FORGOTTEN, GIVEN_UP, REMEMBERED, SILENCE},
+    },
+};
+
+impl Session {
+    /// Answers all asks.
+    pub(super) async fn exchange(&mut self, asks: &[Ask]) -> Result<Answers, sqlx::Error> {
+        self.keys.trim();
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        // After the lock: the wait for it may have been long.
+        let clock = clock();
+        let mut asked = Vec::with_capacity(asks.len());
+        let mut reads = Vec::with_capacity(asks.len());
+        for ask in asks {
+            let account = self.keys.find(&mut transaction, &ask.account).await?;
+            let seen = ledger::seen(&mut transaction, account).await?;
+            let counted = ask.window.counted_from(plan::time(clock, seen));
+            reads.push(ledger::read(&mut transaction, ask, account, counted).await?);
+            asked.push(Asked { ask, account, seen });
+        }
+        // A file has no failover; whoever restores one starts its only gateway anew, which then holds nothing.
+        let (answers, changes) = plan::exchange(&asked, reads, clock, Grants::Open);
+        ledger::write(&mut transaction, &changes).await?;
+        transaction.commit().await?;
+        Ok(answers)
+    }
+
+    /// Notes that the holder lives.
+    pub(super) async fn beat(&mut self, holder: Uuid, longest: Duration) -> Result<i64, sqlx::Error> {
+        let now = clock();
+        sqlx::query(
+            "INSERT INTO ledger_holder VALUES (?, ?, ?, 0)
+             ON CONFLICT (holder) DO UPDATE SET heard = excluded.heard, longest = excluded.longest WHERE NOT ended",
+        )
+        .bind(bytes(holder))
+        .bind(now)
+        .bind(i64::try_from(longest.as_micros()).unwrap_or(i64::MAX))
+        .execute(&mut self.connection)
+        .await?;
+        Ok(now)
+    }
+
+    /// Closes all leases of a holder of which all is known.
+    pub(super) async fn close(&mut self, holder: Uuid) -> Result<(), sqlx::Error> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("INSERT OR REPLACE INTO ledger_holder VALUES (?, ?, 0, 1)")
+            .bind(bytes(holder))
+            .bind(clock())
+            .execute(&mut *transaction)
+            .await?;
+        end(&mut transaction, &[holder], End::Known).await?;
+        transaction.commit().await
+    }
+
+    /// Gives up holders that were not heard of, and forgets what is done.
+    pub(super) async fn reap(&mut self) -> Result<u64, sqlx::Error> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let now = clock();
+        let silent: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT holder FROM ledger_holder WHERE NOT ended AND heard + longest + ? < ?")
+                .bind(SILENCE)
+                .bind(now)
+                .fetch_all(&mut *transaction)
+                .await?;
+        let silent: Vec<Uuid> = silent.iter().filter_map(|bytes| Uuid::from_slice(bytes).ok()).collect();
+        end(&mut transaction, &silent, End::Lost).await?;
+        for holder in &silent {
+            sqlx::query("DELETE FROM ledger_holder WHERE holder = ?")
+                .bind(bytes(*holder))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        forget(&mut transaction, now).await?;
+        transaction.commit().await?;
+        Ok(silent.len() as u64)
+    }
+
+    /// Takes back what was booked as unattributed.
+    pub(super) async fn void(&mut self, lease: LeaseId) -> Result<i64, sqlx::Error> {
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let Some(kept) = ledger::lease(&mut transaction, lease).await? else { return Ok(0) };
+        let (amount, changes) = plan::void(kept);
+        ledger::write(&mut transaction, &changes).await?;
+        transaction.commit().await?;
+        Ok(amount)
+    }
+
+    /// How accounts stand.
+    pub(super) async fn balances(&mut self, accounts: &[(AccountId, i64, i64)]) -> Result<Vec<Balance>, sqlx::Error> {
+        let mut transaction = self.connection.begin().await?;
+        let mut balances = Vec::with_capacity(accounts.len());
+        for (id, counted, slot) in accounts {
+            let (spent, reserved) = sqlx::query_as(
+                "SELECT (SELECT coalesce(sum(amount), 0) FROM ledger_spent WHERE account = key AND slot >= ?2),
+                        (SELECT coalesce(sum(max(granted - booked, 0)), 0) FROM ledger_lease
+                         WHERE account = key AND slot = ?3 AND NOT closed)
+                 FROM ledger_account WHERE id = ?1",
+            )
+            .bind(id.as_str())
+            .bind(counted)
+            .bind(slot)
+            .fetch_optional(&mut *transaction)
+            .await?
+            .unwrap_or_default();
+            balances.push(Balance { spent, reserved });
+        }
+        transaction.commit().await?;
+        Ok(balances)
+    }
+}
+
+async fn end(connection: &mut SqliteConnection, holders: &[Uuid], how: End) -> Result<(), sqlx::Error> {
+    for holder in holders {
+        let leases = ledger::leases_of_holder(connection, *holder).await?;
+        ledger::write(connection, &plan::end(leases, how, clock())).await?;
+    }
+    Ok(())
+}
+
+/// Forgets what is done: a finished lease when no message of it can come any more, one of a lost holder when it will hardly
+/// come back, and slots that do not count.
+async fn forget(connection: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM ledger_holder WHERE ended AND heard < ?")
+        .bind(now - GIVEN_UP)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "DELETE FROM ledger_lease WHERE unattributed = 0 AND (finished AND (closed OR granted <= booked) AND changed < ?1
+         OR closed AND changed < ?2
+         OR granted <= booked AND changed < ?2 AND holder NOT IN (SELECT holder FROM ledger_holder))",
+    )
+    .bind(now - REMEMBERED)
+    .bind(now - GIVEN_UP)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "DELETE FROM ledger_spent WHERE slot <> 0 AND slot < max(?, coalesce((SELECT counted FROM ledger_account
+         WHERE key = account), 0))",
+    )
+    .bind(now - FORGOTTEN)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! What only PostgreSQL has: a server that may be another one, partitions, and several processes that migrate.
+
+use jiff::{Timestamp, tz::TimeZone};
+use sqlx::Connection as _;
+use turnpike_ledger::{
+    exchange::Ask,
+    spend_log::{SpendStore as _, StoreError},
+    store::{LeaseStore as _, PostgresStore},
+};
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, ask, lifetime, now, plain, then};
+
+async fn fixture() -> (Fixture, String) {
+    let url = turnpike_testkit::postgres::database().await;
+    (Fixture::Postgres(url.clone()), url)
+}
+
+#[tokio::test]
+async fn many_processes_migrate_at_once() {
+    let (fixture, url) = fixture().await;
+    let opening: Vec<_> = (0..6)
+        .map(|_| {
+            let url = url.clone();
+            tokio::spawn(async move { PostgresStore::open(&url).await.map(drop) })
+        })
+        .collect();
+    for opened in opening {
+        opened.await.unwrap().unwrap();
+    }
+    assert_eq!(fixture.numbers("SELECT count(*) FROM ledger_epoch").await, [1]);
+}
+
+#[tokio::test]
+async fn a_schema_of_the_next_version_is_used() {
+    let (fixture, url) = fixture().await;
+    drop(PostgresStore::open(&url).await.unwrap());
+    fixture
+        .sql(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'x', true, '', 0)",
+        )
+        .await;
+    PostgresStore::open(&url).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_error_of_opening_does_not_tell_the_password() {
+    let error = PostgresStore::open("postgres://me:secret@127.0.0.1:1/ledger").await.err().unwrap();
+    let StoreError::Open { path, source } = &error else { panic!("{error:?}") };
+    assert_eq!(path, "ledger at 127.0.0.1:1");
+    assert!(!format!("{error:?} {error} {source} {source:?}").contains("secret"));
+}
+
+#[tokio::test]
+async fn another_server_grants_nothing_until_holders_have_told_what_they_hold() {
+    let (fixture, url) = fixture().await;
+    let mut store = PostgresStore::open(&url).await.unwrap();
+    let lease = ask(Uuid::from_u128(1), 1, lifetime());
+    let granted = async |store: &mut PostgresStore, ask: &Ask| {
+        store.exchange(std::slice::from_ref(ask)).await.unwrap().replies[0].granted
+    };
+    assert_eq!(granted(&mut store, &lease).await, 100, "a new database has nobody to wait for");
+    let epoch = store.epoch().await.unwrap();
+    // A restored dump brings the identity of the server that it came from.
+    fixture.sql("UPDATE ledger_epoch SET identity = 'another/00000001'").await;
+    let mut store = PostgresStore::open(&url).await.unwrap();
+    assert_eq!(store.epoch().await.unwrap(), epoch + 1);
+    assert_eq!(granted(&mut store, &then(&lease, 100, 200)).await, 100);
+    let told = Ask { held: 300, target: 300, ..ask(Uuid::from_u128(2), 1, lifetime()) };
+    assert_eq!(granted(&mut store, &told).await, 300);
+    fixture.sql("UPDATE ledger_epoch SET changed = changed - 10000000").await;
+    assert_eq!(granted(&mut store, &Ask { sequence: 3, ..then(&lease, 100, 200) }).await, 200);
+}
+
+#[tokio::test]
+async fn a_user_without_rights_on_the_server_can_use_it() {
+    let (fixture, url) = fixture().await;
+    let database: &str = url.split(['/', '?']).nth(3).unwrap();
+    fixture.sql(&format!("CREATE USER app_{database}; ALTER DATABASE {database} OWNER TO app_{database}")).await;
+    let mut store = PostgresStore::open(&url.replace("postgres@", &format!("app_{database}@"))).await.unwrap();
+    store.append(&[plain(Uuid::from_u128(1), 1)]).await.unwrap();
+    assert_eq!(store.epoch().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn each_day_has_a_partition_ahead_and_is_dropped_as_a_whole() {
+    let (fixture, url) = fixture().await;
+    let mut store = PostgresStore::open(&url).await.unwrap();
+    let mut other = PostgresStore::open(&url).await.unwrap();
+    let day = 86_400_000_000;
+    let holder = Uuid::from_u128(1);
+    let mut rows: Vec<_> = (0..4).map(|n| plain(holder, n)).collect();
+    (rows[1].started_at_us, rows[2].started_at_us) = (now() - day, now() - 40 * day);
+    let (first, second) = tokio::join!(store.append(&rows), other.append(&rows));
+    assert_eq!(first.unwrap() + second.unwrap(), 4, "written at once by two");
+    let of = "(SELECT count(*) FROM pg_partition_tree('spend_row') WHERE isleaf)";
+    assert!(fixture.numbers(&format!("SELECT {of}")).await[0] >= 6);
+    assert_eq!(fixture.numbers("SELECT count(*) FROM spend_row_default").await, [1], "forty days late");
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    store.forget_rows(today).await.unwrap();
+    assert_eq!(fixture.numbers("SELECT count(*) FROM spend").await, [2]);
+    assert_eq!(fixture.numbers("SELECT count(*) FROM spend_row_default").await, [0]);
+    assert!(fixture.numbers("SELECT sum(requests)::bigint FROM spend_daily WHERE kind = 'key'").await == [4]);
+    // The same rows again are new now, and nothing is in their way.
+    assert_eq!(other.append(&rows).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_store_that_was_ended_is_found_again() {
+    let server = turnpike_testkit::postgres::Postgres::start().await;
+    let url = server.database().await;
+    let mut store = PostgresStore::open(&url).await.unwrap();
+    store.append(&[plain(Uuid::from_u128(1), 1)]).await.unwrap();
+    server.stop();
+    let error = store.append(&[plain(Uuid::from_u128(1), 2)]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Write(_)), "{error:?}");
+    assert!(store.append(&[plain(Uuid::from_u128(1), 2)]).await.is_err());
+    server.resume().await;
+    assert_eq!(store.append(&[plain(Uuid::from_u128(1), 1), plain(Uuid::from_u128(1), 2)]).await.unwrap(), 1);
+    assert_eq!(store.epoch().await.unwrap(), 1, "the same server");
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_leaves_nothing_behind() {
+    let (fixture, url) = fixture().await;
+    let mut store = PostgresStore::open(&url).await.unwrap();
+    let lease = ask(Uuid::from_u128(1), 1, lifetime());
+    store.exchange(std::slice::from_ref(&lease)).await.unwrap();
+    // Somebody holds the account; the exchange waits for it and is dropped.
+    let mut blocker = sqlx::PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT * FROM ledger_account FOR UPDATE").execute(&mut blocker).await.unwrap();
+    let more = then(&lease, 100, 200);
+    let asked = tokio::time::timeout(std::time::Duration::from_millis(50), store.exchange(std::slice::from_ref(&more)));
+    assert!(asked.await.is_err());
+    sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
+    assert_eq!(store.exchange(&[Ask { sequence: 3, ..more }]).await.unwrap().replies[0].granted, 200);
+    assert_eq!(fixture.numbers("SELECT granted FROM ledger_lease").await, [200]);
+}
+
+#[tokio::test]
+async fn rows_that_came_before_their_partition_move_to_it() {
+    let (fixture, url) = fixture().await;
+    let mut store = PostgresStore::open(&url).await.unwrap();
+    // A reader of the default partition is in the way, so that the first batch goes there.
+    let mut reader = sqlx::PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT * FROM spend_row_default").execute(&mut reader).await.unwrap();
+    let holder = Uuid::from_u128(1);
+    store.append(&[plain(holder, 1)]).await.unwrap();
+    assert_eq!(fixture.numbers("SELECT count(*) FROM spend_row_default").await, [1]);
+    sqlx::raw_sql("COMMIT").execute(&mut reader).await.unwrap();
+    // Another gateway, which need not wait to try again.
+    let mut other = PostgresStore::open(&url).await.unwrap();
+    assert_eq!(other.append(&[plain(holder, 1), plain(holder, 2)]).await.unwrap(), 1);
+    assert_eq!(fixture.numbers("SELECT count(*) FROM spend_row_default").await, [0]);
+    assert_eq!(fixture.numbers("SELECT count(*) FROM spend").await, [2]);
+}

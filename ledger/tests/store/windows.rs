@@ -1,0 +1,129 @@
+//! Which spend counts, and which leases are bound to what is over.
+
+use turnpike_crds::budget::Window;
+use turnpike_ledger::{
+    exchange::Ask,
+    spend_log::SpendStore as _,
+    store::LeaseStore as _,
+    window::{Slot, WindowSpec},
+};
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, ask, calendar, now, rolling, row, row_in, then};
+
+on_every_store!(
+    a_lease_of_a_window_that_is_over_gets_nothing,
+    spend_of_the_window_before_does_not_count,
+    a_late_row_is_booked_where_it_was_held,
+    a_rolling_window_counts_the_slots_within_it,
+    a_rate_is_booked_by_the_exchange,
+    the_clock_of_an_account_never_goes_back,
+    old_slots_are_forgotten,
+    what_is_lost_of_a_rolling_window_leaves_with_it,
+);
+
+fn holder() -> Uuid {
+    Uuid::from_u128(1)
+}
+
+/// The slot before this one.
+fn before(window: &WindowSpec) -> Slot {
+    window.slot(window.slot(now()).start - 1)
+}
+
+async fn a_lease_of_a_window_that_is_over_gets_nothing(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    let month = calendar(Window::Month);
+    let late = Ask { slot: before(&month), ..ask(holder(), 1, month) };
+    let reply = store.ask(&late).await;
+    assert_eq!((reply.granted, reply.closed), (0, true));
+}
+
+async fn spend_of_the_window_before_does_not_count(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    let month = calendar(Window::Month);
+    let old = ask(holder(), 1, month.clone());
+    store.append(&[row_in(&old, 1, 990, before(&month))]).await.unwrap();
+    let new = Ask { target: 1000, least: 1000, ..ask(holder(), 2, month) };
+    let reply = store.ask(&new).await;
+    assert_eq!((reply.granted, reply.spent), (1000, 0));
+}
+
+async fn a_late_row_is_booked_where_it_was_held(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    let month = calendar(Window::Month);
+    let lease = ask(holder(), 1, month.clone());
+    store.ask(&lease).await;
+    let last_month = before(&month);
+    store.append(&[row(&lease, 1, 7), row_in(&lease, 2, 20, last_month)]).await.unwrap();
+    assert_eq!(store.balance(&lease).await.spent, 7);
+    let account = (lease.account.clone(), last_month.start, last_month.start);
+    assert_eq!(store.balances(&[account]).await.unwrap()[0].spent, 27);
+}
+
+async fn a_rolling_window_counts_the_slots_within_it(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    let day = rolling(Window::Day);
+    let lease = ask(holder(), 1, day.clone());
+    let slot = |back: i64| day.slot(now() - back * 1_440_000_000);
+    let rows = [row_in(&lease, 1, 1, slot(0)), row_in(&lease, 2, 10, slot(60)), row_in(&lease, 3, 100, slot(62))];
+    store.append(&rows).await.unwrap();
+    // Of slots of 24 minutes, a day and the one that has begun. (A new one may begin in the midst of this test.)
+    let reply = store.ask(&lease).await;
+    assert!([11, 1].contains(&reply.spent), "{reply:?}");
+}
+
+async fn a_rate_is_booked_by_the_exchange(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    let first = Ask { used: Some(0), ..ask(holder(), 1, WindowSpec::minute()) };
+    assert_eq!(store.ask(&first).await.granted, 100);
+    let second = Ask { used: Some(40), ..then(&first, 100, 100) };
+    let reply = store.ask(&second).await;
+    assert_eq!((reply.granted, reply.spent), (100, 40));
+    // The same use told twice is the same use.
+    let third = Ask { used: Some(40), sequence: 3, ..second };
+    assert_eq!(store.ask(&third).await.spent, 40);
+    let other = Ask { used: Some(0), target: 1000, least: 1, ..ask(Uuid::from_u128(2), 1, WindowSpec::minute()) };
+    let reply = store.ask(&other).await;
+    assert_eq!((reply.spent, reply.others, reply.granted), (40, 60, 225), "a quarter of what is left");
+}
+
+async fn the_clock_of_an_account_never_goes_back(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    let month = calendar(Window::Month);
+    let old = ask(holder(), 1, month.clone());
+    assert_eq!(store.ask(&old).await.granted, 100);
+    // Then the month ended, and the server's clock was set back.
+    let next = month.slot(month.slot(now()).end);
+    fixture.sql(&format!("UPDATE ledger_account SET seen = {}", next.start)).await;
+    let answers = store.exchange(&[then(&old, 100, 200)]).await.unwrap();
+    assert_eq!(answers.now, next.start);
+    assert_eq!((answers.replies[0].granted, answers.replies[0].closed), (100, true));
+    let new = Ask { slot: next, ..ask(holder(), 2, month) };
+    assert_eq!(store.ask(&new).await.granted, 100);
+}
+
+async fn old_slots_are_forgotten(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    let minute = WindowSpec::minute();
+    let lease = Ask { used: Some(0), ..ask(holder(), 1, minute.clone()) };
+    store.append(&[row_in(&lease, 1, 9, minute.slot(now() - 62_000_000))]).await.unwrap();
+    store.reap().await.unwrap();
+    assert_eq!(fixture.numbers("SELECT amount FROM ledger_spent").await, [9]);
+    store.ask(&Ask { used: Some(4), ..ask(holder(), 2, minute) }).await;
+    store.reap().await.unwrap();
+    assert_eq!(fixture.numbers("SELECT amount FROM ledger_spent").await, [4]);
+}
+
+async fn what_is_lost_of_a_rolling_window_leaves_with_it(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    let day = rolling(Window::Day);
+    let lease = ask(holder(), 1, day.clone());
+    store.ask(&lease).await;
+    fixture.silence(661).await;
+    let from = day.slot(now()).start;
+    store.reap().await.unwrap();
+    let slots = fixture.numbers("SELECT slot FROM ledger_spent").await;
+    assert_eq!(slots.len(), 1);
+    assert!(slots[0] >= from && slots[0] <= now(), "booked in the slot of now, not at the beginning of time");
+}
