@@ -8,8 +8,10 @@
 //!              ─ Provider::stream  (frames)     ─▶ StreamDecoder: push(frame) ─▶ bytes for the client
 //!              ─ Provider::error   (non-2xx)    ─▶ UpstreamError { class }
 //!  Usage + Price ─ price::cost ─▶ nano-USD
+//!  Request ─ bound::{prompt_bound, output_bound} ─▶ tokens at most ─ price::worst ─▶ nano-USD at most
 //! ```
 
+pub mod bound;
 pub mod embeddings;
 pub mod error;
 pub mod json;

@@ -11,6 +11,7 @@ mod cost;
 mod lookup;
 mod render;
 mod row;
+mod worst;
 #[rustfmt::skip]
 mod table;
 
@@ -18,6 +19,7 @@ pub use cost::{Breakdown, breakdown, cost};
 pub use lookup::lookup;
 pub use render::nano_to_usd_string;
 pub use row::Row;
+pub use worst::worst;
 
 /// Rates are nano-USD per million tokens (2.50 USD per million = 2 500 000 000), all >= 0.
 ///

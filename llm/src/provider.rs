@@ -136,6 +136,8 @@ pub struct Target<'a> {
     pub capabilities: &'a Capabilities,
     /// Drop what the provider does not support instead of refusing (the backend's setting or the request's `drop_params`).
     pub drop_unsupported: bool,
+    /// Most output tokens of one choice, whatever the client says; `None` = as the client says.
+    pub max_output_tokens: Option<u64>,
 }
 
 /// How the answer is to look to this client, and what an answer's dialect may leave out.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::{
+    bound::Media,
     json::{self, Cause, JsonError, Member},
     splice::Editor,
 };
@@ -54,6 +55,7 @@ pub struct Request {
     body: Bytes,
     members: Vec<Member>,
     fields: Fields,
+    media: Media,
 }
 
 impl std::fmt::Debug for Request {
@@ -70,9 +72,11 @@ impl Request {
     /// The client's fault: not one JSON object in UTF-8, a member that the gateway reads given twice (whatever its
     /// escapes), or one of the wrong type. Members that only upstreams read may be anything.
     pub fn scan(body: Bytes) -> Result<Self, ScanError> {
-        let members = json::scan(&body)?;
+        let mut members = Vec::with_capacity(16);
+        let mut media = Media::default();
+        json::scan_into(&body, &mut members, &mut media)?;
         let fields = Fields::read(&body, &members)?;
-        Ok(Self { body, members, fields })
+        Ok(Self { body, members, fields, media })
     }
 
     /// `model`, unescaped; `None` where absent or null.
@@ -148,6 +152,11 @@ impl Request {
     /// Starts a changed copy that shares the unchanged bytes.
     pub fn edit(&self) -> Editor<'_> {
         Editor::new(&self.body, &self.members)
+    }
+
+    /// What the prompt holds beside text.
+    pub(crate) fn media(&self) -> &Media {
+        &self.media
     }
 
     /// The body as it came.

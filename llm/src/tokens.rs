@@ -14,12 +14,12 @@ use crate::{
 pub const BYTES_PER_TOKEN: u64 = 4;
 
 /// Longer texts are estimated by their size.
-const MAX_COUNTED: usize = 1 << 20;
+pub(crate) const MAX_COUNTED: usize = 1 << 20;
 /// What each message costs beside its text, and what the answer's beginning costs (OpenAI's cookbook).
 const PER_MESSAGE: u64 = 3;
 const PER_REPLY: u64 = 3;
 /// An image of 1024 by 1024 at high detail; other sizes and models differ, but the size is not known here.
-const PER_IMAGE: u64 = 765;
+pub(crate) const PER_IMAGE: u64 = 765;
 
 /// Tokens of a text in the model's tokenizer, or the nearest there is. Texts over 1 MiB are estimated by their size.
 pub fn count(model: &str, text: &str) -> u64 {
@@ -48,6 +48,12 @@ fn tokenizer(model: &str) -> &'static Tokenizer {
         || name.starts_with("gpt-4-")
         || name.starts_with("text-embedding-");
     if old { bpe_openai::cl100k_base() } else { bpe_openai::o200k_base() }
+}
+
+/// Whether the model's own tokenizer is there.
+pub(crate) fn is_own(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    ["gpt-", "chatgpt-", "o1", "o3", "o4-", "text-embedding-", "ft:gpt-"].iter().any(|start| name.starts_with(start))
 }
 
 fn raw_tokens(model: &str, json: &[u8]) -> u64 {
@@ -101,7 +107,7 @@ impl Parts<'_> {
 impl Visitor for Parts<'_> {
     fn member(&mut self, _key: &[u8]) {}
 
-    fn string(&mut self, key: &[u8], value: &[u8], _at: usize) {
+    fn string(&mut self, key: &[u8], value: &[u8], _at: usize, _depth: u32) {
         let tokens = match key {
             b"role" => 1,
             b"content" | b"text" | b"name" | b"arguments" | b"refusal" | b"reasoning_content" => self.text(value),

@@ -5,4 +5,5 @@ mod prices {
     mod formula;
     mod table;
     mod text;
+    mod worst;
 }

@@ -144,6 +144,7 @@ impl Upstream {
             params: &self.params,
             capabilities: &entry.capabilities,
             drop_unsupported: drop_unsupported || self.config.params.drop_unsupported,
+            max_output_tokens: None,
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) trait Visitor {
     fn number(&mut self, _key: &[u8], _value: &[u8], _depth: u32) {}
 
     /// A member of a nested object whose value is a string; `at` is where it begins in the text, after its quote.
-    fn string(&mut self, _key: &[u8], _value: &[u8], _at: usize) {}
+    fn string(&mut self, _key: &[u8], _value: &[u8], _at: usize, _depth: u32) {}
 }
 
 impl Visitor for () {}
@@ -113,7 +113,7 @@ impl<'a, V: Visitor> Scanner<'a, V> {
                 b'"' => {
                     let value = self.string()?.0;
                     if let Some(key) = key {
-                        self.visitor.string(self.inner(key), self.inner(value), value.start + 1);
+                        self.visitor.string(self.inner(key), self.inner(value), value.start + 1, depth);
                     }
                 }
                 open @ (b'{' | b'[') => {

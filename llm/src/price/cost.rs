@@ -119,14 +119,14 @@ fn take(left: &mut u64, wanted: u64) -> u64 {
     taken
 }
 
-fn times(tokens: u64, rate: i64) -> i128 {
+pub(super) fn times(tokens: u64, rate: i64) -> i128 {
     i128::from(tokens).saturating_mul(i128::from(rate))
 }
 
-fn ceil(products: i128) -> i128 {
+pub(super) fn ceil(products: i128) -> i128 {
     products.saturating_add(PER.saturating_sub(1)).div_euclid(PER)
 }
 
-fn clamp(nano: i128) -> i64 {
+pub(super) fn clamp(nano: i128) -> i64 {
     i64::try_from(nano.max(0)).unwrap_or(i64::MAX)
 }

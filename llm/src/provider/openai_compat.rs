@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     error::{EncodeError, UpstreamError},
+    json,
     provider::{
         AuthScheme, Decoded, Encoded, Operation, Provider, ProviderKind, Shown, Target, failure,
         quirks::{self, Act, Developer, EncodingFormat, Metadata, Quirks, Rule, StreamUsage},
@@ -129,6 +130,9 @@ impl Quirks {
         edit: &mut Editor<'_>,
     ) -> Result<(), EncodeError> {
         target.params.apply(edit);
+        if let Some(most) = target.max_output_tokens.filter(|_| operation != Operation::Embeddings) {
+            self.cap_output(most, operation, target, edit);
+        }
         let rules = self.rules.iter().copied().flatten();
         for rule in rules.filter(|rule| rule.on.covers(operation) && rule.family.covers(target.model)) {
             // A name that the backend's `rename` chose is not changed again.
@@ -170,6 +174,23 @@ impl Quirks {
             }
         }
         Ok(())
+    }
+
+    /// Lowers what the request allows to `most`, or says so where it says nothing.
+    fn cap_output(&self, most: u64, operation: Operation, target: &Target<'_>, edit: &mut Editor<'_>) {
+        let mut is_said = false;
+        for name in [quirks::NEWER_LIMIT, quirks::OLDER_LIMIT] {
+            let name = target.params.name_of(name);
+            let Some(value) = edit.value(name) else { continue };
+            is_said = true;
+            if json::as_count(value).is_none_or(|asked| asked > most) {
+                edit.replace(name, most.to_string());
+            }
+        }
+        if !is_said {
+            let name = if operation == Operation::Chat { self.output_limit } else { quirks::OLDER_LIMIT };
+            edit.set(target.params.name_of(name), most.to_string());
+        }
     }
 
     fn unsupported(&self, rule: &Rule, model: &str) -> EncodeError {

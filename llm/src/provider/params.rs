@@ -52,6 +52,16 @@ impl CompiledParams {
         }
     }
 
+    /// Bytes that it may add to a request.
+    pub(crate) fn added_bytes(&self) -> u64 {
+        self.defaults.iter().map(|addition| (addition.name.len() + addition.value.len()) as u64).sum()
+    }
+
+    /// The name under which a member goes on.
+    pub(crate) fn name_of<'a>(&'a self, name: &'a str) -> &'a str {
+        self.rename.iter().find(|(from, _)| from.as_ref() == name).map_or(name, |(_, to)| to)
+    }
+
     /// Whether a member is removed.
     pub(crate) fn drops(&self, name: &str) -> bool {
         self.drop.binary_search_by(|dropped| dropped.as_ref().cmp(name)).is_ok()

@@ -25,6 +25,8 @@ pub(crate) struct Quirks {
     pub(crate) encoding_format: EncodingFormat,
     /// Whether messages may have the role `developer`.
     pub(crate) developer: Developer,
+    /// The member that limits a chat's output, where the client named none.
+    pub(crate) output_limit: &'static str,
     /// Put before a model name that holds no slash.
     pub(crate) model_prefix: &'static str,
     /// What happens to single parameters; the first that fits holds.
@@ -98,6 +100,12 @@ impl Routes {
     }
 }
 
+/// What every chat model of OpenAI's takes. A deployment at Azure may be called anything, so that nothing tells whether it is
+/// one of those that refuse the older name.
+pub(crate) const NEWER_LIMIT: &str = "max_completion_tokens";
+/// What legacy completions and most other servers know.
+pub(crate) const OLDER_LIMIT: &str = "max_tokens";
+
 /// The row from which the others differ.
 const PLAIN: Quirks = Quirks {
     kind: ProviderKind::OpenAICompatible,
@@ -108,6 +116,7 @@ const PLAIN: Quirks = Quirks {
     metadata: Metadata::Never,
     encoding_format: EncodingFormat::Keep,
     developer: Developer::AsSystem,
+    output_limit: OLDER_LIMIT,
     model_prefix: "",
     rules: &[],
 };
@@ -118,6 +127,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         kind: ProviderKind::OpenAI,
         name: "OpenAI",
         developer: Developer::Keep,
+        output_limit: NEWER_LIMIT,
         metadata: Metadata::WithStore,
         rules: &[rules::OPENAI_FAMILIES],
         ..PLAIN
@@ -132,6 +142,7 @@ pub(crate) static TABLE: &[Quirks] = &[
             ..Routes::ALL
         },
         developer: Developer::Keep,
+        output_limit: NEWER_LIMIT,
         metadata: Metadata::WithStore,
         rules: &[rules::OPENAI_FAMILIES],
         ..PLAIN

@@ -79,7 +79,7 @@ impl Visitor for Listener<'_> {
         self.in_choices = key == b"choices";
     }
 
-    fn string(&mut self, key: &[u8], value: &[u8], at: usize) {
+    fn string(&mut self, key: &[u8], value: &[u8], at: usize, _depth: u32) {
         if !self.in_choices {
             return;
         }

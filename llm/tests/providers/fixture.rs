@@ -35,6 +35,7 @@ pub(crate) struct Backend {
     pub(crate) api_version: Option<&'static str>,
     pub(crate) params: CompiledParams,
     pub(crate) drop_unsupported: bool,
+    pub(crate) max_output_tokens: Option<u64>,
 }
 
 impl Backend {
@@ -48,6 +49,7 @@ impl Backend {
             api_version: None,
             params: CompiledParams::default(),
             drop_unsupported: false,
+            max_output_tokens: None,
         }
     }
 
@@ -94,6 +96,7 @@ impl Backend {
             params: &self.params,
             capabilities: &Capabilities::default(),
             drop_unsupported: self.drop_unsupported,
+            max_output_tokens: self.max_output_tokens,
         })
     }
 }

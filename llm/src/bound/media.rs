@@ -1,0 +1,197 @@
+//! What a prompt holds beside text, seen while the request is scanned: no second pass over a body that may be megabytes.
+//!
+//! Whatever is not surely text or an image of its own counts as a reference, whose size is unknown: an unknown type of part,
+//! a key spelled with escapes, a file. Only base64 in the very place where images and sound lie is left out of the text.
+
+use crate::json::{self, Visitor};
+
+/// Shortest key in whose place an escape could hide one of those that matter (`\u0075rl`).
+const ESCAPABLE: usize = 8;
+
+/// Media of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Media {
+    /// Messages.
+    pub(crate) messages: u32,
+    /// Tools and functions.
+    pub(crate) tools: u32,
+    /// Images, in place or by URL.
+    pub(crate) images: u32,
+    /// Bytes of images in place.
+    pub(crate) image_bytes: u64,
+    /// Pieces of sound in place.
+    pub(crate) sounds: u32,
+    /// Their bytes.
+    pub(crate) sound: u64,
+    /// Something stands for a text or media that are not here, or cannot be told.
+    pub(crate) refers: bool,
+    section: Section,
+    part: Part,
+}
+
+/// The top-level member that is being read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Section {
+    #[default]
+    Other,
+    Messages,
+    Tools,
+    Input,
+}
+
+/// The object within a message's part that is being read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Other,
+    Image,
+    Sound,
+}
+
+/// Brackets around the members of a message, of a tool and of an element of `input`: `[{`.
+const ELEMENT: u32 = 2;
+/// Brackets around the members of a part of a message's content, or of a tool call: `[{[{`.
+const PART: u32 = 4;
+
+impl Media {
+    /// Bytes of the body that are no text.
+    pub(crate) fn payload(&self) -> u64 {
+        self.image_bytes.saturating_add(self.sound)
+    }
+
+    /// Members beside the messages that have the upstream read something that is not in the request.
+    fn refers_by(name: &[u8]) -> bool {
+        matches!(
+            name,
+            b"previous_response_id"
+                | b"conversation"
+                | b"web_search_options"
+                | b"search_parameters"
+                | b"data_sources"
+                | b"plugins"
+                | b"chat_template"
+                | b"prompt_embeds"
+        )
+    }
+
+    fn image(&mut self, value: &[u8], in_place: bool) {
+        self.images = self.images.saturating_add(1);
+        if !in_place {
+            return;
+        }
+        if value.starts_with(b"data:image") {
+            self.image_bytes = self.image_bytes.saturating_add(value.len() as u64);
+        } else if !value.starts_with(b"http") {
+            self.refers = true;
+        }
+    }
+
+    fn of_message(&mut self, key: &[u8], value: &[u8], depth: u32) {
+        match key {
+            b"type" if depth == PART => self.refers |= !is_known(value),
+            b"url" => self.image(value, self.part == Part::Image && depth == PART + 1),
+            b"image_url" => self.image(value, depth == PART),
+            b"data" | b"file_data" => {
+                self.sounds = self.sounds.saturating_add(1);
+                if self.part == Part::Sound && depth == PART + 1 {
+                    self.sound = self.sound.saturating_add(value.len() as u64);
+                }
+            }
+            _ if depth == PART => self.refers |= is_reference(key),
+            _ => {}
+        }
+    }
+
+    fn hidden(&mut self, key: &[u8]) {
+        if key.len() >= ESCAPABLE && key.contains(&b'\\') {
+            self.refers = true;
+        }
+    }
+}
+
+/// Types of parts and of tool calls of which everything is in the request.
+fn is_known(kind: &[u8]) -> bool {
+    matches!(
+        kind,
+        b"text"
+            | b"image_url"
+            | b"input_audio"
+            | b"refusal"
+            | b"function"
+            | b"custom"
+            | b"thinking"
+            | b"redacted_thinking"
+    ) || kind.starts_with(b"reasoning")
+}
+
+/// Keys of parts, which some servers take without a type.
+fn is_reference(key: &[u8]) -> bool {
+    matches!(
+        key,
+        b"file"
+            | b"file_id"
+            | b"file_url"
+            | b"video"
+            | b"video_url"
+            | b"audio_url"
+            | b"image_embeds"
+            | b"audio_embeds"
+            | b"prompt_embeds"
+            | b"document"
+            | b"source"
+    )
+}
+
+impl Visitor for Media {
+    fn member(&mut self, key: &[u8]) {
+        let name = json::unescape(key);
+        self.section = match name.as_ref() {
+            "messages" => Section::Messages,
+            "tools" | "functions" => Section::Tools,
+            "input" => Section::Input,
+            other => {
+                self.refers |= Self::refers_by(other.as_bytes());
+                Section::Other
+            }
+        };
+    }
+
+    fn open(&mut self, key: Option<&[u8]>, depth: u32) {
+        match (self.section, depth, key) {
+            (Section::Messages, 1, None) => self.messages = self.messages.saturating_add(1),
+            (Section::Tools, 1, None) => self.tools = self.tools.saturating_add(1),
+            // An earlier answer's sound, by its id.
+            (Section::Messages, ELEMENT, Some(b"audio")) => self.refers = true,
+            (Section::Messages, PART, Some(key)) => {
+                self.hidden(key);
+                self.refers |= is_reference(key);
+                self.part = match key {
+                    b"image_url" => Part::Image,
+                    b"input_audio" => Part::Sound,
+                    _ => Part::Other,
+                };
+                return;
+            }
+            (Section::Messages, _, Some(key)) => self.hidden(key),
+            _ => {}
+        }
+        self.part = Part::Other;
+    }
+
+    fn string(&mut self, key: &[u8], value: &[u8], _at: usize, depth: u32) {
+        match self.section {
+            Section::Messages => {
+                self.hidden(key);
+                self.of_message(key, value, depth);
+            }
+            // A tool that the provider runs itself brings what it finds into the prompt.
+            Section::Tools if depth == ELEMENT && key == b"type" => {
+                self.refers |= !matches!(value, b"function" | b"custom");
+            }
+            Section::Tools if depth == ELEMENT => self.hidden(key),
+            // An object in a list of texts: media, for models that take some.
+            Section::Input => self.refers = true,
+            Section::Tools | Section::Other => {}
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The bound of a prompt, part by part.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use turnpike_llm::{
+    bound::{Call, estimate, prompt_bound, prompt_exact},
+    provider::{Capabilities, Operation},
+    request::Request,
+};
+
+const WINDOW: u64 = 128_000;
+/// What surrounds one message at most.
+const AROUND: u64 = 256 + 16;
+
+fn scan(body: impl Into<Bytes>) -> Request {
+    Request::scan(body.into()).unwrap()
+}
+
+fn of(operation: Operation, model: &str, window: Option<u64>, body: &str) -> u64 {
+    let capabilities = Capabilities { context_window: window, ..Capabilities::default() };
+    let call = Call { operation, model, capabilities: &capabilities, params: None };
+    let request = scan(body.to_owned());
+    let bound = prompt_bound(&request, call);
+    assert!(prompt_exact(&request, call) <= bound, "{body}");
+    bound
+}
+
+fn chat(content: &Value) -> String {
+    json!({"messages": [{"role": "user", "content": content}]}).to_string()
+}
+
+fn bound(content: &Value) -> u64 {
+    of(Operation::Chat, "gpt-4o", Some(WINDOW), &chat(content))
+}
+
+fn image(url: &str) -> Value {
+    json!([{"type": "image_url", "image_url": {"url": url}}])
+}
+
+#[test]
+fn text_costs_at_most_a_token_a_byte() {
+    let body = chat(&json!("hi"));
+    assert_eq!(bound(&json!("hi")), body.len() as u64 + AROUND);
+    assert_eq!(of(Operation::Chat, "any", None, &body), body.len() as u64 + AROUND);
+    // More than the window is refused by the upstream.
+    assert_eq!(bound(&json!("x".repeat(200_000))), WINDOW);
+}
+
+#[test]
+fn images_cost_what_the_model_makes_of_the_largest_whatever_their_bytes() {
+    let small = bound(&image("data:image/png;base64,AAAA"));
+    let large = bound(&image(&format!("data:image/png;base64,{}", "A".repeat(3 << 20))));
+    assert_eq!(small, large);
+    let url = "https://example.com/a.png";
+    assert_eq!(bound(&image(url)), small + url.len() as u64);
+    for (model, tokens) in [
+        ("gpt-4o", 1445),
+        ("gpt-4o-2024-08-06", 1445),
+        ("openai/gpt-4o-mini", 48_169),
+        ("gpt-4.1-mini", 2489),
+        ("gpt-5", 1190),
+        // Another generation may cut images in another way.
+        ("gpt-5.9", 16_384),
+        ("o3", 1275),
+        ("qwen2-vl", 16_384),
+    ] {
+        let with = of(Operation::Chat, model, None, &chat(&image("data:image/png;base64,AAAA")));
+        let without = of(Operation::Chat, model, None, &chat(&json!([{"type": "text", "image_url": {"urx": ""}}])));
+        assert_eq!(with, without + tokens + "image_url".len() as u64 - "text".len() as u64, "{model}");
+    }
+    // Mistral takes the URL without an object around it.
+    let short = json!([{"type": "image_url", "image_url": format!("data:image/png;base64,{}", "A".repeat(1 << 20))}]);
+    assert!(bound(&short) < 2000, "{}", bound(&short));
+}
+
+#[test]
+fn base64_anywhere_else_is_text() {
+    let data = format!("data:image/png;base64,{}", "A".repeat(9000));
+    for content in [
+        json!(data),
+        json!([{"type": "text", "text": data}]),
+        json!([{"type": "text", "text": "x", "a": {"image_url": {"url": data}}}]),
+    ] {
+        assert!(bound(&content) > 9000, "{content:.80}");
+    }
+    let tool = json!({"messages": [], "tools": [{"type": "function", "function": {"name": "f", "parameters": {"image_url": {"url": data}}}}]});
+    assert!(of(Operation::Chat, "gpt-4o", Some(WINDOW), &tool.to_string()) > 9000);
+}
+
+#[test]
+fn what_is_only_referred_to_may_fill_the_window() {
+    for content in [
+        json!([{"type": "file", "file": {"file_id": "file-1"}}]),
+        json!([{"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}]),
+        json!([{"type": "video_url", "video_url": {"url": "https://example.com/a.mp4"}}]),
+        json!([{"video_url": {"url": "https://example.com/a.mp4"}}]),
+        json!([{"type": "some_new_part", "x": 1}]),
+        image("gs://bucket/image"),
+        image("data:application/pdf;base64,AAAA"),
+    ] {
+        assert_eq!(bound(&content), WINDOW, "{content}");
+        assert_eq!(of(Operation::Chat, "gpt-4o", None, &chat(&content)), 1 << 20, "{content}");
+    }
+    for body in [
+        json!({"messages": [], "previous_response_id": "r"}),
+        json!({"messages": [], "web_search_options": {}}),
+        json!({"messages": [], "tools": [{"type": "web_search"}]}),
+        json!({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}),
+    ] {
+        assert_eq!(of(Operation::Chat, "gpt-4o", Some(WINDOW), &body.to_string()), WINDOW, "{body}");
+    }
+}
+
+#[test]
+fn a_key_that_is_spelled_with_escapes_hides_nothing() {
+    for body in [
+        r#"{"messages":[{"content":[{"type":"text","im\u0061ge_url":{"url":"https://a"}}]}]}"#,
+        r#"{"messages":[{"content":[{"type":"im\u0061ge_url","image_url":{"\u0075rl":"https://a"}}]}]}"#,
+        r#"{"mess\u0061ges":[{"content":[{"type":"file","file":{"file_id":"f"}}]}]}"#,
+        r#"{"messages":[],"tools":[{"t\u0079pe":"web_search"}]}"#,
+    ] {
+        assert_eq!(of(Operation::Chat, "gpt-4o", Some(WINDOW), body), WINDOW, "{body}");
+    }
+}
+
+#[test]
+fn sound_is_counted_by_its_size() {
+    let sound =
+        |bytes: usize| json!([{"type": "input_audio", "input_audio": {"data": "A".repeat(bytes), "format": "mp3"}}]);
+    assert_eq!(bound(&sound(88_000)) - bound(&sound(8000)), 10_000);
+}
+
+#[test]
+fn messages_and_tools_cost_something_around_them() {
+    let two = json!({"messages": [{"role": "user", "content": "hi"}, {"role": "user", "content": "hi"}]}).to_string();
+    assert_eq!(of(Operation::Chat, "gpt-4o", None, &two), two.len() as u64 + AROUND + 16);
+    let tools = json!({"messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "function", "function": {"name": "f"}}]});
+    let tools = tools.to_string();
+    assert_eq!(of(Operation::Chat, "gpt-4o", None, &tools), tools.len() as u64 + AROUND + 1024 + 64);
+}
+
+#[test]
+fn every_prompt_of_several_may_fill_the_window() {
+    let body = json!({"prompt": ["a".repeat(5000), "b"]}).to_string();
+    assert_eq!(of(Operation::Completions, "m", Some(1000), &body), 2000);
+    let tokens = json!({"prompt": vec![1; 5000]}).to_string();
+    assert_eq!(of(Operation::Completions, "m", Some(1000), &tokens), 1000);
+    let texts = json!({"input": ["a".repeat(5000), "b"]}).to_string();
+    assert_eq!(of(Operation::Embeddings, "m", Some(1000), &texts), texts.len() as u64 + 256);
+    let media = json!({"input": [{"image": "https://example.com/a.png"}]}).to_string();
+    assert_eq!(of(Operation::Embeddings, "m", Some(100_000), &media), 100_000);
+}
+
+#[test]
+fn the_tokenizer_says_less_than_the_bytes_and_not_too_little() {
+    let text = "The quick brown fox jumps over the lazy dog. ".repeat(100);
+    let request = scan(chat(&json!(text)));
+    let capabilities = Capabilities::default();
+    let call = Call { operation: Operation::Chat, model: "gpt-4o", capabilities: &capabilities, params: None };
+    let (tokens, exact) = (turnpike_llm::tokens::prompt("gpt-4o", &request), prompt_exact(&request, call));
+    assert!((tokens..tokens + tokens / 10 + AROUND + 32).contains(&exact), "{tokens} {exact}");
+    // Whose tokenizer is not there gets twice as much room, and a token for each byte that is not ASCII.
+    let other = Call { model: "llama", ..call };
+    assert!(prompt_exact(&request, other) > 2 * tokens - 32);
+    let japanese = scan(chat(&json!("お誕生日おめでとう".repeat(100))));
+    assert!(prompt_exact(&japanese, other) > 2700);
+    assert!(prompt_exact(&japanese, call) < 1400);
+}
+
+#[test]
+fn rates_count_an_estimate() {
+    let capabilities = Capabilities::default();
+    let call = Call { operation: Operation::Chat, model: "gpt-4o", capabilities: &capabilities, params: None };
+    let body = chat(&json!("x".repeat(4000)));
+    let (request, text) = (scan(body.clone()), body.len() as u64 / 4);
+    assert_eq!(estimate(&request, call, 1_000_000), text + 1024);
+    assert_eq!(estimate(&request, call, 1000), text + 250);
+    let asked = json!({"messages": [], "max_tokens": 8}).to_string();
+    assert_eq!(estimate(&scan(asked.clone()), call, 1000), asked.len() as u64 / 4 + 8);
+    let seen = scan(chat(&image(&format!("data:image/png;base64,{}", "A".repeat(1 << 20)))));
+    assert!(estimate(&seen, call, 1000) < 1100, "an image's bytes are no text");
+}
