@@ -87,8 +87,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let ended =
         if ready { serve_clients(&args, serving, &configured, admin.as_ref(), &mut signals).await } else { Ok(()) };
     drop((configured, app));
-    let flushed = writer.flush(FLUSH).await;
     internal.stop().await;
+    let flushed = writer.flush(FLUSH).await;
     ended.and(flushed.context("spend rows could not be written before the end"))
 }
 

@@ -46,9 +46,9 @@ impl Volume {
             if self.target() != target && tries < TRIES {
                 continue;
             }
-            let files = files?;
-            self.seen = target;
-            return Ok(Some(files));
+            // What could not be read is read again, wherever the link points by then.
+            self.seen = target.filter(|_| files.is_ok());
+            return files.map(Some);
         }
     }
 
