@@ -1,6 +1,5 @@
 """The bundle is damaged while no operator runs: gateways serve on, say what they refused, and nobody's status flips."""
 
-import base64
 import json
 import secrets
 
@@ -8,7 +7,7 @@ import httpx
 import pytest
 
 import kube
-from objects import key, mock, provider, secret
+from objects import key, mock
 from release import OPERATORS, ask, is_ready, programmed, said
 
 MANIFEST = "turnpike-bundle-manifest"
@@ -60,22 +59,6 @@ def test_damage_is_refused_and_healed(api, release, namespace, value, damage):
     kube.eventually(lambda: not any(rejections(api, release)), "healed", within=60, every=1)
     assert {said(ask(url, value, "m")) for url in release.gateways()} == {"good"}
     assert kube.condition(api.get("ModelDeployment", namespace, "m"), "Programmed") == before
-
-
-def test_no_secret_lies_in_a_config_map(api, release, namespace, value):
-    credential = f"credential-{secrets.token_hex(16)}"
-    api.apply(secret(namespace, "upstream", **{"api-key": credential}), key(namespace, "k", value),
-              provider(namespace, "p", "https://api.example.com/v1"))
-    kube.eventually(lambda: programmed(api, "ModelDeployment", namespace, "p"), "the model is served")
-    kube.eventually(lambda: programmed(api, "VirtualKey", namespace, "k"), "the key is served")
-    public = json.dumps(api.list("ConfigMap", release.namespace))
-    private = " ".join(base64.b64decode(data).decode() for item in api.list("Secret", release.namespace)
-                       if item["metadata"]["name"].startswith("turnpike-bundle-") for data in item["data"].values())
-    assert credential in private or base64.b64encode(credential.encode()).decode() in private, "this looks where it has to"
-    for text in (credential, value):
-        for form in (text, base64.b64encode(text.encode()).decode()):
-            assert form not in public
-    assert value not in private and base64.b64encode(value.encode()).decode() not in private
 
 
 def test_an_object_that_cannot_be_read_keeps_its_last_good_state(api, release, namespace, value):
