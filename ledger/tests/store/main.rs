@@ -24,5 +24,6 @@ mod concurrent;
 mod fixture;
 mod holders;
 mod leases;
+mod measure;
 mod postgres_only;
 mod windows;
