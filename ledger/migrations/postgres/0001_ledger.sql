@@ -5,9 +5,11 @@
 CREATE TABLE ledger_account (
     key     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id      text   NOT NULL UNIQUE,
-    -- Latest slot that was reached: time never goes back behind it. And the first that counted then.
+    -- Latest slot that was reached: time never goes back behind it. The first that counted then. When nothing that was
+    -- booked by then counts any more; 0 = not known.
     seen    bigint NOT NULL DEFAULT 0,
-    counted bigint NOT NULL DEFAULT 0
+    counted bigint NOT NULL DEFAULT 0,
+    until   bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70);
 
 -- What was booked of an account in a stretch of time.

@@ -2,9 +2,11 @@
 CREATE TABLE ledger_account (
     key     INTEGER NOT NULL PRIMARY KEY,
     id      TEXT    NOT NULL UNIQUE,
-    -- Latest slot that was reached: time never goes back behind it. And the first that counted then.
+    -- Latest slot that was reached: time never goes back behind it. The first that counted then. When nothing that was
+    -- booked by then counts any more; 0 = not known.
     seen    INTEGER NOT NULL DEFAULT 0,
-    counted INTEGER NOT NULL DEFAULT 0
+    counted INTEGER NOT NULL DEFAULT 0,
+    until   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- What was booked of an account in a stretch of time. Times are microseconds since the epoch.

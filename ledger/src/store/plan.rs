@@ -28,7 +28,7 @@ pub(super) const REMEMBERED: i64 = 600_000_000;
 /// The same of one whose holder was given up: it may only have been stopped, and come back. Microseconds.
 pub(super) const GIVEN_UP: i64 = 86_400_000_000;
 
-/// Slots that end this long ago are forgotten whatever their window is: longer than a year. Microseconds.
+/// Accounts of no known window are forgotten after this long without a booking: longer than a year. Microseconds.
 pub(super) const FORGOTTEN: i64 = 400 * 86_400_000_000;
 
 /// The longest request of a holder that was not heard of yet.
@@ -78,8 +78,10 @@ impl Kind {
 pub(super) struct Seen {
     /// Latest time that the account's window is known to have reached: its clock never goes back behind it.
     pub(super) time: i64,
-    /// First slot that counted then.
+    /// First slot that counted then. Earlier ones are forgotten.
     pub(super) counted: i64,
+    /// When nothing that was booked by then counts any more.
+    pub(super) until: i64,
 }
 
 /// A lease as a store keeps it, with what is needed to end it without its holder.
@@ -197,8 +199,10 @@ pub(super) fn exchange(asked: &[Asked<'_>], reads: Vec<Read>, clock: i64, grants
             changes.keep(kept, is_new);
         }
         let counted = ask.window.counted_from(now);
-        if slot > asked.seen.time {
-            changes.seen.insert(account, Seen { time: slot, counted });
+        // Of a Lifetime the slot is 0, always: noted once, by what it is until.
+        if slot > asked.seen.time || asked.seen.until == 0 {
+            let until = ask.window.resets_at(now).unwrap_or(i64::MAX);
+            changes.seen.insert(account, Seen { time: slot, counted, until });
         }
     }
     (answers, changes)

@@ -2,14 +2,15 @@
 
 use turnpike_crds::budget::Window;
 use turnpike_ledger::{
+    account::AccountId,
     exchange::Ask,
-    spend_log::SpendStore as _,
+    spend_log::{Posting, SpendRow, SpendStore as _},
     store::LeaseStore as _,
     window::{Slot, WindowSpec},
 };
 use uuid::Uuid;
 
-use crate::fixture::{Fixture, ask, calendar, now, rolling, row, row_in, then};
+use crate::fixture::{Fixture, ask, calendar, lifetime, now, rolling, row, row_in, then};
 
 on_every_store!(
     a_lease_of_a_window_that_is_over_gets_nothing,
@@ -19,6 +20,7 @@ on_every_store!(
     a_rate_is_booked_by_the_exchange,
     the_clock_of_an_account_never_goes_back,
     old_slots_are_forgotten,
+    idle_accounts_are_forgotten,
     what_is_lost_of_a_rolling_window_leaves_with_it,
 );
 
@@ -108,11 +110,43 @@ async fn old_slots_are_forgotten(fixture: Fixture) {
     let minute = WindowSpec::minute();
     let lease = Ask { used: Some(0), ..ask(holder(), 1, minute.clone()) };
     store.append(&[row_in(&lease, 1, 9, minute.slot(now() - 62_000_000))]).await.unwrap();
-    store.reap().await.unwrap();
     assert_eq!(fixture.numbers("SELECT amount FROM ledger_spent").await, [9]);
     store.ask(&Ask { used: Some(4), ..ask(holder(), 2, minute) }).await;
-    store.reap().await.unwrap();
     assert_eq!(fixture.numbers("SELECT amount FROM ledger_spent").await, [4]);
+}
+
+async fn idle_accounts_are_forgotten(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    let of =
+        |name: &str, number, window| Ask { account: AccountId::from_stored(name), ..ask(holder(), number, window) };
+    let (month, ever) = (of("month", 1, calendar(Window::Month)), of("ever", 2, lifetime()));
+    let old = of("old", 3, rolling(Window::Year));
+    let untold = row_in(&old, 3, 5, old.window.slot(now() - 401 * 86_400_000_000));
+    let untold_posting = Posting { lease: None, ..untold.postings[0].clone() };
+    store.append(&[SpendRow { postings: [untold_posting].into(), ..untold }]).await.unwrap();
+    for ask in [&month, &ever] {
+        store.ask(ask).await;
+        store.append(&[row(ask, ask.lease.number, 60)]).await.unwrap();
+        store.ask(&Ask { last: true, ..then(ask, 100, 60) }).await;
+    }
+    let names = "SELECT count(*) FROM ledger_account WHERE id IN ('month', 'ever')";
+    store.reap().await.unwrap();
+    assert_eq!(fixture.numbers(names).await, [2]);
+    // Two months later, by the store's time.
+    let months = 62 * 86_400_000_000_i64;
+    fixture.sql(&format!("UPDATE ledger_account SET until = until - {months} WHERE id = 'month'")).await;
+    fixture.sql(&format!("UPDATE ledger_lease SET changed = changed - {months}")).await;
+    let mut other = fixture.open().await;
+    other.reap().await.unwrap();
+    assert_eq!(fixture.numbers("SELECT count(*) FROM ledger_account").await, [1], "what is for ever stays");
+    assert_eq!(fixture.numbers("SELECT amount FROM ledger_spent WHERE slot = 0").await, [60]);
+    // It is made anew when it is used, though this connection remembers it.
+    let again = of("month", 4, calendar(Window::Month));
+    let mut granted = None;
+    for _ in 0..2 {
+        granted = store.exchange(std::slice::from_ref(&again)).await.ok().map(|answers| answers.replies[0].granted);
+    }
+    assert_eq!(granted, Some(100));
 }
 
 async fn what_is_lost_of_a_rolling_window_leaves_with_it(fixture: Fixture) {

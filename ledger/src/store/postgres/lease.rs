@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Row as _};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -17,6 +18,9 @@ use crate::{
         plan::{self, Asked, End, FORGOTTEN, GIVEN_UP, Kept, Key, REMEMBERED, SILENCE},
     },
 };
+
+/// Between looks for idle accounts: that reads all of them.
+const TIDY: Duration = Duration::from_mins(20);
 
 /// Names the lock of who reaps: one at a time does.
 const REAPER: i64 = 0x7475_726e_7265_6170;
@@ -109,6 +113,10 @@ impl Session {
         self.end(&open, End::Known).await?;
         self.forget(now).await?;
         self.commit().await?;
+        if Instant::now() >= self.tidy {
+            self.tidy = Instant::now() + TIDY;
+            self.forget_accounts(now).await?;
+        }
         Ok(silent.len() as u64)
     }
 
@@ -121,7 +129,7 @@ impl Session {
     }
 
     /// Forgets what is done: a finished lease when no message of it can come any more, one of a lost holder when it will hardly
-    /// come back, and slots that do not count.
+    /// come back.
     async fn forget(&mut self, now: i64) -> Result<(), sqlx::Error> {
         sqlx::query("DELETE FROM ledger_holder WHERE ended AND heard < $1")
             .bind(now - GIVEN_UP)
@@ -137,10 +145,23 @@ impl Session {
         .bind(now - GIVEN_UP)
         .execute(&mut self.connection)
         .await?;
+        Ok(())
+    }
+
+    /// Forgets accounts that nothing of counts any more, some at a time and none that is in use.
+    async fn forget_accounts(&mut self, now: i64) -> Result<(), sqlx::Error> {
         sqlx::query(
-            "DELETE FROM ledger_spent s USING ledger_account a
-             WHERE a.key = s.account AND s.slot <> 0 AND s.slot < greatest($1, a.counted)",
+            "WITH idle AS (
+                SELECT key FROM ledger_account a WHERE (until > 0 AND until < $1 OR until = 0 AND NOT EXISTS (
+                    SELECT 1 FROM ledger_spent s WHERE s.account = a.key AND (s.slot = 0 OR s.slot > $2)))
+                AND NOT EXISTS (SELECT 1 FROM ledger_lease l WHERE l.account = a.key)
+                LIMIT 500 FOR UPDATE SKIP LOCKED
+            ), spent AS (
+                DELETE FROM ledger_spent s USING idle WHERE s.account = idle.key
+            )
+            DELETE FROM ledger_account a USING idle WHERE a.key = idle.key",
         )
+        .bind(now - GIVEN_UP)
         .bind(now - FORGOTTEN)
         .execute(&mut self.connection)
         .await?;

@@ -149,10 +149,13 @@ pub(super) async fn write(connection: &mut PgConnection, changes: &Changes, now:
         ), spent AS (
             INSERT INTO ledger_spent AS s SELECT * FROM unnest($17::bigint[], $18::bigint[], $19::bigint[])
             ON CONFLICT (account, slot) DO UPDATE SET amount = s.amount + excluded.amount
+        ), seen AS (
+            SELECT * FROM unnest($20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[]) AS n (key, seen, counted, until)
+        ), past AS (
+            DELETE FROM ledger_spent AS s USING seen WHERE s.account = seen.key AND s.slot <> 0 AND s.slot < seen.counted
         )
-        UPDATE ledger_account AS a SET seen = n.seen, counted = n.counted
-        FROM unnest($20::bigint[], $21::bigint[], $22::bigint[]) AS n (key, seen, counted)
-        WHERE a.key = n.key AND a.seen < n.seen",
+        UPDATE ledger_account AS a SET seen = seen.seen, counted = seen.counted, until = seen.until
+        FROM seen WHERE a.key = seen.key",
     )
     .bind(leases().map(|kept| kept.id.holder.to_string()).collect::<Vec<_>>())
     .bind(column(|kept| kept.id.number.cast_signed()))
@@ -176,6 +179,7 @@ pub(super) async fn write(connection: &mut PgConnection, changes: &Changes, now:
     .bind(changes.seen.keys().copied().collect::<Vec<_>>())
     .bind(changes.seen.values().map(|seen| seen.time).collect::<Vec<_>>())
     .bind(changes.seen.values().map(|seen| seen.counted).collect::<Vec<_>>())
+    .bind(changes.seen.values().map(|seen| seen.until).collect::<Vec<_>>())
     .execute(connection)
     .await?;
     Ok(())

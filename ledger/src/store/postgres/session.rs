@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
 
+use tokio::time::Instant;
+
 use super::partitions::Through;
 use crate::{
     account::AccountId,
@@ -25,6 +27,8 @@ pub(super) struct Session {
     pub(super) partitions: Through,
     /// Whether this connection has its staging table.
     pub(super) staging: bool,
+    /// When idle accounts are to be looked for.
+    pub(super) tidy: Instant,
 }
 
 /// What a transaction begins with.
@@ -42,7 +46,13 @@ impl Session {
         let mut connection = PgConnection::connect_with(options).await?;
         sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
         note_identity(&mut connection).await?;
-        Ok(Self { connection, keys: HashMap::new(), partitions: Through::default(), staging: false })
+        Ok(Self {
+            connection,
+            keys: HashMap::new(),
+            partitions: Through::default(),
+            staging: false,
+            tidy: Instant::now(),
+        })
     }
 
     /// The keys of accounts; those that are new are made, outside of any transaction.
@@ -93,9 +103,10 @@ impl Session {
         let (clock, changed) = (last.try_get(0)?, last.try_get(1)?);
         let mut seen = HashMap::with_capacity(rows.len());
         for row in rows {
-            seen.insert(row.try_get(0)?, Seen { time: row.try_get(1)?, counted: row.try_get(2)? });
+            let account = Seen { time: row.try_get(1)?, counted: row.try_get(2)?, until: row.try_get(3)? };
+            seen.insert(row.try_get(0)?, account);
         }
-        // The database was emptied or replaced under this connection.
+        // An account was forgotten, or the database replaced, under this connection: a new one looks them up anew.
         if accounts.iter().any(|key| !seen.contains_key(key)) {
             return Err(sqlx::Error::RowNotFound);
         }
@@ -122,7 +133,7 @@ const EPOCH: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::b
 fn lock(accounts: &[Key]) -> String {
     let keys: Vec<String> = accounts.iter().map(Key::to_string).collect();
     format!(
-        "SELECT key, seen, counted FROM ledger_account WHERE key = ANY('{{{}}}'::bigint[]) ORDER BY key FOR NO KEY UPDATE",
+        "SELECT key, seen, counted, until FROM ledger_account WHERE key = ANY('{{{}}}'::bigint[]) ORDER BY key FOR NO KEY UPDATE",
         keys.join(",")
     )
 }

@@ -21,15 +21,13 @@ use crate::{
 impl Session {
     /// Answers all asks.
     pub(super) async fn exchange(&mut self, asks: &[Ask]) -> Result<Answers, sqlx::Error> {
-        self.keys.trim();
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         // After the lock: the wait for it may have been long.
         let clock = clock();
         let mut asked = Vec::with_capacity(asks.len());
         let mut reads = Vec::with_capacity(asks.len());
         for ask in asks {
-            let account = self.keys.find(&mut transaction, &ask.account).await?;
-            let seen = ledger::seen(&mut transaction, account).await?;
+            let (account, seen) = ledger::account(&mut transaction, &ask.account).await?;
             let counted = ask.window.counted_from(plan::time(clock, seen));
             reads.push(ledger::read(&mut transaction, ask, account, counted).await?);
             asked.push(Asked { ask, account, seen });
@@ -134,7 +132,7 @@ async fn end(connection: &mut SqliteConnection, holders: &[Uuid], how: End) -> R
 }
 
 /// Forgets what is done: a finished lease when no message of it can come any more, one of a lost holder when it will hardly
-/// come back, and slots that do not count.
+/// come back, and accounts that nothing of counts.
 async fn forget(connection: &mut SqliteConnection, now: i64) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM ledger_holder WHERE ended AND heard < ?")
         .bind(now - GIVEN_UP)
@@ -149,12 +147,19 @@ async fn forget(connection: &mut SqliteConnection, now: i64) -> Result<(), sqlx:
     .bind(now - GIVEN_UP)
     .execute(&mut *connection)
     .await?;
-    sqlx::query(
-        "DELETE FROM ledger_spent WHERE slot <> 0 AND slot < max(?, coalesce((SELECT counted FROM ledger_account
-         WHERE key = account), 0))",
+    // Some at a time: the file is locked meanwhile.
+    let idle: Vec<i64> = sqlx::query_scalar(
+        "SELECT key FROM ledger_account WHERE (until > 0 AND until < ?1 OR until = 0 AND NOT EXISTS (
+            SELECT 1 FROM ledger_spent WHERE account = key AND (slot = 0 OR slot > ?2)))
+         AND NOT EXISTS (SELECT 1 FROM ledger_lease WHERE account = key) LIMIT 500",
     )
+    .bind(now - GIVEN_UP)
     .bind(now - FORGOTTEN)
-    .execute(connection)
+    .fetch_all(&mut *connection)
     .await?;
+    for account in idle {
+        sqlx::query("DELETE FROM ledger_spent WHERE account = ?").bind(account).execute(&mut *connection).await?;
+        sqlx::query("DELETE FROM ledger_account WHERE key = ?").bind(account).execute(&mut *connection).await?;
+    }
     Ok(())
 }

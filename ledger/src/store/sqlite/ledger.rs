@@ -1,6 +1,6 @@
 //! Accounts and leases in `SQLite`: reading what a plan needs, and writing what it changes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use sqlx::{FromRow, SqliteConnection};
@@ -14,40 +14,21 @@ use crate::{
     store::plan::{Changes, Kept, Key, Kind, Read, Seen, UNHEARD},
 };
 
-/// Ids to remember. Subjects come and go, so the number must have a bound: at it, all are forgotten.
-const REMEMBERED: usize = 65_536;
-
-/// Keys of accounts that this connection has met.
-#[derive(Default)]
-pub(super) struct Keys(HashMap<AccountId, Key>);
-
-impl Keys {
-    pub(super) fn get(&self, id: &AccountId) -> Option<Key> {
-        self.0.get(id).copied()
+/// The account of an id, which is made on first mention. Asked anew in each transaction: another connection may have forgotten
+/// the account in between, and its key may be another's by then.
+pub(super) async fn account(connection: &mut SqliteConnection, id: &AccountId) -> Result<(Key, Seen), sqlx::Error> {
+    let known = sqlx::query_as("SELECT key, seen, counted, until FROM ledger_account WHERE id = ?")
+        .bind(id.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+    if let Some((key, time, counted, until)) = known {
+        return Ok((key, Seen { time, counted, until }));
     }
-
-    /// The key of an account, which is made on first mention.
-    pub(super) async fn find(&mut self, connection: &mut SqliteConnection, id: &AccountId) -> Result<Key, sqlx::Error> {
-        if let Some(key) = self.get(id) {
-            return Ok(key);
-        }
-        // A change that changes nothing: it makes the row be returned, new or not.
-        let key = sqlx::query_scalar(
-            "INSERT INTO ledger_account (id) VALUES (?) ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING key",
-        )
+    let key = sqlx::query_scalar("INSERT INTO ledger_account (id) VALUES (?) RETURNING key")
         .bind(id.as_str())
         .fetch_one(connection)
         .await?;
-        self.0.insert(id.clone(), key);
-        Ok(key)
-    }
-
-    /// Keeps the number of ids bounded. Between transactions only: within one, what was found must stay.
-    pub(super) fn trim(&mut self) {
-        if self.0.len() > REMEMBERED {
-            self.0.clear();
-        }
-    }
+    Ok((key, Seen::default()))
 }
 
 /// Microseconds since the epoch.
@@ -57,14 +38,6 @@ pub(super) fn clock() -> i64 {
 
 pub(super) fn bytes(holder: Uuid) -> Vec<u8> {
     holder.as_bytes().to_vec()
-}
-
-pub(super) async fn seen(connection: &mut SqliteConnection, account: Key) -> Result<Seen, sqlx::Error> {
-    let (time, counted) = sqlx::query_as("SELECT seen, counted FROM ledger_account WHERE key = ?")
-        .bind(account)
-        .fetch_one(connection)
-        .await?;
-    Ok(Seen { time, counted })
 }
 
 /// A row of `ledger_lease`.
@@ -127,25 +100,27 @@ pub(super) async fn leases_of_holder(
     Ok(rows.into_iter().map(Kept::from).collect())
 }
 
-/// The leases that rows name; and the keys of all their accounts become known.
-pub(super) async fn leases_of<'r>(
+/// The accounts and the leases that rows name.
+pub(super) async fn named_by<'r>(
     connection: &mut SqliteConnection,
-    keys: &mut Keys,
     rows: impl Iterator<Item = &'r SpendRow>,
-) -> Result<BTreeMap<LeaseId, Kept>, sqlx::Error> {
-    keys.trim();
-    let mut ids = BTreeSet::new();
+) -> Result<(HashMap<&'r AccountId, Key>, BTreeMap<LeaseId, Kept>), sqlx::Error> {
+    let (mut accounts, mut leases) = (HashMap::new(), BTreeMap::new());
     for row in rows {
         for posting in row.postings.iter() {
-            keys.find(connection, &posting.account).await?;
-            ids.extend(posting.lease.map(|number| LeaseId { holder: row.event.incarnation, number }));
+            if !accounts.contains_key(&posting.account) {
+                accounts.insert(&posting.account, account(connection, &posting.account).await?.0);
+            }
+            let Some(number) = posting.lease else { continue };
+            let id = LeaseId { holder: row.event.incarnation, number };
+            if !leases.contains_key(&id)
+                && let Some(kept) = lease(connection, id).await?
+            {
+                leases.insert(id, kept);
+            }
         }
     }
-    let mut leases = BTreeMap::new();
-    for id in ids {
-        leases.extend(lease(connection, id).await?.map(|kept| (id, kept)));
-    }
-    Ok(leases)
+    Ok((accounts, leases))
 }
 
 /// What one ask is decided by.
@@ -210,10 +185,16 @@ pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes) 
         .await?;
     }
     for (account, seen) in &changes.seen {
-        sqlx::query("UPDATE ledger_account SET seen = ?, counted = ? WHERE key = ?")
+        sqlx::query("UPDATE ledger_account SET seen = ?, counted = ?, until = ? WHERE key = ?")
             .bind(seen.time)
             .bind(seen.counted)
+            .bind(seen.until)
             .bind(account)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("DELETE FROM ledger_spent WHERE account = ? AND slot <> 0 AND slot < ?")
+            .bind(account)
+            .bind(seen.counted)
             .execute(&mut *connection)
             .await?;
     }

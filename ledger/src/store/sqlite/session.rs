@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     context::{self, Context, Contexts},
     insert::Insert,
-    ledger::{self, Keys},
+    ledger,
 };
 use crate::{
     spend_log::SpendRow,
@@ -45,7 +45,6 @@ const COLUMNS: [&str; 16] = [
 /// To be dropped after any error: the connection may be broken, and what it remembers may have been rolled back.
 pub(super) struct Session {
     pub(super) connection: SqliteConnection,
-    pub(super) keys: Keys,
     known: Known,
     contexts: Insert,
     rows: Insert,
@@ -62,7 +61,6 @@ impl Session {
     pub(super) fn new(connection: SqliteConnection) -> Self {
         Self {
             connection,
-            keys: Keys::default(),
             known: Known::default(),
             contexts: Insert::new("spend_context", &context::COLUMNS, ""),
             rows: Insert::new("spend_row", &COLUMNS, "ON CONFLICT (id) DO NOTHING"),
@@ -89,8 +87,8 @@ impl Session {
             self.rows.run(&mut transaction, &facts, Fact::bind).await?;
         }
         let new = || facts.iter().map(|fact| fact.row);
-        let leases = ledger::leases_of(&mut transaction, &mut self.keys, new()).await?;
-        let changes = plan::book(new(), &|id| self.keys.get(id), &leases);
+        let (accounts, leases) = ledger::named_by(&mut transaction, new()).await?;
+        let changes = plan::book(new(), &|id| accounts.get(id).copied(), &leases);
         ledger::write(&mut transaction, &changes).await?;
         let sums: Vec<(Line, Sums)> = rollup::sums(new()).into_iter().collect();
         self.daily.run(&mut transaction, &sums, bind_daily).await?;
