@@ -16,4 +16,5 @@ pub mod holder;
 pub mod limits;
 pub mod spend_log;
 pub mod store;
+pub mod wal;
 pub mod window;

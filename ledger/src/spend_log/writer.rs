@@ -7,7 +7,7 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
@@ -85,7 +85,10 @@ struct Shared {
     written: AtomicU64,
     wake: Notify,
     batch: usize,
+    on_written: OnceLock<OnWritten>,
 }
+
+type OnWritten = Box<dyn Fn(&[SpendRow]) + Send + Sync>;
 
 /// Takes rows. Cheap to clone; works from any thread and runtime.
 #[derive(Clone)]
@@ -110,6 +113,12 @@ impl SpendSink {
     /// This run of the gateway, as in the ids of its rows.
     pub fn incarnation(&self) -> Uuid {
         self.shared.incarnation
+    }
+
+    /// Has `told` called with each batch that the store has, on the writer's own thread. The first caller is heard.
+    pub fn on_written(&self, told: impl Fn(&[SpendRow]) + Send + Sync + 'static) {
+        // A second one is dropped, as the doc says.
+        let _ = self.shared.on_written.set(Box::new(told));
     }
 
     /// No request can be admitted now.
@@ -193,6 +202,7 @@ impl SpendWriter {
             written: AtomicU64::new(0),
             wake: Notify::new(),
             batch: options.batch,
+            on_written: OnceLock::new(),
         });
         let (queue, rows) = mpsc::channel(options.capacity);
         let (failed, failure) = watch::channel(None);

@@ -109,6 +109,9 @@ impl<S: SpendStore> Task<S> {
 
     fn done(&self, batch: &mut Vec<SpendRow>, new: u64) {
         self.shared.written.fetch_add(new, Ordering::Relaxed);
+        if let Some(told) = self.shared.on_written.get() {
+            told(batch);
+        }
         self.shared.backlog.fetch_sub(batch.len(), Ordering::AcqRel);
         batch.clear();
         if self.failed.send_if_modified(|failure| failure.take().is_some()) {

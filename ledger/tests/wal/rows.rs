@@ -1,0 +1,78 @@
+//! Rows to record.
+
+use std::path::Path;
+
+use turnpike_ledger::{
+    account::AccountId,
+    spend_log::{EventId, Posting, SpendRow},
+    wal::{Left, abandoned},
+};
+use uuid::Uuid;
+
+pub(crate) const RUN: Uuid = Uuid::from_u128(0x7a11);
+
+/// The row of an attempt that ended well.
+pub(crate) fn row(sequence: u64) -> SpendRow {
+    let posting = |account: &str, amount| Posting {
+        account: AccountId::from_stored(account),
+        lease: Some(sequence / 100),
+        slot: 1_763_719_200_000_000,
+        amount,
+    };
+    SpendRow {
+        event: EventId { incarnation: RUN, sequence },
+        started_at_us: 1_763_719_200_123_456,
+        request_id: format!("req-{sequence}").into(),
+        key_id: "vk_a".into(),
+        team: Some("search".into()),
+        user: Some("ada".into()),
+        end_user: None,
+        requested_model: "smart".into(),
+        model: Some("llm/gpt".into()),
+        provider: Some("openai"),
+        upstream_model: Some("gpt-5".into()),
+        operation: "chat",
+        stream: true,
+        status: 200,
+        outcome: "success",
+        prompt_tokens: 1000,
+        completion_tokens: 200,
+        cached_tokens: 100,
+        cache_write_tokens: 0,
+        reasoning_tokens: 50,
+        cost_nano: Some(1_500_000),
+        estimated: false,
+        first_byte_us: Some(40_000),
+        latency_us: 250_000,
+        upstream_us: Some(240_000),
+        postings: [
+            posting("Budget/llm/team/usd/Month/Calendar/UTC/", 1_500_000),
+            posting("VirtualKey/llm/a/tokens/Day/Calendar/UTC/", 1_200),
+        ]
+        .into(),
+        tags: Some(r#"["batch"]"#.into()),
+        metadata: None,
+    }
+}
+
+/// The same attempt as it is recorded before dispatch: at its bound.
+pub(crate) fn opening(sequence: u64) -> SpendRow {
+    let row = row(sequence);
+    let postings = row.postings.iter().map(|posting| Posting { amount: posting.amount * 4, ..posting.clone() });
+    let postings = postings.collect();
+    SpendRow { postings, cost_nano: Some(6_000_000), completion_tokens: 800, latency_us: 0, outcome: "success", ..row }
+}
+
+/// What a start finds of an attempt whose end was not recorded.
+pub(crate) fn crashed(opening: SpendRow) -> SpendRow {
+    SpendRow { outcome: "crashed", estimated: true, ..opening }
+}
+
+/// Reads the only folder that a dead process has left in `parent`.
+pub(crate) fn left(parent: &Path) -> Left {
+    let dead = abandoned(parent).unwrap();
+    assert_eq!(dead.len(), 1);
+    let left = dead[0].read().unwrap();
+    assert_eq!(left, dead[0].read().unwrap(), "reading it again says something else");
+    left
+}
