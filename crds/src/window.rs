@@ -1,6 +1,10 @@
 //! Where a limit's window begins and ends: calendar arithmetic as pure functions of a clock value.
 
-use jiff::{RoundMode, Timestamp, ToSpan, Unit, Zoned, ZonedRound, civil::Weekday, tz::TimeZone};
+use jiff::{
+    SignedDuration, Span, Timestamp, ToSpan, Unit, Zoned,
+    civil::{Date, Weekday},
+    tz::TimeZone,
+};
 
 use crate::budget::{BudgetLimit, Window, WindowType};
 
@@ -26,7 +30,13 @@ impl BudgetLimit {
     }
 }
 
+/// Most steps from one full minute or hour to the next: clocks are set once on the way at most.
+const STEPS: usize = 4;
+
 /// The window of the calendar that `now` lies in. `None` for a Lifetime, and at the ends of the calendar.
+///
+/// Windows never overlap and leave no gap, however the clock is set: what it is set back over a boundary belongs to the window
+/// that had begun.
 pub fn around(window: Window, zone: &TimeZone, now: Timestamp) -> Option<Bounds> {
     let here = now.to_zoned(zone.clone());
     let (start, end) = match window {
@@ -47,13 +57,40 @@ pub fn around(window: Window, zone: &TimeZone, now: Timestamp) -> Option<Bounds>
 
 /// From one full minute or hour of the local clock to the next; what the clock is set back or forward is part of it.
 fn clock(here: &Zoned, unit: Unit) -> Option<(Timestamp, Timestamp)> {
-    let start = here.round(ZonedRound::new().smallest(unit).mode(RoundMode::Trunc)).ok()?;
-    let span = if unit == Unit::Minute { 1.minute() } else { 1.hour() };
-    Some((start.timestamp(), start.checked_add(span).ok()?.timestamp()))
+    let length = if unit == Unit::Minute { SignedDuration::from_mins(1) } else { SignedDuration::from_hours(1) };
+    // What the clock shows beyond the full minute or hour. A clock that was set by half an hour shows that half as well.
+    let beyond = |at: &Zoned| {
+        let minutes = if unit == Unit::Minute { 0 } else { i64::from(at.minute()) };
+        SignedDuration::new(minutes * 60 + i64::from(at.second()), at.subsec_nanosecond())
+    };
+    let mut start = here.clone();
+    let mut end = None;
+    for _ in 0..STEPS {
+        let shown = beyond(&start);
+        if shown.is_zero() {
+            end = Some(start.checked_add(length).ok()?);
+            break;
+        }
+        start = start.checked_sub(shown).ok()?;
+    }
+    let mut end = end?;
+    for _ in 0..STEPS {
+        let shown = beyond(&end);
+        if shown.is_zero() {
+            break;
+        }
+        end = end.checked_add(length - shown).ok()?;
+    }
+    Some((start.timestamp(), end.timestamp()))
 }
 
-fn dates(here: &Zoned, first: jiff::civil::Date, span: jiff::Span) -> Option<(Timestamp, Timestamp)> {
-    let begin =
-        |date: jiff::civil::Date| Some(date.to_zoned(here.time_zone().clone()).ok()?.start_of_day().ok()?.timestamp());
-    Some((begin(first)?, begin(first.checked_add(span).ok()?)?))
+fn dates(here: &Zoned, first: Date, span: Span) -> Option<(Timestamp, Timestamp)> {
+    let begin = |date: Date| Some(date.to_zoned(here.time_zone().clone()).ok()?.start_of_day().ok()?.timestamp());
+    let next = first.checked_add(span).ok()?;
+    let (start, end) = (begin(first)?, begin(next)?);
+    if here.timestamp() < end {
+        return Some((start, end));
+    }
+    // The clock was set back over midnight: the next date had begun already.
+    Some((end, begin(next.checked_add(span).ok()?)?))
 }

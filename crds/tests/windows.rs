@@ -39,6 +39,10 @@ fn clocks_that_are_set_make_days_shorter_and_longer() {
     // The hour from 02:00 is there twice.
     let hours = ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"].map(|now| bounds(Window::Hour, "Europe/Oslo", now));
     assert_eq!(hours, ["2026-10-25T00:00:00Z/2026-10-25T01:00:00Z", "2026-10-25T01:00:00Z/2026-10-25T02:00:00Z"]);
+    // Half an hour is added to the hour from 01:00 on Lord Howe Island on 5 April 2026.
+    let long =
+        ["2026-04-04T14:45:00Z", "2026-04-04T15:15:00Z"].map(|now| bounds(Window::Hour, "Australia/Lord_Howe", now));
+    assert_eq!(long, ["2026-04-04T14:00:00Z/2026-04-04T15:30:00Z"; 2]);
     // 6 September 2026 begins at 01:00 in Santiago.
     let santiago = bounds(Window::Day, "America/Santiago", "2026-09-06T12:00:00Z");
     assert_eq!(santiago, "2026-09-06T04:00:00Z/2026-09-07T03:00:00Z");

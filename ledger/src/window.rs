@@ -14,6 +14,10 @@ use turnpike_crds::{
     window,
 };
 
+mod spelling;
+
+pub use spelling::{UnknownWindow, litellm};
+
 /// Slots of a rolling window.
 const SLOTS: i64 = 60;
 const SECOND: i64 = 1_000_000;
