@@ -40,4 +40,10 @@ pub enum StoreError {
     /// An exchange of leases was not answered, or not in time.
     #[error("cannot exchange leases")]
     Exchange(#[source] sqlx::Error),
+    /// Redis refused, or its connection broke.
+    #[error("cannot exchange leases of rates")]
+    Redis(#[source] redis::RedisError),
+    /// Redis did not answer in time, or has not lately and is left alone for a moment.
+    #[error("Redis does not answer")]
+    Stalled,
 }

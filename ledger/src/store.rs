@@ -16,11 +16,13 @@ use crate::{
 
 mod plan;
 mod postgres;
+mod redis;
 mod rollup;
 mod sqlite;
 mod text;
 
 pub use postgres::PostgresStore;
+pub use redis::RedisStore;
 pub use sqlite::SqliteStore;
 
 /// How often a holder says that it lives, and tells what it holds. A store that changed its identity (a failover, a restore)

@@ -26,4 +26,5 @@ mod holders;
 mod leases;
 mod measure;
 mod postgres_only;
+mod redis_only;
 mod windows;

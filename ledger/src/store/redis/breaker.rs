@@ -1,0 +1,52 @@
+//! When to leave a failing server alone: pure functions of a clock value.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Failures in a row until it is left alone.
+const TOLERATED: u32 = 3;
+/// First pause; it doubles with each failure that follows it.
+const PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What a result changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Nothing.
+    None,
+    /// It is left alone from now on, but for a try now and then.
+    Opened,
+    /// It works again.
+    Closed,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    failures: u32,
+    /// Not to be asked before.
+    until: Option<Instant>,
+}
+
+impl Breaker {
+    /// Whether to ask.
+    pub(super) fn allows(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now >= until)
+    }
+
+    pub(super) fn succeeded(&mut self) -> Turn {
+        let was_open = self.until.is_some();
+        *self = Self::default();
+        if was_open { Turn::Closed } else { Turn::None }
+    }
+
+    pub(super) fn failed(&mut self, now: Instant) -> Turn {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < TOLERATED {
+            return Turn::None;
+        }
+        let doubled = PAUSE.saturating_mul(1 << (self.failures - TOLERATED).min(10));
+        let was_open = self.until.replace(now + doubled.min(LONGEST_PAUSE)).is_some();
+        if was_open { Turn::None } else { Turn::Opened }
+    }
+}
