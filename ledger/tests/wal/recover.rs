@@ -3,7 +3,8 @@
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use turnpike_ledger::{
-    spend_log::{SpendStore, SqliteStore},
+    spend_log::SpendStore,
+    store::SqliteStore,
     wal::{Wal, WalOptions, abandoned},
 };
 
