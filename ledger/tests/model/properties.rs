@@ -79,6 +79,11 @@ fn nothing_negative(_: &Protocol, state: &State) -> bool {
 /// keeps anything back, and what is spent is what was used, but for what is visibly unattributed.
 fn nothing_blocked(model: &Protocol, state: &State) -> bool {
     let quiet = quieten(state.clone(), model.limit);
+    // Whose files were read, of them everything is known.
+    let mut known = quiet.gateways.iter().filter(|gateway| gateway.life == Life::Recovered).flat_map(|g| &g.kept);
+    if known.any(|kept| kept.lease.unattributed != 0) {
+        return false;
+    }
     (0..2).all(|slot| {
         quiet.outstanding(slot) == 0
             && quiet.spent[slot] - quiet.unattributed(slot) == quiet.real[slot] - quiet.lost[slot]

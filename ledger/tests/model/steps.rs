@@ -317,7 +317,11 @@ impl State {
     pub(super) fn recover(&mut self, g: usize) {
         let gateway = &mut self.gateways[g];
         gateway.life = Life::Recovered;
-        gateway.kept.iter_mut().for_each(|kept| exchange::close(&mut kept.lease));
+        for kept in &mut gateway.kept {
+            // It may have been given up before.
+            self.spent[kept.slot] -= exchange::void(&mut kept.lease);
+            exchange::close(&mut kept.lease);
+        }
     }
 
     pub(super) fn expire(&mut self, g: usize) {
