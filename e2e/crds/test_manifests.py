@@ -70,8 +70,9 @@ def test_kubectl_warns_of_fields_without_effect_and_of_nothing_else(cluster):
             assert time.monotonic() < deadline, "the policy does not take effect"
             time.sleep(0.2)
         assert "spec.tags has no effect in this version: routing by tag is not there yet" in warning
-        assert "spec.limits" not in warning, warning
-        assert "spec.limits has no effect" in warnings_of(cluster, "limits: {rpm: 5}")
+        assert "spec.retry" not in warning, warning
+        assert "spec.retry has no effect" in warnings_of(cluster, "retry: {attempts: 1}")
+        assert warnings_of(cluster, "limits: {rpm: 5}") == ""
         assert warnings_of(cluster, "weight: 3") == ""
         conditions = cluster.must("get", "validatingadmissionpolicy", "-o", "jsonpath={.items[*].status.typeChecking}")
         assert "expressionWarnings" not in conditions, conditions

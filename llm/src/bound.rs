@@ -107,6 +107,12 @@ pub fn choices(request: &Request, call: Call<'_>) -> u64 {
     Asked::of(request, call).choices
 }
 
+/// What one choice may have at most, so that all of them stay within `output` together.
+pub fn cap(request: &Request, call: Call<'_>, output: u64) -> u64 {
+    let asked = Asked::of(request, call);
+    output.saturating_sub(asked.predicted) / asked.choices.max(1)
+}
+
 /// Tokens that a rate of `limit` counts ahead; what was really used corrects it.
 pub fn estimate(request: &Request, call: Call<'_>, limit: u64) -> u64 {
     let media = request.media();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use turnpike_llm::{
-    bound::{Call, Output, choices, most_output, output_bound},
+    bound::{Call, Output, cap, choices, most_output, output_bound},
     provider::{Capabilities, CompiledParams, Operation},
     request::Request,
 };
@@ -39,6 +39,18 @@ fn what_the_client_allows_times_the_choices() {
     }
     assert_eq!(ask(Operation::Chat, &json!({"n": 4}), &plain).2, Some(4000));
     assert_eq!(ask(Operation::Embeddings, &json!({}), &plain).2, Some(0));
+}
+
+#[test]
+fn choices_that_are_capped_stay_within_the_output() {
+    let capabilities = Capabilities::default();
+    let call = Call { operation: Operation::Chat, model: "m", capabilities: &capabilities, params: None };
+    let capped = |body: Value| cap(&Request::scan(body.to_string().into()).unwrap(), call, 100);
+    assert_eq!(capped(json!({})), 100);
+    assert_eq!(capped(json!({"n": 3})), 33);
+    // A prediction is billed beside what is limited.
+    assert_eq!(capped(json!({"n": 2, "prediction": {"content": "12345678"}})), 36);
+    assert_eq!(capped(json!({"n": 200})), 0);
 }
 
 #[test]
