@@ -49,7 +49,7 @@ fn choices_that_are_capped_stay_within_the_output() {
     assert_eq!(capped(json!({})), 100);
     assert_eq!(capped(json!({"n": 3})), 33);
     // A prediction is billed beside what is limited.
-    assert_eq!(capped(json!({"n": 2, "prediction": {"content": "12345678"}})), 36);
+    assert_eq!(capped(json!({"n": 2, "prediction": {"content": "12345678"}})), 39);
     assert_eq!(capped(json!({"n": 200})), 0);
 }
 
