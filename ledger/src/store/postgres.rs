@@ -105,16 +105,23 @@ impl PostgresStore {
         self.with(async |session| session.epoch().await).await.map_err(StoreError::Exchange)
     }
 
-    /// Does something with the connection, which is kept only when that went well: a transaction that was given up ends with
-    /// its connection.
+    /// Does something with the connection. It is kept when that went well, or when the server refused it; not when the caller
+    /// gave up in the midst of it: the transaction then ends with its connection.
     async fn with<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut Session) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
         let mut session = self.session().await?;
-        let done = work(&mut session).await?;
-        self.link = Link::Up(session);
-        Ok(done)
+        let done = work(&mut session).await;
+        let usable = match &done {
+            Ok(_) => true,
+            Err(sqlx::Error::Database(_)) => session.recover().await,
+            Err(_) => false,
+        };
+        if usable {
+            self.link = Link::Up(session);
+        }
+        done
     }
 
     async fn session(&mut self) -> Result<Box<Session>, sqlx::Error> {

@@ -64,6 +64,21 @@ async fn on_sqlite() {
     measure("SQLite", Fixture::sqlite()).await;
 }
 
+/// With as much beside as a busy cluster has: 100,000 accounts, three leases each.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn on_postgres_full() {
+    let fixture = Fixture::postgres().await;
+    drop(fixture.open().await);
+    let fill = "INSERT INTO ledger_account (id, until) SELECT 'other ' || n, 9e18 FROM generate_series(1, 100000) n;
+        INSERT INTO ledger_spent SELECT key, 0, 7 FROM ledger_account;
+        INSERT INTO ledger_lease SELECT lpad(h::text, 32, '0')::uuid, key, key, 0, 0, 0, 9, 1, 1, 0, 0, false, false, 0
+        FROM ledger_account, generate_series(5, 7) h;
+        ANALYZE";
+    fixture.sql(fill).await;
+    measure("PostgreSQL, 300,000 leases", fixture).await;
+}
+
 #[tokio::test]
 #[ignore = "a measurement"]
 async fn on_postgres() {

@@ -139,6 +139,24 @@ async fn a_caller_that_gives_up_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn an_exchange_does_not_wait_long_for_an_account() {
+    let (fixture, url) = fixture().await;
+    let mut store = PostgresStore::open(&url).await.unwrap();
+    let lease = ask(Uuid::from_u128(1), 1, lifetime());
+    store.exchange(std::slice::from_ref(&lease)).await.unwrap();
+    let process = "SELECT pid::bigint FROM pg_stat_activity WHERE application_name = 'turnpike'
+        AND datname = current_database()";
+    let before = fixture.numbers(process).await;
+    let mut blocker = sqlx::PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT * FROM ledger_account FOR UPDATE").execute(&mut blocker).await.unwrap();
+    let error = store.exchange(&[then(&lease, 100, 200)]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Exchange(sqlx::Error::Database(_))), "{error:?}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
+    assert_eq!(store.exchange(&[then(&lease, 100, 200)]).await.unwrap().replies[0].granted, 200);
+    assert_eq!(fixture.numbers(process).await, before, "over the same connection");
+}
+
+#[tokio::test]
 async fn rows_that_came_before_their_partition_move_to_it() {
     let (fixture, url) = fixture().await;
     let mut store = PostgresStore::open(&url).await.unwrap();

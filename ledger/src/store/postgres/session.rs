@@ -18,7 +18,10 @@ const REMEMBERED: usize = 65_536;
 /// A gateway that stops in the midst of a transaction must not hold others up for long; one that has died is noticed.
 const SETTINGS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '2s';
     SET idle_in_transaction_session_timeout = '2s'; SET client_connection_check_interval = '1s';
-    SET default_transaction_isolation = 'read committed'; SET timezone = 'UTC'";
+    SET default_transaction_isolation = 'read committed'; SET timezone = 'UTC'; SET jit = off";
+
+/// Of exchanges: whoever asked has given up by then, and must not stand in the way of others.
+const IMPATIENT: &str = "SET LOCAL lock_timeout = '100ms'";
 
 /// To be dropped after any error.
 pub(super) struct Session {
@@ -85,9 +88,14 @@ impl Session {
         Ok(())
     }
 
+    /// Undoes a transaction that the server has refused. False = the connection is of no use any more.
+    pub(super) async fn recover(&mut self) -> bool {
+        sqlx::raw_sql("ROLLBACK").execute(&mut self.connection).await.is_ok()
+    }
+
     /// Begins a transaction and locks accounts, in one round trip: numbers can stand in the text of the statement.
     pub(super) async fn begin(&mut self, accounts: &[Key]) -> Result<Begun, sqlx::Error> {
-        let sql = format!("BEGIN; {}; {EPOCH}", lock(accounts));
+        let sql = format!("BEGIN; {IMPATIENT}; {}; {EPOCH}", lock(accounts));
         self.locked(sql, accounts).await
     }
 
