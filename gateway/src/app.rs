@@ -21,7 +21,10 @@ use futures_util::{FutureExt, TryFutureExt};
 use http::{HeaderValue, Method, Version, header};
 use hyper::{body::Incoming, service::Service};
 use tower::ServiceExt;
-use turnpike_ledger::spend_log::{SpendSink, SpendSlot};
+use turnpike_ledger::{
+    engine::{Hold, Ledger, Settled},
+    spend_log::{SpendSink, SpendSlot},
+};
 use turnpike_llm::provider::Operation;
 
 use crate::{
@@ -48,6 +51,8 @@ pub struct App {
     pub bodies: BodyLimits,
     /// Takes spend rows.
     pub spend: SpendSink,
+    /// Holds what requests may use.
+    pub ledger: Ledger,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What probes are told.
@@ -62,12 +67,18 @@ impl App {
         &self.nameless
     }
 
-    /// Books a request that has ended.
-    pub fn settle(&self, record: &Record, slot: SpendSlot) {
+    /// Books a request that has ended. What is left of `hold` is free at once.
+    pub fn settle(&self, record: &Record, slot: SpendSlot, hold: Hold) {
         self.metrics.observe(record);
         telemetry::access(record);
+        let settled = match spend::used(record) {
+            // Refused, or never sent: dropping the hold gives all of it back.
+            None => Settled::default(),
+            Some(used) => hold.settle(used),
+        };
+        self.metrics.bound_exceeded(settled.exceeded);
         let event = slot.event();
-        slot.submit(spend::row(record, event));
+        slot.submit(spend::row(record, event, settled.postings.into()));
     }
 }
 

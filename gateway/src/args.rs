@@ -53,6 +53,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "turnpike-data", env = "TURNPIKE_DATA")]
     pub data: PathBuf,
 
+    /// PostgreSQL for spend and budgets, shared by all gateways [default: a file in the data folder]
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+
     /// The admin key; generated into the data folder when absent
     #[arg(long, value_name = "KEY", env = "TURNPIKE_ADMIN_KEY", hide_env_values = true)]
     pub admin_key: Option<String>,

@@ -2,8 +2,10 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use turnpike_ledger::engine::Refusal;
 use turnpike_llm::error::{EncodeError, UpstreamError};
 
+mod limited;
 pub mod openai;
 
 /// A refusal or failure of one request.
@@ -72,6 +74,14 @@ pub enum Error {
     /// No room: in flight, buffered bytes, or spend rows not yet written.
     #[error("The gateway is at capacity ({0}). Try again shortly.")]
     Busy(&'static str),
+    /// A budget or rate does not let it pass.
+    #[error("{}", limited::message(.0))]
+    Limited(Box<Refusal>),
+    /// A limit in USD holds, and what the model costs is not known.
+    #[error(
+        "The model `{0}` has no price, and a limit in USD applies to this key. Whoever runs the model must set spec.price (zeros where it is free)."
+    )]
+    NotPriced(Box<str>),
     /// No configuration yet, or shutting down.
     #[error("The gateway is not ready.")]
     NotReady,

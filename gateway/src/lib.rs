@@ -23,5 +23,6 @@ pub mod record;
 pub mod routes;
 pub mod run;
 pub mod spend;
+pub mod stores;
 pub mod telemetry;
 pub mod upstream;

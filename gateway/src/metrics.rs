@@ -27,6 +27,10 @@ pub enum Polled {
     SpendBacklog,
     /// Spend rows written since the start.
     SpendWritten,
+    /// Accounts of budgets and rates in memory.
+    LedgerAccounts,
+    /// Round trips to the ledger's stores for leases, since the start.
+    LedgerExchanges,
     /// Log lines lost because nobody took them fast enough, since the start.
     LogLinesDropped,
 }
@@ -50,6 +54,9 @@ struct Own {
     reloads: IntCounterVec,
     config_problems: IntGauge,
     config_loaded_at: IntGauge,
+    bound_exceeded: IntCounter,
+    ledger_accounts: IntGauge,
+    ledger_exchanges: IntCounter,
 }
 
 impl Metrics {
@@ -96,6 +103,13 @@ impl Metrics {
     /// New configuration could not be used at all; the last good snapshot goes on.
     pub fn config_rejected(&self) {
         self.own.reloads.with_label_values(&["failure"]).inc();
+    }
+
+    /// Requests used more of so many accounts than was held for them.
+    pub fn bound_exceeded(&self, accounts: usize) {
+        if accounts > 0 {
+            self.own.bound_exceeded.inc_by(accounts as u64);
+        }
     }
 
     /// Everything in Prometheus' text format. Takes milliseconds with thousands of keys: not for a request's thread.
@@ -151,6 +165,15 @@ impl Own {
                 "turnpike_config_last_success_timestamp_seconds",
                 "When configuration was last loaded, seconds since the epoch.",
             )?,
+            bound_exceeded: counter(
+                "turnpike_ledger_bound_exceeded_total",
+                "Amounts used beyond what was held for a request; anything but 0 can make a strict budget overshoot.",
+            )?,
+            ledger_accounts: gauge("turnpike_ledger_accounts", "Accounts of budgets and rates in memory.")?,
+            ledger_exchanges: counter(
+                "turnpike_ledger_exchanges_total",
+                "Round trips to the ledger's stores for leases.",
+            )?,
         })
     }
 
@@ -161,6 +184,8 @@ impl Own {
                 Polled::InFlight => self.in_flight.iter().for_each(|gauge| set(gauge, value)),
                 Polled::SpendBacklog => set(&self.spend_backlog, value),
                 Polled::SpendWritten => raise(&self.spend_written, value),
+                Polled::LedgerAccounts => set(&self.ledger_accounts, value),
+                Polled::LedgerExchanges => raise(&self.ledger_exchanges, value),
                 Polled::LogLinesDropped => raise(&self.log_lines_dropped, value),
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! authenticate ─▶ Caller ─▶ admit ─▶ Permit ─▶ body ─▶ bytes ─▶ Request::scan
-//!   ─▶ route ─▶ Routed { pool, member } ─▶ call ─▶ Reply ─▶ deliver ─▶ response; its body settles the Meter
+//!   ─▶ route ─▶ Routed { pool, member } ─▶ reserve ─▶ Hold ─▶ call ─▶ Reply ─▶ deliver ─▶ response; its body settles the Meter
 //! ```
 
 pub mod admit;
@@ -14,5 +14,6 @@ pub mod detach;
 pub mod forward;
 pub mod meter;
 pub mod mock;
+pub mod reserve;
 pub mod route;
 pub mod stream;

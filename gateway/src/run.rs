@@ -1,6 +1,6 @@
 //! Starts a gateway, waits for the signal to end, and ends it without losing anything.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
@@ -10,10 +10,6 @@ use tokio::{
     sync::oneshot,
     task::JoinHandle,
     time::{sleep, timeout},
-};
-use turnpike_ledger::{
-    spend_log::{SpendSink, SpendWriter, WriterOptions},
-    store::SqliteStore,
 };
 
 use crate::{
@@ -35,16 +31,15 @@ use crate::{
     listener::{self, Serving, Workers},
     metrics::{Metrics, Polled},
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
+    stores::{self, Books},
     telemetry,
     upstream::connect::{Connector, client_config},
 };
 
-/// The spend database within the data folder.
-const DATABASE: &str = "turnpike.db";
-/// How long the end waits for spend rows to be written, after the grace time of requests.
-const FLUSH: Duration = Duration::from_secs(10);
-/// How long it waits for log lines.
+/// How long the end waits for log lines.
 const FLUSH_LOG: Duration = Duration::from_secs(1);
+/// Longest that any request may take: beyond it a silent gateway's leases count as spent. Above every `timeouts.total`.
+const LONGEST: Duration = Duration::from_hours(1);
 /// How long it waits for answers of the internal listener.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -71,9 +66,9 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         Source::Manifests(_) => Some(minted.admin_key(args.given_admin_key())?),
         Source::Bundle { .. } => None,
     };
-    let (spend, writer) = spend_log(&args.data).await?;
+    let (books, keepers) = stores::open(&args.data, args.database_url.as_deref(), LONGEST).await?;
     let internal_listener = bind(args.internal_listen)?;
-    let app = Arc::new(app(&args, admin.as_ref(), spend)?);
+    let app = Arc::new(app(&args, admin.as_ref(), books)?);
     let connector = Connector::new(args.egress(), &args.proxy(), client_config(&args.ca_file)?)?;
     let serving =
         Serving { app: Arc::clone(&app), connector, read_timeout: args.read_timeout, grace: args.shutdown_grace };
@@ -88,8 +83,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         if ready { serve_clients(&args, serving, &configured, admin.as_ref(), &mut signals).await } else { Ok(()) };
     drop((configured, app));
     internal.stop().await;
-    let flushed = writer.flush(FLUSH).await;
-    ended.and(flushed.context("spend rows could not be written before the end"))
+    let closed = keepers.close().await;
+    ended.and(closed)
 }
 
 /// From the opening of the listener for clients until the last of their requests has ended.
@@ -216,19 +211,11 @@ impl InternalServer {
     }
 }
 
-async fn spend_log(data: &Path) -> anyhow::Result<(SpendSink, SpendWriter)> {
-    let path = data.join(DATABASE);
-    let store = SqliteStore::open(&path)
-        .await
-        .with_context(|| format!("the spend database {} cannot be opened", path.display()))?;
-    Ok(SpendWriter::start(store, WriterOptions::default())?)
-}
-
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     listener::bind(address).with_context(|| format!("cannot listen on {address}"))
 }
 
-fn app(args: &Args, admin: Option<&MintedAdminKey>, spend: SpendSink) -> anyhow::Result<App> {
+fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books) -> anyhow::Result<App> {
     let buffered = args.max_buffered_bytes.unwrap_or_else(limits::buffered_bytes);
     anyhow::ensure!(
         buffered >= args.max_body_bytes,
@@ -246,7 +233,8 @@ fn app(args: &Args, admin: Option<&MintedAdminKey>, spend: SpendSink) -> anyhow:
             idle: args.read_timeout,
             buffered: Budget::new(buffered, "bytes of buffered requests"),
         },
-        spend,
+        spend: books.spend,
+        ledger: books.ledger,
         metrics: Arc::new(Metrics::new()?),
         health: Arc::new(Health::default()),
         nameless: "".into(),
@@ -257,6 +245,10 @@ fn app(args: &Args, admin: Option<&MintedAdminKey>, spend: SpendSink) -> anyhow:
     app.metrics.poll(Polled::SpendBacklog, move || spend.backlog() as u64);
     let spend = app.spend.clone();
     app.metrics.poll(Polled::SpendWritten, move || spend.written());
+    let ledger = app.ledger.clone();
+    app.metrics.poll(Polled::LedgerAccounts, move || ledger.accounts() as u64);
+    let ledger = app.ledger.clone();
+    app.metrics.poll(Polled::LedgerExchanges, move || ledger.exchanges());
     app.metrics.poll(Polled::LogLinesDropped, telemetry::lines_dropped);
     Ok(app)
 }

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use turnpike_ledger::spend_log::{EventId, SpendRow};
+use turnpike_ledger::{
+    engine::Used,
+    spend_log::{EventId, Posting, SpendRow},
+};
 use turnpike_llm::{error::ErrorClass, provider::Operation};
 
 use crate::{
@@ -22,8 +25,15 @@ const TEXT_LIMIT: usize = 256;
 /// Most tags of a row, the key's own included.
 const TAGS_LIMIT: usize = 64;
 
+/// What a request used of the accounts that count it; `None` = nothing was used, not even a request.
+pub fn used(record: &Record) -> Option<Used> {
+    let usage = record.usage.as_ref()?;
+    let tokens = i64::try_from(usage.prompt.saturating_add(usage.completion)).unwrap_or(i64::MAX);
+    Some(Used { nano_usd: record.cost.unwrap_or(0), tokens })
+}
+
 /// The row of one finished request.
-pub fn row(record: &Record, event: EventId) -> SpendRow {
+pub fn row(record: &Record, event: EventId, postings: Arc<[Posting]>) -> SpendRow {
     let usage = record.usage.unwrap_or_default();
     SpendRow {
         event,
@@ -51,7 +61,7 @@ pub fn row(record: &Record, event: EventId) -> SpendRow {
         first_byte_us: record.first_byte.map(micros),
         latency_us: micros(record.total),
         upstream_us: record.upstream.map(micros),
-        postings: [].into(),
+        postings,
         tags: tags(record),
         metadata: record.metadata.as_deref().and_then(metadata),
     }

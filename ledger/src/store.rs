@@ -14,6 +14,7 @@ use crate::{
     spend_log::StoreError,
 };
 
+mod memory;
 mod plan;
 mod postgres;
 mod redis;
@@ -21,6 +22,7 @@ mod rollup;
 mod sqlite;
 mod text;
 
+pub use memory::MemoryStore;
 pub use postgres::PostgresStore;
 pub use redis::RedisStore;
 pub use sqlite::SqliteStore;

@@ -80,6 +80,11 @@ pub fn key(name: &str, key: &str) -> Manifest {
     Manifest::of("VirtualKey", name, &json!({"keyHash": format!("sha256:{}", sha256(key)), "allowedModels": ["*"]}))
 }
 
+/// A budget with one limit, which covers every key of its namespace.
+pub fn budget(name: &str, limit: &Value) -> Manifest {
+    Manifest::of("Budget", name, &json!({"scope": {"namespace": true}, "limits": [limit]}))
+}
+
 /// A Secret with one entry.
 pub fn secret(name: &str, entry: &str, value: &str) -> Manifest {
     Manifest(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {entry: value}}))

@@ -16,6 +16,7 @@ use crate::{
     upstream::{Endpoint, UrlError, pool::Policy},
 };
 
+mod limits;
 mod pools;
 
 /// Servers of the vLLM kind close idle connections after 5 s; ours must be the first to let go.
@@ -47,7 +48,7 @@ pub fn compile(contents: &Contents, generation: u64, hash: String) -> (Snapshot,
     }
     let mut snapshot = Snapshot { generation, hash, ..Snapshot::default() };
     pools::fill(&mut snapshot, &contents.models, &models);
-    snapshot.keys = keys(&contents.keys);
+    snapshot.keys = keys(&contents.keys, &limits::Budgets::new(&contents.budgets));
     snapshot.models = models.into_values().collect();
     (snapshot, left_out)
 }
@@ -66,6 +67,7 @@ fn model(entry: &ModelEntry, credentials: &BTreeMap<String, CredentialEntry>) ->
     Ok(Some(Model {
         headers: deliver::headers(header_value(&id)?, header_value(base)?),
         id: id.into(),
+        limits: turnpike_ledger::limits::of_model(entry),
         entry: entry.clone(),
         backend,
     }))
@@ -188,7 +190,7 @@ fn secret_value(text: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-fn keys(entries: &[KeyEntry]) -> HashMap<[u8; 32], Key> {
+fn keys(entries: &[KeyEntry], budgets: &limits::Budgets<'_>) -> HashMap<[u8; 32], Key> {
     let mut keys = HashMap::new();
     for entry in entries {
         let caller = Arc::new(Caller {
@@ -200,6 +202,8 @@ fn keys(entries: &[KeyEntry]) -> HashMap<[u8; 32], Key> {
             allowed: Allowed::compile(&entry.allowed_models),
             expires_at: entry.expires_at,
             suspended: entry.suspended,
+            limits: budgets.limits(entry),
+            within: budgets.within(entry),
         });
         for hash in &entry.hashes {
             if let Some(digest) = digest(&hash.sha256) {

@@ -2,11 +2,15 @@
 //!
 //! Counters, health and spend never live here: a reload must not reset them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use http::HeaderMap;
-use turnpike_bundle::entry::{ModelEntry, ObjectRef, ProviderBackend};
-use turnpike_llm::provider::{CompiledParams, Operation, Provider, Target};
+use turnpike_bundle::entry::{BudgetEntry, ModelEntry, ObjectRef, ProviderBackend};
+use turnpike_ledger::account::AccountSpec;
+use turnpike_llm::{
+    price::{self, Price},
+    provider::{CompiledParams, Operation, Provider, Target},
+};
 
 use crate::upstream::{Endpoint, UrlError, pool::Policy};
 
@@ -81,6 +85,8 @@ pub struct Model {
     pub headers: HeaderMap,
     /// What answers.
     pub backend: Backend,
+    /// What it is given at most, whoever asks.
+    pub limits: Vec<Arc<AccountSpec>>,
 }
 
 /// What answers for a model.
@@ -167,6 +173,62 @@ pub struct Caller {
     pub expires_at: Option<i64>,
     /// Refused while true.
     pub suspended: bool,
+    /// What its requests count against.
+    pub limits: Vec<Limit>,
+    /// Further lists of models, of Budgets: a model must be allowed by each.
+    pub within: Vec<Allowed>,
+}
+
+impl Model {
+    /// Price of a call of this upstream model; `None` = not known. What a wildcard matched is known only at the call.
+    pub fn price(&self, upstream_model: &str) -> Option<Cow<'_, Price>> {
+        match (&self.entry.price, &self.backend) {
+            (Some(price), _) => Some(Cow::Borrowed(price)),
+            (None, Backend::Provider(upstream)) if upstream.config.model.contains('*') => {
+                Some(Cow::Owned(price::lookup(upstream.config.provider, upstream_model)?.price()))
+            }
+            (None, Backend::Provider(_) | Backend::Mock { .. }) => None,
+        }
+    }
+}
+
+impl Caller {
+    /// Whether it may call a model, by the name that was asked for or by that of its pool.
+    pub fn may_call(&self, name: &str, pool: &str) -> bool {
+        let is_allowed = |allowed: &Allowed| allowed.allows(name) || allowed.allows(pool);
+        is_allowed(&self.allowed) && self.within.iter().all(is_allowed)
+    }
+}
+
+/// One limit on some of a key's requests.
+#[derive(Debug)]
+pub struct Limit {
+    /// The models whose requests count; `None` = all.
+    pub models: Option<Allowed>,
+    /// Which requests by their `user` field.
+    pub end_users: EndUsers,
+    /// What is counted.
+    pub pots: Pots,
+}
+
+/// Requests by the `user` that clients put into them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndUsers {
+    /// Whatever it is, and without any.
+    All,
+    /// Those that have one.
+    Any,
+    /// Those of this one.
+    Only(Box<str>),
+}
+
+/// The accounts behind a limit.
+#[derive(Debug)]
+pub enum Pots {
+    /// Always the same.
+    One(Arc<AccountSpec>),
+    /// Those of the request's `user`.
+    PerEndUser(Arc<BudgetEntry>),
 }
 
 /// `allowedModels`, compiled.

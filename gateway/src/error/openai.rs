@@ -5,6 +5,8 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
+use turnpike_ledger::engine::{Cause, Refusal};
 use turnpike_llm::{
     error::{ErrorClass, UpstreamError},
     json,
@@ -17,6 +19,8 @@ use crate::record::End;
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Milliseconds; the SDKs prefer it to Retry-After.
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+/// When an exhausted budget starts again, RFC 3339.
+const RESET_AT: HeaderName = HeaderName::from_static("x-turnpike-reset-at");
 /// What SDKs are told where nothing better is known.
 const SHORTLY: Duration = Duration::from_secs(1);
 
@@ -81,6 +85,8 @@ impl Error {
             Self::BodyTimeout => Wire::new(408, INVALID, "request_timeout").retry(Retry::Never),
             Self::BodyIncomplete => Wire::new(400, INVALID, "incomplete_body"),
             Self::Busy(_) | Self::NotReady => Wire::new(503, SERVER, "overloaded").retry(Retry::After(SHORTLY)),
+            Self::Limited(refusal) => limited(refusal),
+            Self::NotPriced(_) => Wire::new(400, INVALID, "model_not_priced").param("model"),
             Self::Upstream(error) | Self::Answered { error, .. } => upstream(error),
             Self::Connect(_) => Wire::new(503, SERVER, "backend_unreachable").retry(Retry::After(SHORTLY)),
             Self::Broken => Wire::new(502, SERVER, "backend_closed"),
@@ -181,6 +187,18 @@ fn keeps_upstream_words(error: &UpstreamError) -> bool {
     }
 }
 
+fn limited(refusal: &Refusal) -> Wire {
+    match refusal.cause {
+        // It can never pass: not a matter of time.
+        Cause::TooLarge => Wire::new(400, INVALID, "request_exceeds_limit").retry(Retry::Never),
+        Cause::Unavailable => Wire::new(503, SERVER, "budget_unavailable").retry(Retry::After(SHORTLY)),
+        Cause::Exhausted if refusal.account.is_rate() => Wire::new(429, "rate_limit_error", "rate_limit_exceeded")
+            .retry(Retry::After(refusal.retry_after.unwrap_or(SHORTLY))),
+        // Money does not come back in the seconds that an SDK would wait.
+        Cause::Exhausted => Wire::new(429, "budget_exceeded", "insufficient_quota").retry(Retry::Never),
+    }
+}
+
 fn upstream(error: &UpstreamError) -> Wire {
     match error.class {
         ErrorClass::BadRequest => {
@@ -208,8 +226,17 @@ impl IntoResponse for Error {
         let mut response = Response::new(axum::body::Body::from(self.json()));
         *response.status_mut() = self.status();
         let retry = self.wire().retry;
-        if let Self::Answered { headers, .. } = self {
-            *response.headers_mut() = *headers;
+        match self {
+            Self::Answered { headers, .. } => *response.headers_mut() = *headers,
+            Self::Limited(refusal) => {
+                let reset = refusal.resets_at.and_then(|at| Timestamp::from_microsecond(at).ok());
+                if let Some(at) = reset.filter(|_| !refusal.account.is_rate()) {
+                    // Digits and signs of a time are always a header's value.
+                    let at = HeaderValue::try_from(format!("{at:.0}"));
+                    response.headers_mut().insert(RESET_AT, at.unwrap_or(HeaderValue::from_static("")));
+                }
+            }
+            _ => {}
         }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

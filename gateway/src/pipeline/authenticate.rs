@@ -40,6 +40,8 @@ impl AdminKey {
             allowed: Allowed::All,
             expires_at: None,
             suspended: false,
+            limits: Vec::new(),
+            within: Vec::new(),
         };
         Self { hash: ArcSwapOption::from_pointee(hash), caller: Arc::new(caller) }
     }

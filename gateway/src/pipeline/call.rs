@@ -20,7 +20,6 @@ use super::{
     detach::Detach,
     forward,
     meter::{self, Arrival, Meter},
-    route::Routed,
     stream::{Decoding, Source},
 };
 use crate::{
@@ -66,8 +65,12 @@ pub enum Reply {
 
 /// One call: everything but the client's request.
 pub struct Call {
-    /// The choice.
-    pub routed: Routed,
+    /// Who serves.
+    pub model: Arc<Model>,
+    /// Its own name of the model.
+    pub upstream_model: Arc<str>,
+    /// Most output tokens of one choice, where the client asked for more than can be afforded.
+    pub cap: Option<u64>,
     /// When and as what the request came.
     pub arrival: Arrival,
     /// The name that the client asked for.
@@ -122,13 +125,11 @@ pub async fn call(
 }
 
 fn prepare(call: Call, request: &Request, stream: bool) -> Result<Prepared, Error> {
-    let model = Arc::clone(&call.routed.member.model);
+    let model = call.model;
     let upstream = upstream_of(&model)?;
-    let upstream_model: Arc<str> = match &call.routed.matched {
-        Some(matched) if upstream.config.model.contains('*') => upstream.config.model.replacen('*', matched, 1).into(),
-        _ => Arc::clone(&upstream.model),
-    };
-    let target = upstream.target(&upstream_model, &model.entry, request.drop_params().unwrap_or(false));
+    let upstream_model = call.upstream_model;
+    let mut target = upstream.target(&upstream_model, &model.entry, request.drop_params().unwrap_or(false));
+    target.max_output_tokens = call.cap;
     let encoded = upstream.adapter.encode(call.arrival.operation, request, &target)?;
     let endpoint = upstream.endpoint(call.arrival.operation, stream, &target).map_err(|_| Error::Invalid {
         message: "This model name cannot be part of the backend's URL.".into(),

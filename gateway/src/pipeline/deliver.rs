@@ -30,6 +30,7 @@ const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duratio
 const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
 const VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+const CAPPED: HeaderName = HeaderName::from_static("x-turnpike-max-tokens-capped");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The headers that all whole answers of a model share; cloned, they have room for the others.
@@ -68,6 +69,13 @@ pub fn respond(reply: Reply, mut meter: Meter, model: &Arc<Model>, group: &str) 
     let mut response = Response::new(body);
     *response.headers_mut() = shown;
     response
+}
+
+/// Tells that the answer was allowed fewer tokens of output than it might have had.
+pub fn capped(response: &mut Response, cap: Option<u64>) {
+    if let Some(cap) = cap {
+        response.headers_mut().insert(CAPPED, HeaderValue::from(cap));
+    }
 }
 
 /// The client's own call id, else a new one.

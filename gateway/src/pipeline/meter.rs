@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
-use turnpike_ledger::spend_log::SpendSlot;
+use turnpike_ledger::{engine::Hold, spend_log::SpendSlot};
 use turnpike_llm::{price, provider::Operation, request::Request, stream::Tape, tokens, usage::Usage};
 
 use super::{admit::Permit, body::INLINE};
@@ -37,6 +37,8 @@ pub struct Held {
     pub permit: Permit,
     /// Its place in the spend log.
     pub slot: SpendSlot,
+    /// What it may use.
+    pub hold: Hold,
 }
 
 /// One request under way.
@@ -125,6 +127,13 @@ impl Meter {
         self.update(|record| record.pool = Some(Arc::clone(pool)));
     }
 
+    /// What it may use is held.
+    pub fn hold(&mut self, hold: Hold) {
+        if let Some(open) = &mut self.open {
+            open.1.hold = hold;
+        }
+    }
+
     /// The backend that was chosen.
     pub fn chosen(&mut self, model: &Arc<Model>, upstream_model: &Arc<str>) {
         self.mock = matches!(model.backend, Backend::Mock { .. });
@@ -208,14 +217,14 @@ impl Meter {
         let Some(open) = self.open.take() else {
             return;
         };
-        let (mut record, Held { permit, slot }) = *open;
+        let (mut record, Held { permit, slot, hold }) = *open;
         record.end = end;
         record.total = self.arrival.elapsed();
         if record.upstream.is_none() {
             record.upstream = self.dispatched.map(|at| at.elapsed());
         }
         if record.usage.is_some() || !self.owed || self.mock {
-            self.app.settle(&record, slot);
+            self.app.settle(&record, slot, hold);
             return;
         }
         // Counting may take a while; the client's place is free at once.
@@ -229,7 +238,7 @@ impl Meter {
             record.cost =
                 record.model.as_ref().and_then(|model| price_of(model, record.upstream_model.as_deref()?, &usage));
             record.usage = Some(usage);
-            app.settle(&record, slot);
+            app.settle(&record, slot, hold);
             drop(settling);
         };
         // Tokenizing is work for another thread; outside a runtime (its shutdown) it is done here.
@@ -253,15 +262,7 @@ impl Drop for Meter {
 
 /// nano-USD of a call of this upstream model; `None` = no known price.
 pub fn price_of(model: &Model, upstream_model: &str, usage: &Usage) -> Option<i64> {
-    match (&model.entry.price, &model.backend) {
-        (Some(price), _) => Some(price::cost(usage, price)),
-        // What a wildcard matched is known only now.
-        (None, Backend::Provider(upstream)) if upstream.config.model.contains('*') => {
-            let row = price::lookup(upstream.config.provider, upstream_model)?;
-            Some(price::cost(usage, &row.price()))
-        }
-        (None, Backend::Provider(_) | Backend::Mock { .. }) => None,
-    }
+    Some(price::cost(usage, &*model.price(upstream_model)?))
 }
 
 fn estimate(record: &Record, prompt: &Prompt, output: &Tape) -> Usage {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    config::snapshot::{Caller, Member, Names, Pool, Snapshot},
+    config::snapshot::{Backend, Caller, Member, Names, Pool, Snapshot},
     error::Error,
 };
 
@@ -18,6 +18,21 @@ pub struct Routed {
     pub matched: Option<Box<str>>,
 }
 
+impl Routed {
+    /// The backend's own name of the model; what a wildcard matched is filled in. `None` = the gateway answers itself.
+    pub fn upstream_model(&self) -> Option<Arc<str>> {
+        match &self.member.model.backend {
+            Backend::Mock { .. } => None,
+            Backend::Provider(upstream) => Some(match &self.matched {
+                Some(matched) if upstream.config.model.contains('*') => {
+                    upstream.config.model.replacen('*', matched, 1).into()
+                }
+                _ => Arc::clone(&upstream.model),
+            }),
+        }
+    }
+}
+
 /// Finds the pool of `name` as this caller sees it, and draws one of its members; `draw` is uniform over u64.
 ///
 /// # Errors
@@ -25,7 +40,7 @@ pub struct Routed {
 pub fn route(snapshot: &Snapshot, caller: &Caller, name: &str, draw: u64) -> Result<Routed, Error> {
     let not_found = || Error::ModelNotFound(name.chars().take(256).collect());
     let (pool, matched) = visible(snapshot, caller).find(name).ok_or_else(not_found)?;
-    if !caller.allowed.allows(name) && !caller.allowed.allows(&pool.name) {
+    if !caller.may_call(name, &pool.name) {
         return Err(not_found());
     }
     let member = pick(&pool.members, draw).ok_or_else(not_found)?;

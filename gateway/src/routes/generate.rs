@@ -9,6 +9,7 @@ use axum::{
 };
 use http::{HeaderMap, request::Parts};
 use tokio::time::Instant;
+use turnpike_ledger::engine::Hold;
 use turnpike_llm::provider::Operation;
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
         deliver, forward,
         meter::{Arrival, Held, Meter},
         mock::Mock,
+        reserve::{Reservation, Reserved},
         route::{self, Routed},
     },
 };
@@ -65,7 +67,7 @@ fn admit(
     let caller = authenticate(headers, snapshot, &app.admin, arrival.at_us / 1_000_000)?;
     let permit = app.in_flight.take(1)?;
     let slot = app.spend.try_reserve().map_err(|_| Error::Busy("spend rows waiting for the store"))?;
-    let meter = Meter::new(Arc::clone(app), arrival, Arc::clone(&caller), Held { permit, slot });
+    let meter = Meter::new(Arc::clone(app), arrival, Arc::clone(&caller), Held { permit, slot, hold: Hold::default() });
     Ok((caller, meter))
 }
 
@@ -99,23 +101,61 @@ impl Incoming<'_> {
         Ok(Chosen { name, routed, buffered })
     }
 
-    async fn answer(&self, headers: HeaderMap, chosen: Chosen, meter: Meter) -> Response {
+    async fn answer(&self, headers: HeaderMap, chosen: Chosen, mut meter: Meter) -> Response {
         let model = Arc::clone(&chosen.routed.member.model);
         let name = Arc::clone(&chosen.name);
-        if let Backend::Mock { response } = &model.backend {
-            return self.mock(&model, response, &chosen, meter);
-        }
-        let call = Call { routed: chosen.routed, name: chosen.name, client: headers, arrival: self.arrival.clone() };
+        let upstream_model = chosen.routed.upstream_model();
+        let reserved = match self.reserve(&chosen, &model, upstream_model.as_ref().unwrap_or(&name)).await {
+            Ok(reserved) => reserved,
+            Err(error) => return fail(meter, error),
+        };
+        meter.hold(reserved.hold);
+        let cap = reserved.cap;
+        let (Some(upstream_model), Backend::Provider(_)) = (upstream_model, &model.backend) else {
+            return self.mock(&model, &chosen, meter);
+        };
+        let call = Call {
+            model: Arc::clone(&model),
+            upstream_model,
+            cap,
+            name: chosen.name,
+            client: headers,
+            arrival: self.arrival.clone(),
+        };
         let Buffered { request, permit } = chosen.buffered;
         let answered = call::call(&self.worker.pool, call, request, meter).await;
         drop(permit);
         match answered {
-            Ok((reply, meter)) => deliver::respond(reply, meter, &model, &name),
+            Ok((reply, meter)) => {
+                let mut response = deliver::respond(reply, meter, &model, &name);
+                deliver::capped(&mut response, cap);
+                response
+            }
             Err((error, meter)) => fail(meter, error),
         }
     }
 
-    fn mock(&self, model: &Arc<Model>, text: &Arc<str>, chosen: &Chosen, mut meter: Meter) -> Response {
+    async fn reserve(&self, chosen: &Chosen, model: &Arc<Model>, upstream_model: &Arc<str>) -> Result<Reserved, Error> {
+        let reservation = Reservation {
+            caller: self.caller,
+            name: &chosen.name,
+            model,
+            upstream_model,
+            operation: self.arrival.operation,
+            request: &chosen.buffered.request,
+        };
+        let accounts = reservation.accounts();
+        if accounts.is_empty() {
+            return Ok(Reserved::default());
+        }
+        // Boxed: only requests with limits pay for its size.
+        Box::pin(reservation.reserve(&self.worker.app.ledger, accounts)).await
+    }
+
+    fn mock(&self, model: &Arc<Model>, chosen: &Chosen, mut meter: Meter) -> Response {
+        let Backend::Mock { response: text } = &model.backend else {
+            return fail(meter, Error::Internal);
+        };
         meter.chosen(model, &chosen.name);
         let mock = Mock {
             operation: self.arrival.operation,

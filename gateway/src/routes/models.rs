@@ -25,7 +25,7 @@ pub async fn list(State(worker): State<Arc<Worker>>, headers: HeaderMap) -> Resp
                 .exact
                 .iter()
                 .map(|(name, pool)| (&**name, pool))
-                .filter(|(name, pool)| caller.allowed.allows(name) || caller.allowed.allows(&pool.name))
+                .filter(|(name, pool)| caller.may_call(name, &pool.name))
                 .collect();
             let data: Vec<Value> = names.into_iter().map(|(name, pool)| model(name, pool)).collect();
             Json(json!({"object": "list", "data": data})).into_response()
@@ -45,7 +45,7 @@ pub async fn show(
     let found = caller(&worker, &headers).and_then(|(snapshot, caller)| {
         let (pool, _) = visible(&snapshot, &caller)
             .find(&id)
-            .filter(|(pool, _)| caller.allowed.allows(&id) || caller.allowed.allows(&pool.name))
+            .filter(|(pool, _)| caller.may_call(&id, &pool.name))
             .ok_or_else(|| Error::ModelNotFound(id.chars().take(256).collect()))?;
         Ok(model(&id, pool))
     });

@@ -4,6 +4,7 @@
 mod auth;
 mod bodies;
 mod broken_streams;
+mod budgets;
 mod cluster;
 mod connections;
 mod early_answers;
@@ -16,6 +17,7 @@ mod params;
 mod permits;
 mod pools;
 mod proxy;
+mod rates;
 mod reload;
 mod routes;
 mod shutdown;

@@ -16,6 +16,10 @@ fn one() -> Record {
     served(&snapshot(vec![model("gpt")], vec![key("a")]), "a", "gpt")
 }
 
+fn row_of(record: &Record, event: EventId) -> SpendRow {
+    row(record, event, [].into())
+}
+
 #[test]
 fn a_success_is_booked_to_its_key_with_all_tokens() {
     let expected = SpendRow {
@@ -48,12 +52,12 @@ fn a_success_is_booked_to_its_key_with_all_tokens() {
         tags: Some(r#"["env:prod"]"#.into()),
         metadata: None,
     };
-    assert_eq!(row(&one(), EVENT), expected);
+    assert_eq!(row_of(&one(), EVENT), expected);
 }
 
 #[test]
 fn a_refusal_has_no_model_and_no_tokens() {
-    let row = row(&refused(&snapshot(vec![model("gpt")], vec![key("a")]), "a", "nope"), EVENT);
+    let row = row_of(&refused(&snapshot(vec![model("gpt")], vec![key("a")]), "a", "nope"), EVENT);
     assert_eq!((row.model, row.provider, row.upstream_model), (None, None, None));
     assert_eq!((row.prompt_tokens, row.cost_nano, row.status), (0, None, 404));
     assert_eq!((&*row.requested_model, row.outcome), ("nope", "model_not_found"));
@@ -61,7 +65,7 @@ fn a_refusal_has_no_model_and_no_tokens() {
 
 #[test]
 fn every_end_has_its_word() {
-    let outcome = |end| row(&Record { end, ..one() }, EVENT).outcome;
+    let outcome = |end| row_of(&Record { end, ..one() }, EVENT).outcome;
     assert_eq!(outcome(End::Cancelled), "cancelled");
     assert_eq!(outcome(End::Refused("duplicate_key")), "duplicate_key");
     assert_eq!(outcome(End::Upstream(ErrorClass::RateLimit)), "upstream_rate_limit");
@@ -70,7 +74,7 @@ fn every_end_has_its_word() {
 
 #[test]
 fn tags_of_the_key_come_before_those_of_the_request() {
-    let row = row(&Record { tags: vec!["a\"b".into(), "c".into()], ..one() }, EVENT);
+    let row = row_of(&Record { tags: vec!["a\"b".into(), "c".into()], ..one() }, EVENT);
     assert_eq!(row.tags.as_deref(), Some(r#"["env:prod","a\"b","c"]"#));
 }
 
@@ -84,14 +88,14 @@ fn what_a_client_chooses_is_bounded() {
         metadata: Some(Bytes::from(format!(r#"{{"x":"{long}"}}"#))),
         ..one()
     };
-    let kept = row(&record, EVENT);
+    let kept = row_of(&record, EVENT);
     assert_eq!((kept.requested_model.len(), kept.end_user.unwrap().len()), (256, 256));
     assert!(kept.tags.unwrap().len() < 64 * 260);
     assert_eq!(kept.metadata.as_deref().map(str::len), Some(2008));
 
     let large = Bytes::from(format!(r#"{{"x":"{}"}}"#, "y".repeat(16 * 1024)));
-    let dropped = row(&Record { metadata: Some(large), ..one() }, EVENT).metadata.unwrap();
+    let dropped = row_of(&Record { metadata: Some(large), ..one() }, EVENT).metadata.unwrap();
     assert!(dropped.contains("turnpike.dev/dropped") && dropped.len() < 100, "{dropped}");
     let binary = Bytes::from_static(b"{\"x\":\"\xff\"}");
-    assert_eq!(row(&Record { metadata: Some(binary), ..one() }, EVENT).metadata, None);
+    assert_eq!(row_of(&Record { metadata: Some(binary), ..one() }, EVENT).metadata, None);
 }

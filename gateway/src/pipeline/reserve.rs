@@ -1,0 +1,222 @@
+//! Holds what a request may use at most, in all accounts that count it, before it is dispatched.
+
+use std::{borrow::Cow, sync::Arc};
+
+use turnpike_ledger::{
+    account::{AccountSpec, Charge, Excess, Unit},
+    engine::{Hold, Ledger, Need},
+    limits,
+};
+use turnpike_llm::{
+    bound::{self, Call, Output},
+    price::{self, Price},
+    provider::Operation,
+    request::Request,
+};
+
+use super::body::INLINE;
+use crate::{
+    config::snapshot::{Backend, Caller, EndUsers, Limit, Model, Pots},
+    error::Error,
+    spend::clipped,
+};
+
+/// Fewer output tokens than this are not worth a call: rather refuse.
+const LEAST_OUTPUT: u64 = 256;
+/// Of what is left, the share that a request gets which does not say how much it wants, or wants more than there is.
+const SHARE: i64 = 4;
+/// A prompt whose bound is above this share of what is left is counted by the tokenizer: one part in so many.
+const EXACT: i64 = 50;
+/// Output of a model of which nothing is known.
+const MOST_OUTPUT: u64 = 131_072;
+
+/// What is known of a request when its backend is chosen.
+pub struct Reservation<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// The name that was asked for.
+    pub name: &'a str,
+    /// The backend.
+    pub model: &'a Arc<Model>,
+    /// Its own name of the model.
+    pub upstream_model: &'a Arc<str>,
+    /// What is asked.
+    pub operation: Operation,
+    /// The request.
+    pub request: &'a Request,
+}
+
+/// What a request may use.
+#[derive(Debug, Default)]
+pub struct Reserved {
+    /// Held until it ends.
+    pub hold: Hold,
+    /// Most output tokens of one choice; `None` = as the client says.
+    pub cap: Option<u64>,
+}
+
+impl Reservation<'_> {
+    /// Holds it in `accounts`, which [`Self::accounts`] gave.
+    ///
+    /// # Errors
+    /// A limit does not let it pass, or a limit in USD holds and there is no price.
+    pub async fn reserve(&self, ledger: &Ledger, accounts: Vec<Arc<AccountSpec>>) -> Result<Reserved, Error> {
+        let price = self.price(&accounts)?;
+        let bound = self.bound(ledger, &accounts, price.as_deref()).await;
+        let needs: Vec<Need> =
+            accounts.into_iter().map(|account| Need { amount: bound.amount(&account), account }).collect();
+        let hold =
+            ledger.reserve(&needs, &self.caller.key_id).await.map_err(|refusal| Error::Limited(refusal.into()))?;
+        Ok(Reserved { hold, cap: bound.cap })
+    }
+
+    /// The accounts that count it, sorted by id, each once.
+    pub fn accounts(&self) -> Vec<Arc<AccountSpec>> {
+        let mut accounts = self.model.limits.clone();
+        for limit in &self.caller.limits {
+            if !self.is_counted(limit) {
+                continue;
+            }
+            match &limit.pots {
+                Pots::One(account) => accounts.push(Arc::clone(account)),
+                Pots::PerEndUser(budget) => {
+                    let user = self.request.user().map(clipped).unwrap_or_default();
+                    accounts.extend(limits::of_budget(budget, &format!("user:{user}")));
+                }
+            }
+        }
+        accounts.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        accounts.dedup_by(|a, b| a.id == b.id);
+        accounts
+    }
+
+    fn is_counted(&self, limit: &Limit) -> bool {
+        let of_user = match &limit.end_users {
+            EndUsers::All => true,
+            EndUsers::Any => self.request.user().is_some(),
+            EndUsers::Only(name) => self.request.user() == Some(name),
+        };
+        let pool = &self.model.entry.model_name;
+        of_user && limit.models.as_ref().is_none_or(|models| models.allows(self.name) || models.allows(pool))
+    }
+
+    /// Price of the call; `None` = it costs nothing that anybody limits.
+    fn price(&self, accounts: &[Arc<AccountSpec>]) -> Result<Option<Cow<'_, Price>>, Error> {
+        let price = self.model.price(self.upstream_model);
+        let is_limited = accounts.iter().any(|account| account.unit == Unit::NanoUsd && account.excess != Excess::Tell);
+        if price.is_none() && is_limited && !matches!(self.model.backend, Backend::Mock { .. }) {
+            return Err(Error::NotPriced(clipped(self.name).into()));
+        }
+        Ok(price)
+    }
+
+    fn call(&self) -> Call<'_> {
+        call_of(self.model, self.operation, self.upstream_model)
+    }
+
+    /// What it may use at most: as the client says, or as much as can be afforded.
+    async fn bound<'a>(
+        &'a self,
+        ledger: &Ledger,
+        accounts: &[Arc<AccountSpec>],
+        price: Option<&'a Price>,
+    ) -> Bound<'a> {
+        let call = self.call();
+        let (output, said) = match bound::output_bound(self.request, call) {
+            Output::Asked(tokens) => (tokens, true),
+            Output::Absent => (bound::most_output(self.request, call).unwrap_or(MOST_OUTPUT), false),
+        };
+        let prompt = bound::prompt_bound(self.request, call);
+        let mut bound = Bound { prompt, output, cap: None, price, request: self.request, call };
+        let scarce: Vec<(&AccountSpec, i64)> = accounts
+            .iter()
+            .filter(|account| holds_worst_case(account))
+            .map(|account| (&**account, ledger.affordable(account).unwrap_or(account.limit)))
+            .collect();
+        let is_large = |(account, left): &(&AccountSpec, i64)| bound.of(account.unit, 0) > left / EXACT;
+        if scarce.iter().any(is_large) {
+            bound.prompt = self.exact_prompt().await;
+        }
+        for (account, left) in scarce {
+            let affordable = if said { left } else { left / SHARE };
+            if bound.amount(account) > affordable {
+                bound.shrink(account.unit, left / SHARE);
+            }
+        }
+        let choices = bound::choices(self.request, call).max(1);
+        bound.cap = (bound.output < output).then(|| bound.output / choices);
+        bound
+    }
+
+    async fn exact_prompt(&self) -> u64 {
+        if self.request.bytes().len() <= INLINE {
+            return bound::prompt_exact(self.request, self.call());
+        }
+        let (request, model) = (self.request.clone(), Arc::clone(self.model));
+        let (operation, upstream_model) = (self.operation, Arc::clone(self.upstream_model));
+        let counting = tokio::task::spawn_blocking(move || {
+            bound::prompt_exact(&request, call_of(&model, operation, &upstream_model))
+        });
+        // It fails only where the runtime ends.
+        counting.await.unwrap_or_else(|_| bound::prompt_bound(self.request, self.call()))
+    }
+}
+
+fn call_of<'a>(model: &'a Model, operation: Operation, upstream_model: &'a str) -> Call<'a> {
+    let params = match &model.backend {
+        Backend::Provider(upstream) => Some(&upstream.params),
+        Backend::Mock { .. } => None,
+    };
+    Call { operation, model: upstream_model, capabilities: &model.entry.capabilities, params }
+}
+
+/// What a request may use at most.
+struct Bound<'a> {
+    prompt: u64,
+    output: u64,
+    /// Most output tokens of one choice, where that is less than the client says.
+    cap: Option<u64>,
+    price: Option<&'a Price>,
+    request: &'a Request,
+    call: Call<'a>,
+}
+
+impl Bound<'_> {
+    fn amount(&self, account: &AccountSpec) -> i64 {
+        match account.unit {
+            // What a rate counts ahead is corrected when the request ends.
+            Unit::Tokens if account.is_rate() => {
+                let limit = account.limit.max(0).unsigned_abs();
+                signed(bound::estimate(self.request, self.call, limit).min(limit))
+            }
+            unit => self.of(unit, self.output),
+        }
+    }
+
+    fn of(&self, unit: Unit, output: u64) -> i64 {
+        match unit {
+            Unit::NanoUsd => self.price.map_or(0, |price| price::worst(price, self.prompt, output)),
+            Unit::Tokens => signed(self.prompt.saturating_add(output)),
+            Unit::Requests | Unit::Parallel => 1,
+        }
+    }
+
+    /// Lowers the output until it fits, but not below what is worth a call.
+    fn shrink(&mut self, unit: Unit, affordable: i64) {
+        let (least, most) = (self.of(unit, 0), self.of(unit, self.output));
+        let fits = i128::from(affordable.saturating_sub(least).max(0)) * i128::from(self.output)
+            / i128::from(most.saturating_sub(least).max(1));
+        let fits = u64::try_from(fits).unwrap_or(u64::MAX);
+        self.output = self.output.min(fits.max(LEAST_OUTPUT));
+    }
+}
+
+/// Accounts whose worst case is held: budgets that are enforced strictly.
+fn holds_worst_case(account: &AccountSpec) -> bool {
+    let is_counted = matches!(account.unit, Unit::NanoUsd | Unit::Tokens);
+    is_counted && !account.is_rate() && account.charge == Charge::Ahead && account.excess == Excess::Refuse
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

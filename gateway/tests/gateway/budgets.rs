@@ -1,0 +1,231 @@
+//! Limits on money and tokens: held before dispatch, settled after, told in the words that clients understand.
+
+use serde_json::{Value, json};
+use turnpike_testkit::{
+    Client, Script, manifest,
+    spend::query_json,
+    upstream::{Gate, Usage},
+    wait::eventually,
+};
+
+use crate::stage::{CHAT, Stage, chat, streamed, with};
+
+const BOB: &str = "sk-bob-0123456789abcdef";
+
+/// 1 USD per million tokens either way: a token costs 1,000 nano-USD.
+fn price() -> Value {
+    json!({"inputPerMillion": "1.00", "outputPerMillion": "1.00"})
+}
+
+async fn stage(limit: &Value) -> Stage {
+    Stage::with_model(
+        |model| model.with("price", price()),
+        |setup, _| setup.manifests(&[manifest::key("bob", BOB).with("budget", json!([limit]))]),
+    )
+    .await
+}
+
+fn bob(stage: &Stage) -> Client {
+    stage.gateway.client().with_key(BOB)
+}
+
+/// A request for at most so many tokens of output.
+fn asking(tokens: u64) -> Value {
+    with(chat(), "max_tokens", json!(tokens))
+}
+
+/// An answer that uses so many tokens.
+fn using(prompt: u64, completion: u64) -> Script {
+    Script::chat("Hi").usage(Usage { prompt, completion, cached: 0, reasoning: 0 })
+}
+
+/// What the store says was spent of a budget's or key's account, once it says so.
+async fn spent(stage: &Stage, amount: i64) {
+    let sql = "select json_object('spent', coalesce(sum(cost_nano), 0)) from spend";
+    let path = stage.gateway.database();
+    eventually(&format!("{amount} nano-USD in the spend log"), || async {
+        (query_json(&path, sql).await?["spent"].as_i64()? == amount).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_exhausted_budget_refuses_and_says_which_and_until_when() {
+    // 2,000 tokens a day.
+    let stage = stage(&json!({"window": "Day", "usd": "0.002"})).await;
+    stage.upstream.always("upstream-gpt", using(10, 990));
+    assert_eq!(bob(&stage).post(CHAT, &asking(1000)).await.status, 200);
+    let reply = bob(&stage).post(CHAT, &asking(1500)).await;
+    // What was not affordable was not refused but cut down.
+    assert_eq!((reply.status, reply.header("x-turnpike-max-tokens-capped").is_some()), (200, true));
+    spent(&stage, 2_000_000).await;
+    let calls = stage.upstream.log().len();
+    let refused = bob(&stage).post(CHAT, &asking(1000)).await;
+    assert_eq!(refused.status, 429);
+    let error = &refused.json()["error"];
+    assert_eq!((&error["type"], &error["code"]), (&json!("budget_exceeded"), &json!("insufficient_quota")));
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("VirtualKey default/bob allows 0.002 USD per Day"), "{message}");
+    assert!(message.contains("0.002 are spent or held"), "{message}");
+    assert_eq!(refused.header("x-should-retry"), Some("false"));
+    assert_eq!(refused.header("retry-after"), None);
+    assert!(
+        refused.header("x-turnpike-reset-at").unwrap().ends_with("T00:00:00Z"),
+        "{:?}",
+        refused.header("x-turnpike-reset-at")
+    );
+    assert_eq!(stage.upstream.log().len(), calls, "a refused request must not reach the upstream");
+    // Another key is not concerned.
+    assert_eq!(stage.alice().post(CHAT, &asking(1000)).await.status, 200);
+    stage.still_serves().await;
+}
+
+#[tokio::test]
+async fn a_request_that_can_never_fit_is_the_clients_fault() {
+    let stage = stage(&json!({"window": "Month", "usd": "0.0002"})).await;
+    let reply = bob(&stage).post(CHAT, &asking(5000)).await;
+    assert_eq!((reply.status, reply.error_code()), (400, "request_exceeds_limit".to_owned()));
+    assert!(stage.upstream.log().is_empty());
+}
+
+#[tokio::test]
+async fn output_that_nobody_asked_for_is_capped_to_a_share_of_what_is_left() {
+    let stage = stage(&json!({"window": "Month", "usd": "0.010"})).await;
+    stage.upstream.always("upstream-gpt", using(10, 20));
+    let reply = bob(&stage).post(CHAT, &chat()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let capped: u64 = reply.header("x-turnpike-max-tokens-capped").unwrap().parse().unwrap();
+    assert!((256..=2500).contains(&capped), "{capped}");
+    let sent = stage.upstream.only().json();
+    let most = sent.get("max_tokens").or_else(|| sent.get("max_completion_tokens"));
+    assert_eq!(most, Some(&json!(capped)), "{sent}");
+}
+
+#[tokio::test]
+async fn a_model_without_a_price_is_refused_under_a_limit_in_usd_only() {
+    let stage = Stage::with(|setup, _| {
+        let budget = json!([{"window": "Month", "usd": "1.00"}]);
+        let tokens = json!([{"window": "Month", "tokens": 100_000}]);
+        setup.manifests(&[
+            manifest::key("bob", BOB).with("budget", budget),
+            manifest::key("carol", "sk-carol-0123456789abcdef").with("budget", tokens),
+        ])
+    })
+    .await;
+    let reply = bob(&stage).post(CHAT, &asking(10)).await;
+    assert_eq!((reply.status, reply.error_code()), (400, "model_not_priced".to_owned()));
+    let carol = stage.gateway.client().with_key("sk-carol-0123456789abcdef");
+    assert_eq!(carol.post(CHAT, &asking(10)).await.status, 200);
+    assert_eq!(stage.alice().post(CHAT, &asking(10)).await.status, 200);
+}
+
+#[tokio::test]
+async fn two_keys_share_a_budget_and_one_alone_has_its_own() {
+    let stage = Stage::with_model(
+        |model| model.with("price", price()),
+        |setup, _| {
+            let budget = manifest::budget("all", &json!({"window": "Month", "requests": 3}));
+            let each = manifest::budget("each", &json!({"window": "Month", "requests": 2})).with("share", "PerKey");
+            setup.manifests(&[manifest::key("bob", BOB), budget, each])
+        },
+    )
+    .await;
+    let mut answers = Vec::new();
+    for client in [stage.alice(), stage.alice(), stage.alice(), bob(&stage), bob(&stage)] {
+        let reply = client.post(CHAT, &asking(10)).await;
+        let whose = if reply.status == 200 { String::new() } else { reply.json()["error"]["message"].to_string() };
+        answers.push((reply.status, whose));
+    }
+    let statuses: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses, [200, 200, 429, 200, 429], "{answers:?}");
+    assert!(answers[2].1.contains("Budget default/each"), "{answers:?}");
+    assert!(answers[4].1.contains("Budget default/all"), "{answers:?}");
+}
+
+#[tokio::test]
+async fn each_end_user_has_a_pot() {
+    let stage = Stage::with(|setup, _| {
+        let budget = manifest::budget("users", &json!({"window": "Day", "requests": 1}))
+            .with("share", "PerUser")
+            .with("scope.endUser", "*");
+        setup.manifests(&[budget])
+    })
+    .await;
+    let ask = |user: &str| with(asking(10), "user", json!(user));
+    for (user, status) in [("ann", 200), ("ann", 429), ("ben", 200), ("ben", 429)] {
+        assert_eq!(stage.alice().post(CHAT, &ask(user)).await.status, status, "{user}");
+    }
+    // Who names no user is not concerned.
+    for _ in 0..2 {
+        assert_eq!(stage.alice().post(CHAT, &asking(10)).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn budgets_narrow_the_models_of_their_keys() {
+    let stage = Stage::with(|setup, upstream| {
+        let budget = manifest::budget("some", &json!({"window": "Day", "requests": 100}))
+            .with("allowedModels", json!(["other"]));
+        setup.manifests(&[crate::stage::model("other", upstream), budget])
+    })
+    .await;
+    assert_eq!(stage.alice().post(CHAT, &chat()).await.error_code(), "model_not_found");
+    assert_eq!(stage.alice().post(CHAT, &with(chat(), "model", json!("other"))).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_held_comes_back_when_the_upstream_refuses_or_the_client_leaves() {
+    // Room for one request of 900 tokens at a time.
+    let stage = stage(&json!({"window": "Month", "usd": "0.0015"})).await;
+    stage.upstream.next(Script::error(500, "broken", "oops"));
+    assert_eq!(bob(&stage).post(CHAT, &asking(900)).await.status, 500);
+    // A stream that its client leaves is paid as far as it was seen.
+    let gate = Gate::default();
+    stage.upstream.next(Script::chat("one two three").paced(&gate));
+    gate.open(2);
+    let mut stream = bob(&stage).stream(CHAT, &with(streamed(), "max_tokens", json!(900))).await;
+    stream.event().await.unwrap();
+    drop(stream);
+    stage.settles().await;
+    stage.upstream.next(using(10, 20));
+    assert_eq!(bob(&stage).post(CHAT, &asking(900)).await.status, 200);
+    stage.still_serves().await;
+}
+
+#[tokio::test]
+async fn what_was_spent_outlives_the_gateway() {
+    let stage = stage(&json!({"window": "Month", "tokens": 1000})).await;
+    stage.upstream.always("upstream-gpt", using(300, 600));
+    assert_eq!(bob(&stage).post(CHAT, &asking(700)).await.status, 200);
+    let Stage { upstream, gateway } = stage;
+    let stage = Stage { upstream, gateway: gateway.restart().await };
+    let reply = bob(&stage).post(CHAT, &asking(700)).await;
+    assert_eq!(reply.error_code(), "insufficient_quota", "{}", reply.text());
+    assert!(reply.json()["error"]["message"].as_str().unwrap().contains("900 are spent or held"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_budget_that_only_tells_refuses_nobody() {
+    let stage = Stage::with(|setup, _| {
+        let shadow = manifest::budget("shadow", &json!({"window": "Day", "requests": 1})).with("mode", "Shadow");
+        let notify = manifest::budget("notify", &json!({"window": "Day", "requests": 1})).with("onExceed", "Notify");
+        setup.manifests(&[shadow, notify])
+    })
+    .await;
+    for _ in 0..3 {
+        assert_eq!(stage.alice().post(CHAT, &chat()).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_soft_budget_refuses_once_it_is_passed() {
+    let stage = Stage::with(|setup, _| {
+        let soft = manifest::budget("soft", &json!({"window": "Day", "tokens": 100})).with("enforcement", "Soft");
+        setup.manifests(&[soft])
+    })
+    .await;
+    stage.upstream.always("upstream-gpt", using(60, 60));
+    // More than the limit, but what a request will use is not asked before.
+    assert_eq!(stage.alice().post(CHAT, &asking(5000)).await.status, 200);
+    assert_eq!(stage.alice().post(CHAT, &asking(1)).await.error_code(), "insufficient_quota");
+}

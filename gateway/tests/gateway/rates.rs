@@ -1,0 +1,96 @@
+//! Requests and tokens per minute, and requests at the same time.
+
+use serde_json::json;
+use turnpike_testkit::{Client, Script, manifest, upstream::Gate};
+
+use crate::stage::{CHAT, Stage, chat, with};
+
+const BOB: &str = "sk-bob-0123456789abcdef";
+
+async fn stage(limits: serde_json::Value) -> Stage {
+    Stage::with(|setup, _| setup.manifests(&[manifest::key("bob", BOB).with("limits", limits)])).await
+}
+
+fn bob(stage: &Stage) -> Client {
+    stage.gateway.client().with_key(BOB)
+}
+
+#[tokio::test]
+async fn requests_beyond_rpm_wait_for_the_clients_own_retry() {
+    let stage = stage(json!({"rpm": 3})).await;
+    for _ in 0..3 {
+        assert_eq!(bob(&stage).post(CHAT, &chat()).await.status, 200);
+    }
+    let reply = bob(&stage).post(CHAT, &chat()).await;
+    assert_eq!((reply.status, reply.error_code()), (429, "rate_limit_exceeded".to_owned()));
+    let after: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&after), "{after}");
+    assert_eq!(reply.header("x-should-retry"), None);
+    let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("VirtualKey default/bob allows 3 requests per Minute"), "{message}");
+    assert_eq!(stage.upstream.log().len(), 3);
+    assert_eq!(stage.alice().post(CHAT, &chat()).await.status, 200);
+}
+
+#[tokio::test]
+async fn tokens_per_minute_are_estimated_and_then_corrected() {
+    let stage = stage(json!({"tpm": 1000})).await;
+    // Estimated far below what it uses: the next one pays for it.
+    stage.upstream.always(
+        "upstream-gpt",
+        Script::chat("Hi").usage(turnpike_testkit::upstream::Usage {
+            prompt: 500,
+            completion: 600,
+            cached: 0,
+            reasoning: 0,
+        }),
+    );
+    let ask = with(chat(), "max_tokens", json!(50));
+    assert_eq!(bob(&stage).post(CHAT, &ask).await.status, 200);
+    assert_eq!(bob(&stage).post(CHAT, &ask).await.error_code(), "rate_limit_exceeded");
+}
+
+#[tokio::test]
+async fn as_many_at_the_same_time_as_allowed() {
+    let stage = stage(json!({"maxParallel": 2})).await;
+    let gate = Gate::default();
+    stage.upstream.always("upstream-gpt", Script::chat("Hi").head_after(&gate));
+    let under_way: Vec<_> = (0..2)
+        .map(|_| {
+            let client = bob(&stage);
+            tokio::spawn(async move { client.post(CHAT, &chat()).await.status })
+        })
+        .collect();
+    stage.upstream.wait_for("two requests", |log| log.len() == 2).await;
+    assert_eq!(bob(&stage).post(CHAT, &chat()).await.error_code(), "rate_limit_exceeded");
+    gate.open(10);
+    for request in under_way {
+        assert_eq!(request.await.unwrap(), 200);
+    }
+    stage.settles().await;
+    assert_eq!(bob(&stage).post(CHAT, &chat()).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_limit_for_one_model_leaves_the_others() {
+    let limits = json!({"perModel": [{"model": "gpt-test", "rpm": 1}]});
+    let stage = Stage::with(|setup, upstream| {
+        setup.manifests(&[manifest::key("bob", BOB).with("limits", limits), crate::stage::model("other", upstream)])
+    })
+    .await;
+    assert_eq!(bob(&stage).post(CHAT, &chat()).await.status, 200);
+    assert_eq!(bob(&stage).post(CHAT, &chat()).await.error_code(), "rate_limit_exceeded");
+    assert_eq!(bob(&stage).post(CHAT, &with(chat(), "model", json!("other"))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_backends_own_limit_counts_everybody() {
+    let stage = Stage::with_model(
+        |model| model.with("limits", json!({"rpm": 2})),
+        |setup, _| setup.manifests(&[manifest::key("bob", BOB)]),
+    )
+    .await;
+    assert_eq!(stage.alice().post(CHAT, &chat()).await.status, 200);
+    assert_eq!(bob(&stage).post(CHAT, &chat()).await.status, 200);
+    assert_eq!(stage.alice().post(CHAT, &chat()).await.error_code(), "rate_limit_exceeded");
+}
