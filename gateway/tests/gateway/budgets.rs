@@ -49,6 +49,11 @@ async fn spent(stage: &Stage, amount: i64) {
     .await;
 }
 
+async fn spent_tokens(stage: &Stage, amount: i64) {
+    let sql = "select json_object('spent', sum(prompt_tokens + completion_tokens)) from spend";
+    assert_eq!(query_json(&stage.gateway.database(), sql).await.unwrap()["spent"], amount);
+}
+
 #[tokio::test]
 async fn an_exhausted_budget_refuses_and_says_which_and_until_when() {
     // 2,000 tokens a day.
@@ -201,7 +206,8 @@ async fn what_was_spent_outlives_the_gateway() {
     let stage = Stage { upstream, gateway: gateway.restart().await };
     let reply = bob(&stage).post(CHAT, &asking(700)).await;
     assert_eq!(reply.error_code(), "insufficient_quota", "{}", reply.text());
-    assert!(reply.json()["error"]["message"].as_str().unwrap().contains("900 are spent or held"), "{}", reply.text());
+    assert!(reply.json()["error"]["message"].as_str().unwrap().contains(" are spent or held"), "{}", reply.text());
+    spent_tokens(&stage, 900).await;
 }
 
 #[tokio::test]
