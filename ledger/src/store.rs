@@ -18,6 +18,7 @@ mod memory;
 mod plan;
 mod postgres;
 mod redis;
+mod retention;
 mod rollup;
 mod sqlite;
 mod text;

@@ -8,7 +8,6 @@
 
 use std::{str::FromStr as _, time::Duration};
 
-use jiff::civil::Date;
 use sqlx::{
     ConnectOptions as _, Connection as _, PgConnection,
     migrate::Migrator,
@@ -18,7 +17,7 @@ use tokio::{task::JoinHandle, time::timeout};
 use uuid::Uuid;
 
 use self::session::Session;
-use super::{Answers, Balance, LeaseStore};
+use super::{Answers, Balance, LeaseStore, retention::Retention};
 use crate::{
     account::AccountId,
     exchange::{Ask, LeaseId},
@@ -42,6 +41,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub struct PostgresStore {
     options: PgConnectOptions,
     link: Link,
+    retention: Retention,
 }
 
 enum Link {
@@ -77,7 +77,7 @@ impl PostgresStore {
             .map_err(|source| StoreError::Migrate { path: path(), source })?;
         // Of no consequence: all is committed.
         drop(connection.close().await);
-        Ok(Self { options, link: Link::Down })
+        Ok(Self { options, link: Link::Down, retention: Retention::default() })
     }
 
     /// Takes back what was booked of a lease as unattributed, and returns how much that was.
@@ -88,13 +88,11 @@ impl PostgresStore {
         self.with(async |session| session.void(lease).await).await.map_err(StoreError::Write)
     }
 
-    /// Drops the partitions of days before this one, UTC, and deletes what very late rows of such days there are. Sums per day
-    /// are kept.
-    ///
-    /// # Errors
-    /// Some may have been dropped.
-    pub async fn forget_rows(&mut self, before: Date) -> Result<(), StoreError> {
-        self.with(async |session| session.forget_rows(before).await).await.map_err(StoreError::Write)
+    /// Keeps rows for this many days before today, UTC by the database's clock: what appends drops older partitions now and
+    /// then. Sums per day are kept.
+    #[must_use]
+    pub fn keeping(self, days: u32) -> Self {
+        Self { retention: Retention::days(days), ..self }
     }
 
     /// Counts up whenever the server behind the URL was another one: after a failover or a restore.
@@ -155,7 +153,12 @@ fn place(options: &PgConnectOptions) -> String {
 
 impl SpendStore for PostgresStore {
     async fn append(&mut self, rows: &[SpendRow]) -> Result<u64, StoreError> {
-        self.with(async |session| session.append(rows).await).await.map_err(StoreError::Write)
+        let new = self.with(async |session| session.append(rows).await).await.map_err(StoreError::Write)?;
+        if let Some(days) = self.retention.due() {
+            let forgotten = self.with(async |session| session.keep_days(days).await).await;
+            self.retention.done(forgotten);
+        }
+        Ok(new)
     }
 }
 

@@ -13,7 +13,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use self::session::Session;
-use super::{Answers, Balance, LeaseStore};
+use super::{Answers, Balance, LeaseStore, retention::Retention};
 use crate::{
     account::AccountId,
     exchange::{Ask, LeaseId},
@@ -36,6 +36,7 @@ const BUSY: Duration = Duration::from_secs(1);
 pub struct SqliteStore {
     path: PathBuf,
     session: Option<Session>,
+    retention: Retention,
 }
 
 impl SqliteStore {
@@ -50,7 +51,7 @@ impl SqliteStore {
             .run_direct(None, &mut connection, false)
             .await
             .map_err(|source| StoreError::Migrate { path: path.display().to_string(), source })?;
-        Ok(Self { path: path.to_owned(), session: Some(Session::new(connection)) })
+        Ok(Self { path: path.to_owned(), session: Some(Session::new(connection)), retention: Retention::default() })
     }
 
     /// Takes back what was booked of a lease as unattributed, and returns how much that was.
@@ -61,12 +62,10 @@ impl SqliteStore {
         self.with(async |session| session.void(lease).await).await.map_err(StoreError::Write)
     }
 
-    /// Deletes the rows of requests that arrived before this time, microseconds since the epoch. Sums per day are kept.
-    ///
-    /// # Errors
-    /// Nothing was deleted.
-    pub async fn forget_rows(&mut self, before: i64) -> Result<(), StoreError> {
-        self.with(async |session| session.forget_rows(before).await).await.map_err(StoreError::Write)
+    /// Keeps rows for this many days before today, UTC: what appends deletes older ones now and then. Sums per day are kept.
+    #[must_use]
+    pub fn keeping(self, days: u32) -> Self {
+        Self { retention: Retention::days(days), ..self }
     }
 
     /// Does something with the connection, which is kept only when that went well: what it remembers may have been rolled
@@ -87,7 +86,12 @@ impl SqliteStore {
 
 impl SpendStore for SqliteStore {
     async fn append(&mut self, rows: &[SpendRow]) -> Result<u64, StoreError> {
-        self.with(async |session| session.append(rows).await).await.map_err(StoreError::Write)
+        let new = self.with(async |session| session.append(rows).await).await.map_err(StoreError::Write)?;
+        if let Some(days) = self.retention.due() {
+            let forgotten = self.with(async |session| session.keep_days(days).await).await;
+            self.retention.done(forgotten);
+        }
+        Ok(new)
     }
 }
 

@@ -18,6 +18,7 @@ on_every_store!(
     more_than_the_hold_is_booked_in_full,
     a_finished_lease_waits_for_its_rows,
     sums_of_days_count_new_rows_only,
+    old_rows_are_forgotten_and_their_sums_kept,
     odd_texts_are_kept_and_read_back,
 );
 
@@ -124,6 +125,19 @@ async fn sums_of_days_count_new_rows_only(fixture: Fixture) {
         assert_eq!(fixture.numbers(&sum("cost_nano", kind)).await, [6_000_000], "{kind}");
     }
     assert_eq!(fixture.numbers(&sum("prompt_tokens", "team")).await, [4000]);
+}
+
+async fn old_rows_are_forgotten_and_their_sums_kept(fixture: Fixture) {
+    let holder = Uuid::from_u128(1);
+    let mut rows: Vec<SpendRow> = (0..10).map(|n| plain(holder, n)).collect();
+    for (row, days) in rows.iter_mut().zip(0..) {
+        row.started_at_us -= days * 86_400_000_000;
+    }
+    fixture.open().await.append(&rows).await.unwrap();
+    let mut store = fixture.open().await.keeping(3);
+    store.append(&[plain(holder, 100)]).await.unwrap();
+    assert_eq!(fixture.numbers("SELECT count(*) FROM spend").await, [5], "today and three days");
+    assert_eq!(fixture.numbers("SELECT count(*) FROM spend_daily WHERE kind = 'key'").await, [10]);
 }
 
 async fn odd_texts_are_kept_and_read_back(fixture: Fixture) {

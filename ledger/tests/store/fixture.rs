@@ -98,6 +98,13 @@ impl Store {
         either!(self, store => store.void(lease).await)
     }
 
+    pub(crate) fn keeping(self, days: u32) -> Self {
+        match self {
+            Self::Sqlite(store) => Self::Sqlite(Box::new(store.keeping(days))),
+            Self::Postgres(store) => Self::Postgres(Box::new(store.keeping(days))),
+        }
+    }
+
     /// The answer to one ask.
     pub(crate) async fn ask(&mut self, ask: &Ask) -> Reply {
         self.exchange(std::slice::from_ref(ask)).await.unwrap().replies.into_iter().next().unwrap()

@@ -1,6 +1,5 @@
 //! What only PostgreSQL has: a server that may be another one, partitions, and several processes that migrate.
 
-use jiff::{Timestamp, tz::TimeZone};
 use sqlx::Connection as _;
 use turnpike_ledger::{
     exchange::Ask,
@@ -97,9 +96,18 @@ async fn each_day_has_a_partition_ahead_and_is_dropped_as_a_whole() {
     let of = "(SELECT count(*) FROM pg_partition_tree('spend_row') WHERE isleaf)";
     assert!(fixture.numbers(&format!("SELECT {of}")).await[0] >= 6);
     assert_eq!(fixture.numbers("SELECT count(*) FROM spend_row_default").await, [1], "forty days late");
-    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-    store.forget_rows(today).await.unwrap();
+    let mut keeping = PostgresStore::open(&url).await.unwrap().keeping(0);
+    keeping.append(&rows).await.unwrap();
     assert_eq!(fixture.numbers("SELECT count(*) FROM spend").await, [2]);
+    assert_eq!(
+        fixture
+            .numbers(
+                "SELECT count(*) FROM pg_class WHERE relname LIKE 'spend_row_2%' AND relkind = 'r'
+        AND relname < 'spend_row_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD')"
+            )
+            .await,
+        [0]
+    );
     assert_eq!(fixture.numbers("SELECT count(*) FROM spend_row_default").await, [0]);
     assert!(fixture.numbers("SELECT sum(requests)::bigint FROM spend_daily WHERE kind = 'key'").await == [4]);
     // The same rows again are new now, and nothing is in their way.

@@ -79,20 +79,31 @@ impl Session {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await.map(drop)
     }
 
-    /// Drops partitions of days before this one, and deletes such rows from the default one.
-    pub(super) async fn forget_rows(&mut self, before: Date) -> Result<(), sqlx::Error> {
+    /// Drops partitions of all but so many days, and deletes such rows from the default one. By the database's clock: one of
+    /// many gateways may be wrong about the time.
+    pub(super) async fn keep_days(&mut self, days: u32) -> Result<(), sqlx::Error> {
+        let before: String =
+            sqlx::query_scalar("SELECT ((clock_timestamp() AT TIME ZONE 'UTC')::date - $1::integer)::text")
+                .bind(i32::try_from(days).unwrap_or(i32::MAX))
+                .fetch_one(&mut self.connection)
+                .await?;
+        // A time before there were dates: nothing is that old.
+        let Ok(before) = Date::from_str(&before) else { return Ok(()) };
+        self.forget_rows(before).await
+    }
+
+    async fn forget_rows(&mut self, before: Date) -> Result<(), sqlx::Error> {
         let names: Vec<String> = sqlx::query_scalar(
             "SELECT relid::text FROM pg_partition_tree('spend_row') WHERE isleaf AND relid::text <> 'spend_row_default'",
         )
         .fetch_all(&mut self.connection)
         .await?;
         for name in names.iter().filter(|name| day_of(name).is_some_and(|day| day < before)) {
-            // Two steps: detaching must wait for readers of the whole table, dropping only for those of the part.
+            // While it waits for a reader of the table, all who write wait behind it: not for long.
             let sql = format!(
-                "BEGIN; SELECT pg_advisory_xact_lock({KEEPER});
+                "BEGIN; SET LOCAL lock_timeout = '500ms'; SELECT pg_advisory_xact_lock({KEEPER});
                 DO $$ BEGIN
                     IF to_regclass('{name}') IS NOT NULL THEN
-                        ALTER TABLE spend_row DETACH PARTITION {name};
                         DROP TABLE {name};
                     END IF;
                 END $$; COMMIT"

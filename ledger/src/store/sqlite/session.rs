@@ -96,9 +96,12 @@ impl Session {
         Ok(facts.len() as u64)
     }
 
-    /// Deletes rows of requests that arrived before this time.
-    pub(super) async fn forget_rows(&mut self, before: i64) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM spend_row WHERE started_at_us < ?").bind(before).execute(&mut self.connection).await?;
+    /// Deletes rows of all but so many days, a part at a time: the file is locked meanwhile.
+    pub(super) async fn keep_days(&mut self, days: u32) -> Result<(), sqlx::Error> {
+        const DAY: i64 = 86_400_000_000;
+        let before = (ledger::clock().div_euclid(DAY) - i64::from(days)) * DAY;
+        let some = "DELETE FROM spend_row WHERE id IN (SELECT id FROM spend_row WHERE started_at_us < ? LIMIT 1000)";
+        while sqlx::query(some).bind(before).execute(&mut self.connection).await?.rows_affected() > 0 {}
         Ok(())
     }
 }
