@@ -67,6 +67,7 @@ impl PostgresStore {
             .await
             .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
             .map_err(|source| StoreError::Open { path: path(), source })?;
+        require_utf8(&mut connection).await.map_err(|source| StoreError::Open { path: path(), source })?;
         let mut migrations = Migrator { migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
         // A pod of the version before must still start while pods are being replaced; migrations only add.
         migrations.set_ignore_missing(true);
@@ -113,8 +114,7 @@ impl PostgresStore {
         let done = work(&mut session).await;
         let usable = match &done {
             Ok(_) => true,
-            Err(sqlx::Error::Database(_)) => session.recover().await,
-            Err(_) => false,
+            Err(error) => is_passing(error) && session.recover().await,
         };
         if usable {
             self.link = Link::Up(session);
@@ -139,6 +139,22 @@ impl PostgresStore {
         self.link = Link::Down;
         session.map_err(|_| sqlx::Error::WorkerCrashed)?.map(Box::new)
     }
+}
+
+/// Whether the server refused this transaction but may well take the next: a lock that was not had in time, a statement that
+/// took too long, a deadlock. Not what says that the server is the wrong one, as after a failover.
+fn is_passing(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| matches!(code.as_ref(), "55P03" | "57014" | "40P01" | "40001"))
+}
+
+/// Texts of clients come in any script.
+async fn require_utf8(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(connection).await?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    Err(sqlx::Error::Configuration(format!("its encoding is {encoding}, and must be UTF8").into()))
 }
 
 /// Where the database is, without its password.

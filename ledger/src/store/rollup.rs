@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::text;
 use crate::spend_log::SpendRow;
 
 const DAY: i64 = 86_400_000_000;
@@ -50,8 +51,8 @@ pub(super) fn sums<'r>(rows: impl IntoIterator<Item = &'r SpendRow>) -> BTreeMap
     let mut lines: BTreeMap<Line, Sums> = BTreeMap::new();
     for row in rows {
         let mut add = |kind, name: &str| {
-            let name = super::text::clean(name).into_owned();
-            let model = row.model.as_deref().unwrap_or_default().to_owned();
+            let name = text::indexed(name).into_owned();
+            let model = text::indexed(row.model.as_deref().unwrap_or_default()).into_owned();
             lines.entry(Line { day: day(row), kind, name, model }).or_default().add(row);
         };
         add("key", &row.key_id);

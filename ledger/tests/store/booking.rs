@@ -1,6 +1,7 @@
 //! Rows are booked once, whatever is repeated.
 
 use turnpike_ledger::{
+    account::AccountId,
     exchange::Ask,
     spend_log::{Posting, SpendRow, SpendStore as _},
     store::LeaseStore as _,
@@ -20,6 +21,7 @@ on_every_store!(
     sums_of_days_count_new_rows_only,
     old_rows_are_forgotten_and_their_sums_kept,
     odd_texts_are_kept_and_read_back,
+    no_text_that_a_client_chose_holds_up_a_batch,
 );
 
 async fn a_row_moves_its_amount_from_reserved_to_spent(fixture: Fixture) {
@@ -158,6 +160,41 @@ async fn odd_texts_are_kept_and_read_back(fixture: Fixture) {
     let look = match fixture {
         Fixture::Postgres(_) => "SELECT count(metadata->>'variant') FROM litellm_logs",
         Fixture::Sqlite(_) => "SELECT count(json_extract(metadata, '$.variant')) FROM litellm_logs",
+    };
+    assert_eq!(fixture.numbers(look).await, [1]);
+}
+
+async fn no_text_that_a_client_chose_holds_up_a_batch(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    let holder = Uuid::from_u128(1);
+    let long = "\u{1f980}".repeat(5_000);
+    let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let mut rows: Vec<SpendRow> = (0..5).map(|n| plain(holder, n)).collect();
+    rows[0].end_user = Some(long.clone().into());
+    rows[1].tags = Some(format!("[\"{long}\"]").into());
+    rows[2].metadata = Some(deep(50_000).into());
+    rows[3].metadata = Some(format!("{{\"a\":{},\"b\":1e999999}}", deep(98)).into());
+    rows[4].requested_model = "\0".into();
+    let subjects = ["nul\0", "nul\0\0", &long, &format!("{long}+")];
+    let posting =
+        |subject: &&str| Posting { account: AccountId::from_stored(subject), lease: None, slot: 0, amount: 3 };
+    rows[0].postings = subjects.iter().map(posting).collect();
+    assert_eq!(store.append(&rows).await.unwrap(), 5);
+    let accounts: Vec<_> = subjects.iter().map(|subject| (AccountId::from_stored(subject), 0, 0)).collect();
+    let balances = store.balances(&accounts).await.unwrap();
+    let spent: Vec<i64> = balances.iter().map(|balance| balance.spent).collect();
+    assert_eq!(spent, [3; 4], "each has its own");
+    let asks: Vec<Ask> = accounts
+        .into_iter()
+        .zip(1..)
+        .map(|((account, _, _), number)| Ask { account, ..ask(holder, number, lifetime()) })
+        .collect();
+    let replies = store.exchange(&asks).await.unwrap().replies;
+    assert!(replies.iter().all(|reply| (reply.granted, reply.spent) == (100, 3)), "{replies:?}");
+    // Whatever was kept of the metadata can be looked into.
+    let look = match fixture {
+        Fixture::Postgres(_) => "SELECT count(metadata->'a') FROM litellm_logs",
+        Fixture::Sqlite(_) => "SELECT count(json_extract(metadata, '$.a')) FROM litellm_logs",
     };
     assert_eq!(fixture.numbers(look).await, [1]);
 }

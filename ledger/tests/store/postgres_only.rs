@@ -44,6 +44,45 @@ async fn a_schema_of_the_next_version_is_used() {
 }
 
 #[tokio::test]
+async fn a_database_of_another_encoding_is_refused() {
+    let (fixture, url) = fixture().await;
+    let name = url.split(['/', '?']).nth(3).unwrap();
+    fixture.sql(&format!("CREATE DATABASE {name}_latin ENCODING 'LATIN1' TEMPLATE template0")).await;
+    let error = PostgresStore::open(&url.replace(name, &format!("{name}_latin"))).await.err().unwrap();
+    let StoreError::Open { source, .. } = &error else { panic!("{error:?}") };
+    assert!(source.to_string().contains("its encoding is LATIN1, and must be UTF8"), "{source}");
+}
+
+/// What people and tools bring from `LiteLLM`.
+#[tokio::test]
+async fn the_views_read_as_in_sqlite() {
+    let (_, url) = fixture().await;
+    let mut store = PostgresStore::open(&url).await.unwrap();
+    let mut row = plain(Uuid::from_u128(1), 1);
+    row.started_at_us = 1_763_719_200_123_456;
+    store.append(&[row]).await.unwrap();
+    let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+    let spent: (String, f64, i64, String) = sqlx::query_as(
+        r#"SELECT team, sum(cost_usd), sum(total_tokens)::bigint, max("user") FROM litellm_logs
+           WHERE day = '2025-11-21' AND metadata->>'variant' = 'a' GROUP BY team"#,
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(spent, ("search".to_owned(), 0.0015, 1200, "ada".to_owned()));
+    let logged: (f64, String, String, i32, String) = sqlx::query_as(
+        r#"SELECT spend, to_char("startTime", 'YYYY-MM-DD"T"HH24:MI:SS.US'), to_char("endTime", 'HH24:MI:SS.MS'),
+                request_duration_ms, status
+           FROM "LiteLLM_SpendLogs" WHERE team_id = 'search' AND request_tags ? 'env:prod'"#,
+    )
+    .fetch_one(&mut connection)
+    .await
+    .unwrap();
+    let expected = ("2025-11-21T10:00:00.123456".to_owned(), "10:00:00.373".to_owned());
+    assert_eq!(logged, (0.0015, expected.0, expected.1, 250, "success".to_owned()));
+}
+
+#[tokio::test]
 async fn an_error_of_opening_does_not_tell_the_password() {
     let error = PostgresStore::open("postgres://me:secret@127.0.0.1:1/ledger").await.err().unwrap();
     let StoreError::Open { path, source } = &error else { panic!("{error:?}") };

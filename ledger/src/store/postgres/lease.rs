@@ -16,6 +16,7 @@ use crate::{
     store::{
         Answers, Balance,
         plan::{self, Asked, End, FORGOTTEN, GIVEN_UP, Kept, Key, REMEMBERED, SILENCE},
+        text,
     },
 };
 
@@ -200,7 +201,7 @@ impl Session {
              FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS n (id, counted, slot, position)
              LEFT JOIN ledger_account a ON a.id = n.id ORDER BY n.position",
         )
-        .bind(accounts.iter().map(|(id, _, _)| id.as_str()).collect::<Vec<_>>())
+        .bind(accounts.iter().map(|(id, _, _)| text::id(id.as_str())).collect::<Vec<_>>())
         .bind(accounts.iter().map(|(_, counted, _)| *counted).collect::<Vec<_>>())
         .bind(accounts.iter().map(|(_, _, slot)| *slot).collect::<Vec<_>>())
         .fetch_all(&mut self.connection)

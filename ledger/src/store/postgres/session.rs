@@ -1,6 +1,6 @@
 //! One connection: its settings, the accounts that it has met, and whether the server is still the same.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
 
@@ -9,7 +9,10 @@ use tokio::time::Instant;
 use super::partitions::Through;
 use crate::{
     account::AccountId,
-    store::plan::{Key, Seen},
+    store::{
+        plan::{Key, Seen},
+        text,
+    },
 };
 
 /// Ids to remember. Subjects come and go, so the number must have a bound: at it, all are forgotten.
@@ -63,28 +66,29 @@ impl Session {
         if self.keys.len() > REMEMBERED {
             self.keys.clear();
         }
-        let mut unknown: Vec<String> =
-            ids.iter().filter(|id| !self.keys.contains_key(**id)).map(|id| id.as_str().to_owned()).collect();
-        unknown.sort_unstable();
-        unknown.dedup();
+        let unknown = ids.iter().filter(|id| !self.keys.contains_key(**id));
+        let unknown: BTreeMap<String, AccountId> =
+            unknown.map(|id| (text::id(id.as_str()).into_owned(), (*id).clone())).collect();
         if !unknown.is_empty() {
-            self.look_up(&unknown).await?;
+            self.look_up(unknown).await?;
         }
         // An account that is still missing was deleted at this moment, which nobody does.
         ids.iter().map(|id| self.keys.get(*id).copied().ok_or(sqlx::Error::RowNotFound)).collect()
     }
 
-    async fn look_up(&mut self, ids: &[String]) -> Result<(), sqlx::Error> {
+    /// `unknown`: ids by how they are stored.
+    async fn look_up(&mut self, mut unknown: BTreeMap<String, AccountId>) -> Result<(), sqlx::Error> {
+        let ids: Vec<String> = unknown.keys().cloned().collect();
         // In the order of their ids, so that two who make the same accounts wait for each other in one direction only.
         let made = "INSERT INTO ledger_account (id) SELECT id FROM unnest($1::text[]) AS id
             WHERE NOT EXISTS (SELECT 1 FROM ledger_account AS known WHERE known.id = id.id)
             ORDER BY id ON CONFLICT (id) DO NOTHING";
-        sqlx::query(made).bind(ids).execute(&mut self.connection).await?;
+        sqlx::query(made).bind(&ids).execute(&mut self.connection).await?;
         let found: Vec<(String, Key)> = sqlx::query_as("SELECT id, key FROM ledger_account WHERE id = ANY($1)")
-            .bind(ids)
+            .bind(&ids)
             .fetch_all(&mut self.connection)
             .await?;
-        self.keys.extend(found.into_iter().map(|(id, key)| (AccountId::from_stored(&id), key)));
+        self.keys.extend(found.into_iter().filter_map(|(id, key)| Some((unknown.remove(&id)?, key))));
         Ok(())
     }
 

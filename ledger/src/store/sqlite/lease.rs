@@ -15,6 +15,7 @@ use crate::{
     store::{
         Answers, Balance,
         plan::{self, Asked, End, FORGOTTEN, GIVEN_UP, REMEMBERED, SILENCE},
+        text,
     },
 };
 
@@ -110,7 +111,7 @@ impl Session {
                          WHERE account = key AND slot = ?3 AND NOT closed)
                  FROM ledger_account WHERE id = ?1",
             )
-            .bind(id.as_str())
+            .bind(text::id(id.as_str()).into_owned())
             .bind(counted)
             .bind(slot)
             .fetch_optional(&mut *transaction)

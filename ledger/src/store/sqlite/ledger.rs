@@ -11,21 +11,24 @@ use crate::{
     account::AccountId,
     exchange::{Ask, Lease, LeaseId, Standing},
     spend_log::SpendRow,
-    store::plan::{Changes, Kept, Key, Kind, Read, Seen, UNHEARD},
+    store::{
+        plan::{Changes, Kept, Key, Kind, Read, Seen, UNHEARD},
+        text,
+    },
 };
 
 /// The account of an id, which is made on first mention. Asked anew in each transaction: another connection may have forgotten
 /// the account in between, and its key may be another's by then.
 pub(super) async fn account(connection: &mut SqliteConnection, id: &AccountId) -> Result<(Key, Seen), sqlx::Error> {
     let known = sqlx::query_as("SELECT key, seen, counted, until FROM ledger_account WHERE id = ?")
-        .bind(id.as_str())
+        .bind(text::id(id.as_str()).into_owned())
         .fetch_optional(&mut *connection)
         .await?;
     if let Some((key, time, counted, until)) = known {
         return Ok((key, Seen { time, counted, until }));
     }
     let key = sqlx::query_scalar("INSERT INTO ledger_account (id) VALUES (?) RETURNING key")
-        .bind(id.as_str())
+        .bind(text::id(id.as_str()).into_owned())
         .fetch_one(connection)
         .await?;
     Ok((key, Seen::default()))
