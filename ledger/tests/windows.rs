@@ -98,7 +98,7 @@ fn expected(window: Window, zone: Tz, now: i64) -> Slot {
 }
 
 fn calendar(window: Window, zone: &str) -> WindowSpec {
-    WindowSpec::new(window, Some(WindowType::Calendar), TimeZone::get(zone).unwrap())
+    WindowSpec::new(window, Some(WindowType::Calendar), turnpike_crds::window::zone(zone).unwrap())
 }
 
 /// When clocks are set in a zone from 1995 to 2035, to the minute.

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use jiff::tz::TimeZone;
 use turnpike_crds::{
     Budget, BudgetSpec,
     budget::{BudgetLimit, OnExceed, OnStoreUnavailable, WindowType},
     names::ModelPattern,
+    window,
 };
 
 use crate::{
@@ -96,7 +96,7 @@ fn time_zone(spec: &BudgetSpec, report: &mut Report) -> Option<String> {
         report.invalid(field, fault, "remove timeZone, or add a Calendar limit");
         return None;
     }
-    let Ok(zone) = TimeZone::get(name) else {
+    let Some(zone) = window::zone(name) else {
         let fault = format!("no time zone is called \"{name}\", so windows begin and end in UTC");
         report.invalid(field, fault, "use a name of the IANA database, such as Europe/Oslo");
         return None;

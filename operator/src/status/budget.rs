@@ -74,10 +74,8 @@ fn bounds(view: View<'_>, budget: &Budget, limit: &BudgetLimit) -> Option<Bounds
     if limit.effective_type() != Some(WindowType::Calendar) {
         return None;
     }
-    let zone = match &budget.spec.time_zone {
-        None => TimeZone::UTC,
-        Some(name) => TimeZone::get(name).ok()?,
-    };
+    // What is no zone counts in UTC, as the gateways do.
+    let zone = budget.spec.time_zone.as_deref().and_then(window::zone).unwrap_or(TimeZone::UTC);
     window::around(limit.window, &zone, view.now)
 }
 
