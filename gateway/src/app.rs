@@ -24,6 +24,7 @@ use tower::ServiceExt;
 use turnpike_ledger::{
     engine::{Hold, Ledger, Settled},
     spend_log::{SpendSink, SpendSlot},
+    wal::{Wal, WalError, WalWriter},
 };
 use turnpike_llm::provider::Operation;
 
@@ -53,6 +54,8 @@ pub struct App {
     pub spend: SpendSink,
     /// Holds what requests may use.
     pub ledger: Ledger,
+    /// Records attempts before they are sent.
+    pub wal: Arc<Wal>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What probes are told.
@@ -67,19 +70,41 @@ impl App {
         &self.nameless
     }
 
-    /// Books a request that has ended. What is left of `hold` is free at once.
-    pub fn settle(&self, record: &Record, slot: SpendSlot, hold: Hold) {
+    /// Books a request that has ended. What is left of what it held is free at once.
+    pub fn settle(&self, record: &Record, ended: Ended) {
         self.metrics.observe(record);
         telemetry::access(record);
+        let Ended { slot, hold, wal } = ended;
         let settled = match spend::used(record) {
             // Refused, or never sent: dropping the hold gives all of it back.
             None => Settled::default(),
             Some(used) => hold.settle(used),
         };
         self.metrics.bound_exceeded(settled.exceeded);
-        let event = slot.event();
-        slot.submit(spend::row(record, event, settled.postings.into()));
+        let row = spend::row(record, slot.event(), settled.postings.into());
+        if let Some(Err(error)) = wal.map(|wal| wal.close(&row)) {
+            self.unrecorded(&error);
+        }
+        slot.submit(row);
     }
+
+    /// Something could not be written ahead.
+    pub fn unrecorded(&self, error: &WalError) {
+        self.metrics.unrecorded(|| {
+            let source = std::error::Error::source(error).map(ToString::to_string);
+            tracing::error!(%error, source, "spend cannot be recorded on disk; a crash now would lose it");
+        });
+    }
+}
+
+/// What a request that has ended leaves behind.
+pub struct Ended {
+    /// The place of its row.
+    pub slot: SpendSlot,
+    /// What it held.
+    pub hold: Hold,
+    /// Where its end must be recorded; `None` = it was not sent.
+    pub wal: Option<Arc<WalWriter>>,
 }
 
 /// One runtime's own part.
@@ -88,6 +113,8 @@ pub struct Worker {
     pub app: Arc<App>,
     /// This runtime's connections to upstreams.
     pub pool: Pool,
+    /// This runtime's own write-ahead file.
+    pub wal: Arc<WalWriter>,
     /// Model requests that this runtime has under way, for the acceptor's choice.
     pub busy: Arc<AtomicUsize>,
 }

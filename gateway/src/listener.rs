@@ -105,6 +105,7 @@ impl Workers {
             let worker = Arc::new(Worker {
                 app: Arc::clone(&serving.app),
                 pool: Pool::new(serving.connector.clone()),
+                wal: Arc::new(serving.app.wal.writer()),
                 busy: Arc::clone(&busy),
             });
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;

@@ -55,6 +55,7 @@ struct Own {
     config_problems: IntGauge,
     config_loaded_at: IntGauge,
     bound_exceeded: IntCounter,
+    unrecorded: IntCounter,
     ledger_accounts: IntGauge,
     ledger_exchanges: IntCounter,
 }
@@ -110,6 +111,14 @@ impl Metrics {
         if accounts > 0 {
             self.own.bound_exceeded.inc_by(accounts as u64);
         }
+    }
+
+    /// Something could not be recorded on disk; `say` is called for the first, and then for one in a thousand.
+    pub fn unrecorded(&self, say: impl FnOnce()) {
+        if self.own.unrecorded.get().is_multiple_of(1000) {
+            say();
+        }
+        self.own.unrecorded.inc();
     }
 
     /// Everything in Prometheus' text format. Takes milliseconds with thousands of keys: not for a request's thread.
@@ -168,6 +177,10 @@ impl Own {
             bound_exceeded: counter(
                 "turnpike_ledger_bound_exceeded_total",
                 "Amounts used beyond what was held for a request; anything but 0 can make a strict budget overshoot.",
+            )?,
+            unrecorded: counter(
+                "turnpike_wal_errors_total",
+                "Attempts, or ends of attempts, that could not be recorded on disk.",
             )?,
             ledger_accounts: gauge("turnpike_ledger_accounts", "Accounts of budgets and rates in memory.")?,
             ledger_exchanges: counter(

@@ -31,7 +31,7 @@ use crate::{
     listener::{self, Serving, Workers},
     metrics::{Metrics, Polled},
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
-    stores::{self, Books},
+    stores::{self, Books, Places},
     telemetry,
     upstream::connect::{Connector, client_config},
 };
@@ -66,7 +66,13 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         Source::Manifests(_) => Some(minted.admin_key(args.given_admin_key())?),
         Source::Bundle { .. } => None,
     };
-    let (books, keepers) = stores::open(&args.data, args.database_url.as_deref(), LONGEST).await?;
+    let places = Places {
+        data: &args.data,
+        database: args.database_url.as_deref(),
+        redis: args.redis_url.as_deref(),
+        longest: LONGEST,
+    };
+    let (books, keepers) = stores::open(places).await?;
     let internal_listener = bind(args.internal_listen)?;
     let app = Arc::new(app(&args, admin.as_ref(), books)?);
     let connector = Connector::new(args.egress(), &args.proxy(), client_config(&args.ca_file)?)?;
@@ -235,6 +241,7 @@ fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books) -> anyhow::Res
         },
         spend: books.spend,
         ledger: books.ledger,
+        wal: books.wal,
         metrics: Arc::new(Metrics::new()?),
         health: Arc::new(Health::default()),
         nameless: "".into(),

@@ -1,20 +1,40 @@
 //! Where spend rows go and leases come from: one database, opened once for each of the tasks that use it.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use tokio::{task::JoinHandle, time::sleep};
 use turnpike_ledger::{
     engine::{Leases, Ledger, Running},
     spend_log::{SpendSink, SpendStore, SpendWriter, WriterOptions},
-    store::{LeaseStore, MemoryStore, PostgresStore, SqliteStore},
+    store::{LeaseStore, MemoryStore, PostgresStore, RedisStore, SqliteStore},
+    wal::{self, Abandoned, Wal, WalOptions},
 };
 
 /// The spend database within the data folder.
 const DATABASE: &str = "turnpike.db";
+/// The folder of write-ahead files within the data folder.
+const WAL: &str = "wal";
+/// Rows of one batch, of those that an ended run left.
+const BATCH: usize = 1024;
+/// Pause before what an ended run left is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// How long the end waits for spend rows to be written, after the grace time of requests.
 const FLUSH: Duration = Duration::from_secs(10);
 /// How long the end waits until the store knows what is not used.
 const GIVE_BACK: Duration = Duration::from_secs(2);
+
+/// Where the books are kept.
+pub struct Places<'a> {
+    /// The data folder: write-ahead files, and the database where there is no other.
+    pub data: &'a Path,
+    /// PostgreSQL.
+    pub database: Option<&'a str>,
+    /// Redis, for rates.
+    pub redis: Option<&'a str>,
+    /// How long a request may take.
+    pub longest: Duration,
+}
 
 /// What requests use of the stores.
 pub struct Books {
@@ -22,43 +42,99 @@ pub struct Books {
     pub spend: SpendSink,
     /// Holds what requests may use.
     pub ledger: Ledger,
+    /// Records attempts before they are sent.
+    pub wal: Arc<Wal>,
 }
 
 /// The tasks behind it.
 pub struct Keepers {
     writer: SpendWriter,
     leases: Running,
+    wal: Arc<Wal>,
+    /// Brings home what an earlier run left.
+    recovery: JoinHandle<()>,
 }
 
-/// Opens the database: PostgreSQL where there is a URL, else a file in the data folder. `longest` is how long a request may
-/// take.
+/// The same database, opened once for each of its users.
+struct Opened<S> {
+    rows: S,
+    money: S,
+    left: S,
+}
+
+/// Opens the database: PostgreSQL where there is a URL, else a file in the data folder.
 ///
 /// # Errors
-/// It cannot be opened, and waiting will not help.
-pub async fn open(data: &Path, url: Option<&str>, longest: Duration) -> anyhow::Result<(Books, Keepers)> {
-    if let Some(url) = url {
+/// It cannot be opened, or the data folder cannot be written.
+pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
+    let redis = places.redis.map(RedisStore::open).transpose().context("--redis-url")?;
+    if let Some(url) = places.database {
         let open = || async { PostgresStore::open(url).await.context("--database-url") };
-        return start(open().await?, open().await?, open().await?, longest);
+        let opened = Opened { rows: open().await?, money: open().await?, left: open().await? };
+        return match redis {
+            Some(redis) => start(opened, redis, &places),
+            None => start(opened, open().await?, &places),
+        };
     }
-    let path = data.join(DATABASE);
+    let path = places.data.join(DATABASE);
     let open = || async {
         let failed = || format!("the spend database {} cannot be opened", path.display());
         SqliteStore::open(&path).await.with_context(failed)
     };
-    // The only gateway on its file: nobody else needs to know of its rates.
-    start(open().await?, open().await?, MemoryStore::default(), longest)
+    let opened = Opened { rows: open().await?, money: open().await?, left: open().await? };
+    match redis {
+        Some(redis) => start(opened, redis, &places),
+        // The only gateway on its file: nobody else needs to know of its rates.
+        None => start(opened, MemoryStore::default(), &places),
+    }
 }
 
-fn start(
-    rows: impl SpendStore,
-    money: impl LeaseStore,
+fn start<S: SpendStore + LeaseStore + Sync>(
+    opened: Opened<S>,
     rates: impl LeaseStore,
-    longest: Duration,
+    places: &Places<'_>,
 ) -> anyhow::Result<(Books, Keepers)> {
-    let (spend, writer) = SpendWriter::start(rows, WriterOptions::default())?;
-    let leases = Leases { money, rates, holder: spend.incarnation(), longest };
+    let folder = places.data.join(WAL);
+    let dead = wal::abandoned(&folder)?;
+    let (spend, writer) = SpendWriter::start(opened.rows, WriterOptions::default())?;
+    let wal = Arc::new(Wal::create(&folder, spend.incarnation(), WalOptions::default())?);
+    let confirmed = Arc::clone(&wal);
+    spend.on_written(move |rows| confirmed.confirm(rows));
+    let leases = Leases { money: opened.money, rates, holder: spend.incarnation(), longest: places.longest };
     let (ledger, leases) = Ledger::start(leases)?;
-    Ok((Books { spend, ledger }, Keepers { writer, leases }))
+    let recovery = tokio::spawn(recover(opened.left, dead));
+    Ok((Books { spend, ledger, wal: Arc::clone(&wal) }, Keepers { writer, leases, wal, recovery }))
+}
+
+/// Books what ended runs have left, and frees what they did not use. Nobody waits for it.
+async fn recover<S: SpendStore + LeaseStore>(mut store: S, dead: Vec<Abandoned>) {
+    for dead in dead {
+        let mut said = false;
+        while let Err(error) = take_over(&mut store, &dead).await {
+            if !said {
+                let run = dead.incarnation();
+                tracing::warn!(%run, error = format!("{error:#}"), "what an earlier run spent cannot be booked yet");
+                said = true;
+            }
+            sleep(AGAIN).await;
+        }
+        if let Err(error) = dead.delete() {
+            tracing::warn!(%error, "the write-ahead files of an earlier run cannot be deleted");
+        }
+    }
+}
+
+async fn take_over<S: SpendStore + LeaseStore>(store: &mut S, dead: &Abandoned) -> anyhow::Result<()> {
+    let left = dead.read()?;
+    let mut new = 0;
+    for rows in left.rows.chunks(BATCH) {
+        new += store.append(rows).await?;
+    }
+    if left.whole {
+        store.close(dead.incarnation()).await?;
+    }
+    tracing::info!(run = %dead.incarnation(), rows = new, crashed = left.crashed, "booked what an earlier run left");
+    Ok(())
 }
 
 impl Keepers {
@@ -67,8 +143,12 @@ impl Keepers {
     /// # Errors
     /// Rows are left.
     pub async fn close(self) -> anyhow::Result<()> {
+        self.recovery.abort();
         let flushed = self.writer.flush(FLUSH).await;
         self.leases.stop(GIVE_BACK).await;
+        if let Err(error) = self.wal.finish() {
+            tracing::warn!(%error, "the write-ahead files cannot be deleted");
+        }
         flushed.context("spend rows could not be written before the end")
     }
 }

@@ -170,7 +170,7 @@ impl Wal {
     ///
     /// # Errors
     /// They cannot be deleted.
-    pub fn finish(self) -> io::Result<()> {
+    pub fn finish(&self) -> io::Result<()> {
         let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let needed = |log: &Arc<Mutex<Log>>| log.lock().unwrap_or_else(PoisonError::into_inner).is_needed();
         if logs.iter().any(needed) { Ok(()) } else { recover::delete(&self.folder) }

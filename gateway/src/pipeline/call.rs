@@ -107,7 +107,9 @@ pub async fn call(
         Err(error) => return Err((error, meter)),
     };
     meter.chosen(&prepared.model, &prepared.upstream_model);
-    meter.dispatch(request);
+    if let Err(error) = meter.dispatch(request) {
+        return Err((error, meter));
+    }
     if stream {
         return match streamed(pool, prepared, &mut meter).await {
             Ok(reply) => Ok((reply, meter)),

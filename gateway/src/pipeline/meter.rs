@@ -7,15 +7,16 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
-use turnpike_ledger::{engine::Hold, spend_log::SpendSlot};
+use turnpike_ledger::{engine::Hold, spend_log::SpendSlot, wal::WalWriter};
 use turnpike_llm::{price, provider::Operation, request::Request, stream::Tape, tokens, usage::Usage};
 
-use super::{admit::Permit, body::INLINE};
+use super::{admit::Permit, body::INLINE, reserve::Reserved};
 use crate::{
-    app::App,
+    app::{App, Ended},
     config::snapshot::{Backend, Caller, Model, Pool},
     error::Error,
     record::{End, Record},
+    spend,
 };
 
 /// When and as what a request came.
@@ -39,6 +40,8 @@ pub struct Held {
     pub slot: SpendSlot,
     /// What it may use.
     pub hold: Hold,
+    /// Where its attempt is recorded before it is sent.
+    pub wal: Arc<WalWriter>,
 }
 
 /// One request under way.
@@ -53,6 +56,19 @@ pub struct Meter {
     prompt: Prompt,
     output: Tape,
     mock: bool,
+    /// What it may use at most, where that is limited.
+    most: Option<Most>,
+    /// The attempt is in the write-ahead file, and so must its end be.
+    recorded: bool,
+}
+
+/// What an attempt may use at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Most {
+    /// Tokens.
+    pub usage: Usage,
+    /// nano-USD; `None` = no known price.
+    pub cost: Option<i64>,
 }
 
 /// What the prompt is estimated from where the upstream reports nothing.
@@ -101,6 +117,8 @@ impl Meter {
             prompt: Prompt::None,
             output: Tape::default(),
             mock: false,
+            most: None,
+            recorded: false,
         }
     }
 
@@ -128,9 +146,10 @@ impl Meter {
     }
 
     /// What it may use is held.
-    pub fn hold(&mut self, hold: Hold) {
+    pub fn hold(&mut self, reserved: Reserved) {
         if let Some(open) = &mut self.open {
-            open.1.hold = hold;
+            open.1.hold = reserved.hold;
+            self.most = reserved.most;
         }
     }
 
@@ -143,12 +162,43 @@ impl Meter {
         });
     }
 
-    /// The request goes to the upstream now.
-    pub fn dispatch(&mut self, request: Request) {
+    /// The request goes to the upstream now. From here on it is on disk that it may cost something.
+    ///
+    /// # Errors
+    /// It cannot be recorded, and a limit must not be passed unseen.
+    pub fn dispatch(&mut self, request: Request) -> Result<(), Error> {
+        self.record(&request)?;
         self.dispatched = Some(Instant::now());
         self.owed = true;
         let size = request.bytes().len();
         self.prompt = if size <= INLINE { Prompt::Request(Box::new(request)) } else { Prompt::Bytes(size) };
+        Ok(())
+    }
+
+    fn record(&mut self, request: &Request) -> Result<(), Error> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let (record, held) = &mut **open;
+        let size = u64::try_from(request.bytes().len()).unwrap_or(u64::MAX);
+        let estimated = || Usage { prompt: size / BYTES_PER_TOKEN, estimated: true, ..Usage::default() };
+        let most = self.most.take().unwrap_or_else(|| {
+            let usage = estimated();
+            let cost =
+                record.model.as_ref().and_then(|model| price_of(model, record.upstream_model.as_deref()?, &usage));
+            Most { usage, cost }
+        });
+        (record.usage, record.cost) = (Some(most.usage), most.cost);
+        let row = spend::row(record, held.slot.event(), held.hold.bound().into());
+        (record.usage, record.cost) = (None, None);
+        match held.wal.open(&row) {
+            Ok(_) => {
+                self.recorded = true;
+                Ok(())
+            }
+            Err(error) => {
+                self.app.unrecorded(&error);
+                if held.hold.is_strict() { Err(Error::Busy("spend cannot be recorded")) } else { Ok(()) }
+            }
+        }
     }
 
     /// It never got there, or was refused there: nothing is owed.
@@ -217,14 +267,15 @@ impl Meter {
         let Some(open) = self.open.take() else {
             return;
         };
-        let (mut record, Held { permit, slot, hold }) = *open;
+        let (mut record, Held { permit, slot, hold, wal }) = *open;
+        let ended = Ended { slot, hold, wal: self.recorded.then_some(wal) };
         record.end = end;
         record.total = self.arrival.elapsed();
         if record.upstream.is_none() {
             record.upstream = self.dispatched.map(|at| at.elapsed());
         }
         if record.usage.is_some() || !self.owed || self.mock {
-            self.app.settle(&record, slot, hold);
+            self.app.settle(&record, ended);
             return;
         }
         // Counting may take a while; the client's place is free at once.
@@ -238,7 +289,7 @@ impl Meter {
             record.cost =
                 record.model.as_ref().and_then(|model| price_of(model, record.upstream_model.as_deref()?, &usage));
             record.usage = Some(usage);
-            app.settle(&record, slot, hold);
+            app.settle(&record, ended);
             drop(settling);
         };
         // Tokenizing is work for another thread; outside a runtime (its shutdown) it is done here.

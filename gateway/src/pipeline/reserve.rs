@@ -12,9 +12,10 @@ use turnpike_llm::{
     price::{self, Price},
     provider::Operation,
     request::Request,
+    usage::Usage,
 };
 
-use super::body::INLINE;
+use super::{body::INLINE, meter::Most};
 use crate::{
     config::snapshot::{Backend, Caller, EndUsers, Limit, Model, Pots},
     error::Error,
@@ -53,6 +54,8 @@ pub struct Reserved {
     pub hold: Hold,
     /// Most output tokens of one choice; `None` = as the client says.
     pub cap: Option<u64>,
+    /// What it may use at most; `None` = nothing limits it.
+    pub most: Option<Most>,
 }
 
 impl Reservation<'_> {
@@ -67,7 +70,7 @@ impl Reservation<'_> {
             accounts.into_iter().map(|account| Need { amount: bound.amount(&account), account }).collect();
         let hold =
             ledger.reserve(&needs, &self.caller.key_id).await.map_err(|refusal| Error::Limited(refusal.into()))?;
-        Ok(Reserved { hold, cap: bound.cap })
+        Ok(Reserved { hold, cap: bound.cap, most: Some(bound.most()) })
     }
 
     /// The accounts that count it, sorted by id, each once.
@@ -182,6 +185,11 @@ struct Bound<'a> {
 }
 
 impl Bound<'_> {
+    fn most(&self) -> Most {
+        let usage = Usage { prompt: self.prompt, completion: self.output, estimated: true, ..Usage::default() };
+        Most { usage, cost: self.price.map(|_| self.of(Unit::NanoUsd, self.output)) }
+    }
+
     fn amount(&self, account: &AccountSpec) -> i64 {
         match account.unit {
             // What a rate counts ahead is corrected when the request ends.

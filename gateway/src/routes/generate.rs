@@ -67,7 +67,12 @@ fn admit(
     let caller = authenticate(headers, snapshot, &app.admin, arrival.at_us / 1_000_000)?;
     let permit = app.in_flight.take(1)?;
     let slot = app.spend.try_reserve().map_err(|_| Error::Busy("spend rows waiting for the store"))?;
-    let meter = Meter::new(Arc::clone(app), arrival, Arc::clone(&caller), Held { permit, slot, hold: Hold::default() });
+    let meter = Meter::new(
+        Arc::clone(app),
+        arrival,
+        Arc::clone(&caller),
+        Held { permit, slot, hold: Hold::default(), wal: Arc::clone(&worker.wal) },
+    );
     Ok((caller, meter))
 }
 
@@ -109,8 +114,8 @@ impl Incoming<'_> {
             Ok(reserved) => reserved,
             Err(error) => return fail(meter, error),
         };
-        meter.hold(reserved.hold);
         let cap = reserved.cap;
+        meter.hold(reserved);
         let (Some(upstream_model), Backend::Provider(_)) = (upstream_model, &model.backend) else {
             return self.mock(&model, &chosen, meter);
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pot::{Grant, Pot};
 use crate::{
-    account::{AccountSpec, Charge, Unit},
+    account::{AccountSpec, Charge, Excess, Outage, Unit},
     spend_log::Posting,
 };
 
@@ -85,6 +85,11 @@ impl Hold {
             amount: part.amount,
         })
         .collect()
+    }
+
+    /// Whether some limit must not be passed unseen, not even by what a crash would hide.
+    pub fn is_strict(&self) -> bool {
+        self.parts.iter().any(|part| part.spec.outage == Outage::Refuse && part.spec.excess != Excess::Tell)
     }
 
     /// Nothing is held.
