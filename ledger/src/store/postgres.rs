@@ -41,6 +41,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub struct PostgresStore {
     options: PgConnectOptions,
     link: Link,
+    is_migrated: bool,
     retention: Retention,
 }
 
@@ -52,33 +53,33 @@ enum Link {
 }
 
 impl PostgresStore {
-    /// Brings the schema up to date, waiting while another process does. `url` as libpq has it: `postgres://user@host/name`.
+    /// Without asking the server anything: whoever uses it first brings the schema up to date. `url` as libpq has it:
+    /// `postgres://user@host/name`.
     ///
     /// # Errors
-    /// The URL is not one, the server does not answer or refuses, or its schema was damaged.
-    pub async fn open(url: &str) -> Result<Self, StoreError> {
+    /// The URL is not one.
+    pub fn new(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)
             // What the URL says may be a password; why it is wrong does not repeat it.
             .map_err(|source| StoreError::Open { path: "(its URL)".to_owned(), source })?
             .application_name("turnpike")
             .disable_statement_logging();
-        let path = || place(&options);
-        let mut connection = timeout(CONNECT, PgConnection::connect_with(&options))
-            .await
-            .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut))
-            .map_err(|source| StoreError::Open { path: path(), source })?;
-        require_utf8(&mut connection).await.map_err(|source| StoreError::Open { path: path(), source })?;
-        let mut migrations = Migrator { migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
-        // A pod of the version before must still start while pods are being replaced; migrations only add.
-        migrations.set_ignore_missing(true);
-        // Not `run`, whose future cannot be moved to another thread.
-        migrations
-            .run_direct(None, &mut connection, false)
-            .await
-            .map_err(|source| StoreError::Migrate { path: path(), source })?;
-        // Of no consequence: all is committed.
-        drop(connection.close().await);
-        Ok(Self { options, link: Link::Down, retention: Retention::default() })
+        Ok(Self { options, link: Link::Down, is_migrated: false, retention: Retention::default() })
+    }
+
+    /// Brings the schema up to date, waiting while another process does.
+    ///
+    /// # Errors
+    /// The URL is not one, the server does not answer or refuses, or its schema was damaged.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let mut store = Self::new(url)?;
+        let path = place(&store.options);
+        match migrate(&store.options).await {
+            Ok(()) => store.is_migrated = true,
+            Err(sqlx::Error::Migrate(source)) => return Err(StoreError::Migrate { path, source: *source }),
+            Err(source) => return Err(StoreError::Open { path, source }),
+        }
+        Ok(store)
     }
 
     /// Takes back what was booked of a lease as unattributed, and returns how much that was.
@@ -127,17 +128,21 @@ impl PostgresStore {
             Link::Up(session) => return Ok(session),
             Link::Coming(coming) => self.link = Link::Coming(coming),
             Link::Down => {
-                let options = self.options.clone();
-                let connect = async move {
-                    timeout(CONNECT, Session::open(&options)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
-                };
-                self.link = Link::Coming(tokio::spawn(connect));
+                let (options, is_migrated) = (self.options.clone(), self.is_migrated);
+                self.link = Link::Coming(tokio::spawn(async move {
+                    if !is_migrated {
+                        migrate(&options).await?;
+                    }
+                    in_time(Session::open(&options)).await
+                }));
             }
         }
         let Link::Coming(coming) = &mut self.link else { return Err(sqlx::Error::WorkerCrashed) };
         let session = coming.await;
         self.link = Link::Down;
-        session.map_err(|_| sqlx::Error::WorkerCrashed)?.map(Box::new)
+        let session = session.map_err(|_| sqlx::Error::WorkerCrashed)??;
+        self.is_migrated = true;
+        Ok(Box::new(session))
     }
 }
 
@@ -146,6 +151,24 @@ impl PostgresStore {
 fn is_passing(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| matches!(code.as_ref(), "55P03" | "57014" | "40P01" | "40001"))
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    timeout(CONNECT, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Over a connection of its own, without the limits of others: it may wait for another process that does the same.
+async fn migrate(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    let mut connection = in_time(PgConnection::connect_with(options)).await?;
+    require_utf8(&mut connection).await?;
+    let mut migrations = Migrator { migrations: MIGRATIONS.migrations.clone(), ..Migrator::DEFAULT };
+    // A pod of the version before must still start while pods are being replaced; migrations only add.
+    migrations.set_ignore_missing(true);
+    // Not `run`, whose future cannot be moved to another thread.
+    migrations.run_direct(None, &mut connection, false).await.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+    // Of no consequence: all is committed.
+    drop(connection.close().await);
+    Ok(())
 }
 
 /// Texts of clients come in any script.

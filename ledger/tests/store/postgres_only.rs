@@ -169,6 +169,19 @@ async fn a_store_that_was_ended_is_found_again() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_not_there_yet_is_made_ready_when_it_is() {
+    let server = turnpike_testkit::postgres::Postgres::start().await;
+    let url = server.database().await;
+    server.stop();
+    assert!(PostgresStore::open(&url).await.is_err());
+    let mut store = PostgresStore::new(&url).unwrap();
+    let row = plain(Uuid::from_u128(1), 1);
+    assert!(store.append(std::slice::from_ref(&row)).await.is_err());
+    server.resume().await;
+    assert_eq!(store.append(&[row]).await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_caller_that_gives_up_leaves_nothing_behind() {
     let (fixture, url) = fixture().await;
     let mut store = PostgresStore::open(&url).await.unwrap();
