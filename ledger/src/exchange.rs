@@ -145,6 +145,8 @@ pub fn exchange(ask: &Ask, now: i64, grants: Grants, before: Lease, standing: St
             lease.booked = lease.booked.max(used);
             standing.spent += book;
         }
+        // Use beyond what was granted is spent already: a raise is not to pay for it a second time.
+        lease.granted = lease.granted.max(lease.booked);
         lease.granted = if ask.target < lease.granted {
             // Not below `held`'s use: a target is never below what was used, and what was used is not given back.
             ask.target.max(lease.booked)
@@ -172,9 +174,11 @@ fn raise(ask: &Ask, now: i64, grants: Grants, lease: Lease, standing: Standing) 
         return 0;
     }
     let free = left(ask, lease, standing);
-    let fair = (free / SHARE.max(standing.holders + 1)).max(ask.least);
+    // What is granted already without the holder knowing it is of use to it too.
+    let least = ask.least.saturating_sub(lease.granted - ask.held).max(0);
+    let fair = (free / SHARE.max(standing.holders + 1)).max(least);
     let raise = wanted.min(fair);
-    if raise < ask.least || raise > free { 0 } else { raise.max(0) }
+    if raise < least || raise > free { 0 } else { raise.max(0) }
 }
 
 fn left(ask: &Ask, lease: Lease, standing: Standing) -> i64 {

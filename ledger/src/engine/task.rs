@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::{Shared, lane::Lane, side::Side};
+use super::{Now, Shared, lane::Lane, side::Side};
 use crate::{account::AccountId, store::LeaseStore};
 
 /// How often accounts that somebody waits for are asked about again.
@@ -28,16 +28,20 @@ const LIMIT: Duration = Duration::from_millis(250);
 const BATCH: usize = 256;
 
 pub(super) struct Task<S> {
-    pub(super) shared: Arc<Shared>,
-    pub(super) lane: fn(&Shared) -> &Lane,
-    pub(super) store: S,
+    shared: Arc<Shared>,
+    lane: fn(&Shared) -> &Lane,
+    store: S,
     /// How long a request may take.
-    pub(super) longest: Duration,
-    pub(super) sides: HashMap<AccountId, Side>,
-    pub(super) is_down: bool,
+    longest: Duration,
+    sides: HashMap<AccountId, Side>,
+    is_down: bool,
 }
 
 impl<S: LeaseStore> Task<S> {
+    pub(super) fn new(shared: Arc<Shared>, lane: fn(&Shared) -> &Lane, store: S, longest: Duration) -> Self {
+        Self { shared, lane, store, longest, sides: HashMap::new(), is_down: false }
+    }
+
     /// Runs until told to stop, then gives everything back.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut ticks = interval(TICK);
@@ -86,7 +90,7 @@ impl<S: LeaseStore> Task<S> {
             self.reap().await;
         }
         let all = tick.is_multiple_of(ROUND);
-        let due = self.sides.iter().filter(|(_, side)| side.pot.is_waited_for() || (all && side.is_due(now)));
+        let due = self.sides.iter().filter(|(_, side)| side.is_urgent(now) || (all && side.is_due(now)));
         let ids: Vec<AccountId> = due.map(|(id, _)| id.clone()).collect();
         self.exchange(ids).await;
         if all {
@@ -132,7 +136,8 @@ impl<S: LeaseStore> Task<S> {
                 };
                 replies = rest;
                 if let Some(side) = self.sides.get_mut(id) {
-                    side.answered(some);
+                    let time = answers.as_ref().map_or(now.time, |answers| answers.now);
+                    side.answered(some, time, self.shared.clock.now());
                 }
             }
         }
@@ -171,7 +176,7 @@ impl<S: LeaseStore> Task<S> {
     }
 
     /// Accounts that nobody uses leave memory.
-    async fn forget(&mut self, now: i64) {
+    async fn forget(&mut self, now: Now) {
         let idle: Vec<AccountId> =
             self.sides.iter().filter(|(_, side)| side.is_idle(now)).map(|(id, _)| id.clone()).take(BATCH).collect();
         let mut asks = Vec::new();
