@@ -56,7 +56,8 @@ async fn without_the_database_open_budgets_go_on_for_a_while_closed_ones_refuse_
 async fn a_frozen_redis_slows_nobody() {
     let redis = Redis::start().await;
     let objects = [manifest::key("fleet", KEY).with("limits", json!({"rpm": 100_000}))];
-    let fleet = Fleet::with(1, turnpike_testkit::postgres::database().await, &objects, &["--redis-url", &redis.url()]).await;
+    let fleet =
+        Fleet::with(1, turnpike_testkit::postgres::database().await, &objects, &["--redis-url", &redis.url()]).await;
     let ask = request(0, 100);
     let time = async |count: usize| {
         let mut times = Vec::new();

@@ -136,4 +136,3 @@ pub(crate) fn request(number: usize, most: u64) -> Value {
 pub(crate) fn key(limit: &Value) -> Manifest {
     manifest::key("fleet", KEY).with("budget", json!([limit]))
 }
-
