@@ -1,8 +1,9 @@
 //! Stores that stop answering.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 use turnpike_testkit::{manifest, postgres::Postgres, redis::Redis, wait::eventually};
 
 use crate::stage::{CHAT, Fleet, KEY, key, request};
@@ -88,4 +89,17 @@ async fn a_rate_holds_over_three_gateways() {
     }
     println!("of 120 requests in a row on three gateways with 60 a minute: {answered}");
     assert!((54..=60).contains(&answered), "{answered}");
+}
+
+#[tokio::test]
+async fn a_gateway_starts_without_its_database_and_books_when_it_is_there() {
+    let postgres = Postgres::start().await;
+    let database = postgres.database().await;
+    postgres.stop();
+    let open =
+        manifest::budget("open", &json!({"window": "Month", "usd": "1.00"})).with("onStoreUnavailable", "FailOpen");
+    let fleet = Fleet::new(1, database, &[manifest::key("open", KEY), open]).await;
+    assert_eq!(fleet.client(0).post(CHAT, &request(0, 100)).await.status, 200);
+    postgres.resume().await;
+    fleet.all_booked().await;
 }

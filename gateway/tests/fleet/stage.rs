@@ -98,17 +98,22 @@ impl Fleet {
 
     /// What the spend log says: nano-USD, rows with a cost, and rows in all.
     pub(crate) async fn spent(&self) -> (i64, i64, i64) {
+        self.log().await.unwrap()
+    }
+
+    /// The same; `None` = there is no log yet.
+    async fn log(&self) -> Option<(i64, i64, i64)> {
         let sql = "select json_build_object('spent', coalesce(sum(cost_nano), 0), 'paid', count(cost_nano), \
                    'rows', count(*))::text from spend";
-        let log = postgres_json(&self.database, sql).await.unwrap();
-        let number = |name: &str| log[name].as_i64().unwrap();
-        (number("spent"), number("paid"), number("rows"))
+        let log = postgres_json(&self.database, sql).await?;
+        let number = |name: &str| log[name].as_i64();
+        Some((number("spent")?, number("paid")?, number("rows")?))
     }
 
     /// Waits until the log has a row of every attempt that the upstream saw.
     pub(crate) async fn all_booked(&self) {
         let seen = i64::try_from(self.upstream.log().len()).unwrap();
-        eventually(&format!("{seen} paid rows"), || async { (self.spent().await.1 >= seen).then_some(()) }).await;
+        eventually(&format!("{seen} paid rows"), || async { (self.log().await?.1 >= seen).then_some(()) }).await;
     }
 }
 
