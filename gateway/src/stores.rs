@@ -32,8 +32,6 @@ pub struct Places<'a> {
     pub database: Option<&'a str>,
     /// Redis, for rates.
     pub redis: Option<&'a str>,
-    /// Days that spend rows are kept; `None` = for ever.
-    pub retention: Option<u32>,
     /// How long a request may take.
     pub longest: Duration,
 }
@@ -64,35 +62,24 @@ struct Opened<S> {
     left: S,
 }
 
-/// Opens the database: PostgreSQL where there is a URL, else a file in the data folder. A PostgreSQL that is down is waited for
-/// by those who need it, not here.
+/// Opens the database: PostgreSQL where there is a URL, else a file in the data folder.
 ///
 /// # Errors
-/// A URL is not one, the file cannot be opened, or the data folder cannot be written.
+/// It cannot be opened, or the data folder cannot be written.
 pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
     let redis = places.redis.map(RedisStore::open).transpose().context("--redis-url")?;
     if let Some(url) = places.database {
-        let new = || {
-            let store = PostgresStore::new(url).context("--database-url")?;
-            anyhow::Ok(match places.retention {
-                Some(days) => store.keeping(days),
-                None => store,
-            })
-        };
-        let opened = Opened { rows: new()?, money: new()?, left: new()? };
+        let open = || async { PostgresStore::open(url).await.context("--database-url") };
+        let opened = Opened { rows: open().await?, money: open().await?, left: open().await? };
         return match redis {
             Some(redis) => start(opened, redis, &places),
-            None => start(opened, new()?, &places),
+            None => start(opened, open().await?, &places),
         };
     }
     let path = places.data.join(DATABASE);
     let open = || async {
         let failed = || format!("the spend database {} cannot be opened", path.display());
-        let store = SqliteStore::open(&path).await.with_context(failed)?;
-        anyhow::Ok(match places.retention {
-            Some(days) => store.keeping(days),
-            None => store,
-        })
+        SqliteStore::open(&path).await.with_context(failed)
     };
     let opened = Opened { rows: open().await?, money: open().await?, left: open().await? };
     match redis {

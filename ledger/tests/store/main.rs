@@ -27,5 +27,4 @@ mod leases;
 mod measure;
 mod postgres_only;
 mod redis_only;
-mod standing;
 mod windows;

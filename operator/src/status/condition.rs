@@ -137,13 +137,7 @@ const fn class_of(reason: Reason) -> Class {
         | Reason::Suspended
         | Reason::Expired
         | Reason::BudgetExceeded
-        | Reason::WithinBudget
-        | Reason::ThresholdReached
-        | Reason::BelowThresholds
-        | Reason::SpendSynced
-        | Reason::StoreUnavailable
-        | Reason::NoDatabase
-        | Reason::SpendUnattributed => Class::Accepted,
+        | Reason::SpendNotCounted => Class::Accepted,
     }
 }
 

@@ -117,7 +117,6 @@ impl Server {
             world,
             published,
             gateways,
-            spend: watch::channel(Arc::default()).1,
         };
         (context, writer)
     }
