@@ -29,6 +29,6 @@ pub use manifest::Manifest;
 pub use objects::{Objects, Secret, Settings};
 pub use parse::{Parsed, State, parse};
 pub use problem::Problem;
-pub use render::{Rendered, render};
+pub use render::{Rendered, key_budget, render};
 pub use report::Report;
 pub use shard::{Bundle, Cutter, Shard, shard};

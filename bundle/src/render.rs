@@ -36,6 +36,8 @@ mod routes;
 mod secrets;
 mod unpriced;
 
+pub use limits::key_budget;
+
 /// What objects compile to.
 #[derive(Clone, Debug, Default)]
 pub struct Rendered {

@@ -112,8 +112,20 @@ wire_names! {
         Expired,
         /// A limit is used up.
         BudgetExceeded,
-        /// This version does not count spend.
-        SpendNotCounted,
+        /// Every limit holds.
+        WithinBudget,
+        /// A threshold of `alertThresholds` was reached in the current window.
+        ThresholdReached,
+        /// No threshold was reached in the current window.
+        BelowThresholds,
+        /// The figures are current.
+        SpendSynced,
+        /// The database does not answer, so that the figures may be out of date.
+        StoreUnavailable,
+        /// No database is configured, so that each gateway counts for itself.
+        NoDatabase,
+        /// What a lost gateway may have used was booked as spent.
+        SpendUnattributed,
         /// A field is set whose behaviour this version does not have.
         NotYetSupported,
         /// No price is known for the model, so its costs are recorded as unknown.

@@ -258,6 +258,9 @@ pub struct VirtualKeyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub budget_text: Option<String>,
+    /// When spent and lastUsedTime were read; at most every five minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_spend_sync: Option<Time>,
     /// Last use, to the hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_time: Option<Time>,

@@ -61,6 +61,10 @@ pub struct Args {
     #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 
+    /// Days that spend rows are kept; sums per day stay [default: for ever]
+    #[arg(long, value_name = "DAYS", env = "TURNPIKE_SPEND_RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub spend_retention_days: Option<u32>,
+
     /// The admin key; generated into the data folder when absent
     #[arg(long, value_name = "KEY", env = "TURNPIKE_ADMIN_KEY", hide_env_values = true)]
     pub admin_key: Option<String>,

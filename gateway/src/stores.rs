@@ -32,6 +32,8 @@ pub struct Places<'a> {
     pub database: Option<&'a str>,
     /// Redis, for rates.
     pub redis: Option<&'a str>,
+    /// Days that spend rows are kept; `None` = for ever.
+    pub retention: Option<u32>,
     /// How long a request may take.
     pub longest: Duration,
 }
@@ -62,24 +64,35 @@ struct Opened<S> {
     left: S,
 }
 
-/// Opens the database: PostgreSQL where there is a URL, else a file in the data folder.
+/// Opens the database: PostgreSQL where there is a URL, else a file in the data folder. A PostgreSQL that is down is waited for
+/// by those who need it, not here.
 ///
 /// # Errors
-/// It cannot be opened, or the data folder cannot be written.
+/// A URL is not one, the file cannot be opened, or the data folder cannot be written.
 pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
     let redis = places.redis.map(RedisStore::open).transpose().context("--redis-url")?;
     if let Some(url) = places.database {
-        let open = || async { PostgresStore::open(url).await.context("--database-url") };
-        let opened = Opened { rows: open().await?, money: open().await?, left: open().await? };
+        let new = || {
+            let store = PostgresStore::new(url).context("--database-url")?;
+            anyhow::Ok(match places.retention {
+                Some(days) => store.keeping(days),
+                None => store,
+            })
+        };
+        let opened = Opened { rows: new()?, money: new()?, left: new()? };
         return match redis {
             Some(redis) => start(opened, redis, &places),
-            None => start(opened, open().await?, &places),
+            None => start(opened, new()?, &places),
         };
     }
     let path = places.data.join(DATABASE);
     let open = || async {
         let failed = || format!("the spend database {} cannot be opened", path.display());
-        SqliteStore::open(&path).await.with_context(failed)
+        let store = SqliteStore::open(&path).await.with_context(failed)?;
+        anyhow::Ok(match places.retention {
+            Some(days) => store.keeping(days),
+            None => store,
+        })
     };
     let opened = Opened { rows: open().await?, money: open().await?, left: open().await? };
     match redis {

@@ -18,12 +18,17 @@ use std::{
 use uuid::Uuid;
 
 pub use self::{
-    clock::Clock,
+    clock::{Clock, Now},
     hold::{Hold, Settled, Used},
     refusal::{Cause, Refusal},
     start::{Leases, Running},
 };
-use self::{hold::Part, lane::Lane, pot::Pot, wait::Turn};
+use self::{
+    hold::{Part, Source},
+    lane::Lane,
+    pot::Pot,
+    wait::Turn,
+};
 use crate::{
     account::{AccountSpec, Charge, Excess, Unit},
     window::Slot,
@@ -32,6 +37,7 @@ use crate::{
 mod clock;
 mod hold;
 mod lane;
+mod outlook;
 mod pot;
 mod refusal;
 mod side;
@@ -88,7 +94,7 @@ struct Short {
 impl Ledger {
     /// The store's time, microseconds since the epoch.
     pub fn now(&self) -> i64 {
-        self.shared.clock.now()
+        self.shared.clock.now().time
     }
 
     /// Accounts in memory.
@@ -108,7 +114,7 @@ impl Ledger {
 
     /// What could be had of an account at most; `None` = the store was not asked yet.
     pub fn affordable(&self, account: &Arc<AccountSpec>) -> Option<i64> {
-        self.shared.pot(account, self.now()).affordable()
+        self.shared.pot(account, self.shared.clock.now()).affordable()
     }
 
     /// Takes what all accounts must give, or nothing. `needs` must be sorted by account id, each account once; `caller` names
@@ -117,7 +123,7 @@ impl Ledger {
     /// # Errors
     /// The first account that does not give it, after up to 2 s of waiting for other requests to settle.
     pub async fn reserve(&self, needs: &[Need], caller: &str) -> Result<Hold, Refusal> {
-        let now = self.now();
+        let now = self.shared.clock.now();
         if let Some(need) = needs.iter().find(|need| need.never_fits()) {
             return Err(self.shared.refusal(&self.shared.pot(&need.account, now), need, Cause::TooLarge));
         }
@@ -141,7 +147,7 @@ impl Shared {
     }
 
     /// The account in memory.
-    fn pot(&self, spec: &Arc<AccountSpec>, now: i64) -> Arc<Pot> {
+    fn pot(&self, spec: &Arc<AccountSpec>, now: Now) -> Arc<Pot> {
         self.lane(spec).pot(spec, now, || self.next.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -149,7 +155,7 @@ impl Shared {
     fn take<'a>(
         &self,
         needs: impl ExactSizeIterator<Item = (&'a Need, How)>,
-        now: i64,
+        now: Now,
         turn: Option<&Turn>,
     ) -> Result<Hold, Short> {
         let mut hold = Hold { parts: Vec::with_capacity(needs.len()) };
@@ -160,35 +166,38 @@ impl Shared {
         Ok(hold)
     }
 
-    fn part(&self, need: &Need, how: How, now: i64, turn: Option<&Turn>) -> Result<Part, Arc<Pot>> {
+    fn part(&self, need: &Need, how: How, now: Now, turn: Option<&Turn>) -> Result<Part, Arc<Pot>> {
         let spec = Arc::clone(&need.account);
         if how == How::Counted || spec.excess == Excess::Tell {
-            let slot = spec.window.slot(now).start;
-            return Ok(Part { spec, of: None, amount: need.amount, slot });
+            let slot = spec.window.slot(now.time).start;
+            return Ok(Part { spec, amount: need.amount, of: Source::Nothing, slot });
         }
         let pot = self.pot(&spec, now);
-        let amount = match spec.charge {
-            Charge::Ahead => need.amount,
-            Charge::After => 0,
-        };
-        // Who waits goes first, and who has had a turn, at whichever account: those who would make way for each other at two
-        // accounts would do so for ever.
-        if turn.is_none() && pot.is_waited_for() {
+        // Who waits goes first.
+        if pot.is_waited_for() && !turn.is_some_and(|turn| turn.goes_first(&pot)) {
             return Err(pot);
         }
         let grant = pot.grant.load_full();
-        if !grant.slot.holds(now) || (spec.charge == Charge::After && grant.free() <= 0) {
+        if now.time >= grant.slot.end
+            || spec.limit < pot.limit.load(Ordering::Relaxed) && !pot.down.load(Ordering::Relaxed)
+        {
             return Err(pot);
         }
-        let Some(left) = grant.take(amount) else {
+        let Some(taken) = grant.take(held(need), &spec) else {
             return Err(pot);
         };
-        pot.touch(now, amount);
+        let left = grant.free();
+        if spec.charge == Charge::After && left <= 0 {
+            grant.release(taken, &spec);
+            return Err(pot);
+        }
+        pot.touch(now, taken.amount);
         if left < grant.low.load(Ordering::Relaxed) {
             self.lane(&spec).urge(&pot);
         }
-        let slot = if grant.slot == Slot::ALWAYS { spec.window.slot(now).start } else { grant.slot.start };
-        Ok(Part { spec, of: Some((pot, grant)), amount, slot })
+        // Of a lease without bounds each use has its own slot; time that went back does not lead out of one with bounds.
+        let slot = if grant.slot == Slot::ALWAYS { spec.window.slot(now.time).start } else { grant.slot.start };
+        Ok(Part { spec, amount: need.amount, of: Source::Lease(pot, grant, taken), slot })
     }
 
     fn refusal(&self, pot: &Pot, need: &Need, cause: Cause) -> Refusal {
@@ -202,9 +211,17 @@ impl Shared {
             needed: need.amount,
             spent: known.spent,
             reserved: if known.answers == 0 { 0 } else { reserved },
-            resets_at: spec.window.resets_at(now),
+            resets_at: spec.window.resets_at(now.time),
             retry_after: spec.is_rate().then(|| retry_after(spec, need.amount)),
         }
+    }
+}
+
+/// What is taken before dispatch.
+fn held(need: &Need) -> i64 {
+    match need.account.charge {
+        Charge::Ahead => need.amount,
+        Charge::After => 0,
     }
 }
 

@@ -134,15 +134,10 @@ pub fn exchange(ask: &Ask, now: i64, grants: Grants, before: Lease, standing: St
     let mut lease = before;
     let mut standing = standing;
     let mut book = 0;
-    let news = ask.sequence > before.sequence && !before.closed;
-    // Heard for the first time with its last word, which was said again after the lease was forgotten, or has overtaken all
-    // others: nothing is granted, and that is remembered for the late ones.
-    let is_over = ask.last && before.sequence == 0;
-    if news {
+    // A last word said again after the lease was forgotten must not bring it back: nobody would end it a second time.
+    let forgotten = ask.last && before.sequence == 0;
+    if ask.sequence > before.sequence && !before.closed && !forgotten {
         lease.sequence = ask.sequence;
-        lease.finished = ask.last;
-    }
-    if news && !is_over {
         // What the holder counts on is granted, whatever this store remembers.
         lease.granted = lease.granted.max(ask.held);
         if let Some(used) = ask.used {
@@ -150,6 +145,8 @@ pub fn exchange(ask: &Ask, now: i64, grants: Grants, before: Lease, standing: St
             lease.booked = lease.booked.max(used);
             standing.spent += book;
         }
+        // Use beyond what was granted is spent already: a raise is not to pay for it a second time.
+        lease.granted = lease.granted.max(lease.booked);
         lease.granted = if ask.target < lease.granted {
             // Not below `held`'s use: a target is never below what was used, and what was used is not given back.
             ask.target.max(lease.booked)
@@ -157,6 +154,7 @@ pub fn exchange(ask: &Ask, now: i64, grants: Grants, before: Lease, standing: St
             let raise = raise(ask, now, grants, lease, standing);
             lease.granted + raise
         };
+        lease.finished = ask.last;
     }
     let ended = !ask.slot.holds(now);
     let reply = Reply {
@@ -176,9 +174,11 @@ fn raise(ask: &Ask, now: i64, grants: Grants, lease: Lease, standing: Standing) 
         return 0;
     }
     let free = left(ask, lease, standing);
-    let fair = (free / SHARE.max(standing.holders + 1)).max(ask.least);
+    // What is granted already without the holder knowing it is of use to it too.
+    let least = ask.least.saturating_sub(lease.granted - ask.held).max(0);
+    let fair = (free / SHARE.max(standing.holders + 1)).max(least);
     let raise = wanted.min(fair);
-    if raise < ask.least || raise > free { 0 } else { raise.max(0) }
+    if raise < least || raise > free { 0 } else { raise.max(0) }
 }
 
 fn left(ask: &Ask, lease: Lease, standing: Standing) -> i64 {

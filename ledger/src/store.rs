@@ -24,7 +24,7 @@ mod sqlite;
 mod text;
 
 pub use memory::MemoryStore;
-pub use postgres::PostgresStore;
+pub use postgres::{AccountAt, KeyUse, PostgresStore, Pot, Pots, Used};
 pub use redis::RedisStore;
 pub use sqlite::SqliteStore;
 

@@ -14,6 +14,7 @@ use crate::{
     json,
     provider::{Capabilities, CompiledParams, Operation},
     request::Request,
+    tokens,
 };
 
 mod exact;
@@ -30,9 +31,6 @@ const PER_MESSAGE: u64 = 16;
 const TOOL_PROMPT: u64 = 1024;
 /// What they put around a tool beside its JSON.
 const PER_TOOL: u64 = 64;
-/// Bytes of base64 for one token of sound. The sparest common format (Opus and MP3 at 6 to 8 kbit/s) has 1000 characters a
-/// second, and models count 10 to 50 tokens a second.
-const SOUND_PER_TOKEN: u64 = 8;
 /// The window of a model of which none is known: the largest that is common.
 const UNKNOWN_WINDOW: u64 = 1 << 20;
 /// Output that a rate counts ahead where the client does not say how much it wants.
@@ -115,14 +113,11 @@ pub fn cap(request: &Request, call: Call<'_>, output: u64) -> u64 {
 
 /// Tokens that a rate of `limit` counts ahead; what was really used corrects it.
 pub fn estimate(request: &Request, call: Call<'_>, limit: u64) -> u64 {
-    let media = request.media();
-    let text = (request.bytes().len() as u64).saturating_sub(media.payload()) / crate::tokens::BYTES_PER_TOKEN;
-    let shown = u64::from(media.images).saturating_mul(crate::tokens::PER_IMAGE).saturating_add(sound(media));
     let output = match output_bound(request, call) {
         Output::Asked(tokens) => tokens,
         Output::Absent => ESTIMATED_OUTPUT,
     };
-    text.saturating_add(shown).saturating_add(output.min(limit / ESTIMATED_SHARE))
+    tokens::rough(request).saturating_add(output.min(limit / ESTIMATED_SHARE))
 }
 
 fn most_of_one(call: Call<'_>) -> Option<u64> {
@@ -138,11 +133,7 @@ fn beside_text(media: &Media, call: Call<'_>) -> u64 {
         tools => tools.saturating_mul(PER_TOOL).saturating_add(TOOL_PROMPT),
     };
     let images = u64::from(media.images).saturating_mul(images::dearest(call.model));
-    [around, tools, images, sound(media)].into_iter().fold(PER_REQUEST, u64::saturating_add)
-}
-
-fn sound(media: &Media) -> u64 {
-    (media.sound / SOUND_PER_TOKEN).saturating_add(u64::from(media.sounds).saturating_mul(crate::tokens::PER_IMAGE))
+    [around, tools, images, media.heard()].into_iter().fold(PER_REQUEST, u64::saturating_add)
 }
 
 /// Upstreams refuse longer prompts, or cut them.

@@ -39,6 +39,13 @@ pub fn prompt(model: &str, request: &Request) -> u64 {
     messages.saturating_add(tools).saturating_add(texts)
 }
 
+/// Tokens of a request's prompt by its size, its media apart: what is known of one that is not kept.
+pub fn rough(request: &Request) -> u64 {
+    let media = request.media();
+    let text = (request.bytes().len() as u64).saturating_sub(media.payload()) / BYTES_PER_TOKEN;
+    text.saturating_add(media.shown())
+}
+
 fn tokenizer(model: &str) -> &'static Tokenizer {
     // "openai/gpt-4" and "azure/gpt-4" are gpt-4.
     let name = model.rsplit('/').next().unwrap_or(model);

@@ -54,6 +54,10 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration, env = "TURNPIKE_REVOCATION_TIMEOUT")]
     pub revocation_timeout: Duration,
 
+    /// Database of the gateways, to show in status what was spent: `postgres://USER:PASSWORD@HOST/NAME` [default: none]
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+
     /// Who this process is, in the Lease and in events [default: a random name]
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     pub identity: Option<String>,

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::{
     gateways::Gateways, kit::events::Events, metrics::Metrics, names::Names, publish::Published, settings::Settings,
-    world::World,
+    spend::Spend, world::World,
 };
 
 /// Handles that tasks share. Cheap to clone; each watch has one writer.
@@ -30,6 +30,8 @@ pub struct Context {
     pub world: watch::Receiver<Arc<World>>,
     /// What is published; written by the publisher.
     pub published: watch::Receiver<Arc<Published>>,
+    /// What was spent; written by the reader of the database.
+    pub spend: watch::Receiver<Arc<Spend>>,
     /// Gateway pods and what they have loaded; written by the pollers.
     pub gateways: watch::Receiver<Arc<Gateways>>,
 }

@@ -5,6 +5,7 @@
 //!                         │                  │ Published                                                     │
 //!                         │                  ▼                                                               │ long poll
 //!                         ├──────────────▶ status ◀──────────────── Gateways ◀── gateways ◀──────────────────┘
+//!                         │                  ▲ Spend ◀── spend ◀── the gateways' database
 //!                         └──────────────▶ virtual_key (mint, rotate, revoke)
 //! ```
 //! It is never in a request's path: gateways go on for as long as it is away.
@@ -25,6 +26,7 @@ pub mod publish;
 pub mod rbac;
 pub mod run;
 pub mod settings;
+pub mod spend;
 pub mod status;
 pub mod uninstall;
 pub mod virtual_key;

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-    core::Collector, process_collector::ProcessCollector,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector, process_collector::ProcessCollector,
 };
 
 /// How something was written.
@@ -104,6 +104,10 @@ pub struct Metrics {
     pub bundle_version: IntGauge,
     /// Objects that cannot be read.
     pub unreadable: IntGauge,
+    /// When the database was last read, seconds since the epoch; 0 = never.
+    pub spend_read: IntGauge,
+    /// Readings of the database that failed.
+    pub spend_read_failures: IntCounter,
 }
 
 impl Metrics {
@@ -176,6 +180,18 @@ impl Metrics {
                 r,
                 "turnpike_operator_unreadable_objects",
                 "Objects that cannot be read; the last good state serves.",
+            )?,
+            spend_read: gauge(
+                r,
+                "turnpike_operator_spend_read_timestamp_seconds",
+                "When the gateways' database was last read, in seconds since the epoch; 0 while it was not.",
+            )?,
+            spend_read_failures: keep(
+                r,
+                IntCounter::with_opts(opts(
+                    "turnpike_operator_spend_read_failures_total",
+                    "Readings of the gateways' database that failed.",
+                ))?,
             )?,
             registry,
         };

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  always          health, events, world, gateways, election
-//!  while leading   publish, status, virtual_key
+//!  while leading   publish, spend, status, virtual_key
 //!  SIGTERM         stop writing, give the Lease back, write the last events, exit 0
 //!  Lease lost      exit 1 at once: another process may write already
 //! ```
@@ -37,6 +37,7 @@ use crate::{
     metrics::Metrics,
     names::Names,
     publish::{self, Published},
+    spend::{self, Spend, Store},
     status, uninstall, virtual_key, world,
 };
 
@@ -69,7 +70,7 @@ async fn serve(args: &Args) -> Result<(), RunError> {
     // Both providers' crates may be linked; this one is meant. It fails only where it is set already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let client = Client::try_from(Config::infer().await.map_err(RunError::Config)?)?;
-    let Some(command) = args.command else { return operate(args, client, stop).await };
+    let Some(command) = args.command else { return Box::pin(operate(args, client, stop)).await };
     tokio::select! {
         ended = once(command, args, &client) => ended,
         () = stop => Err(RunError::Interrupted),
@@ -102,6 +103,8 @@ async fn operate(args: &Args, client: Client, stop: impl Future<Output = ()>) ->
         () = &mut stop => return Ok(()),
     };
     let (observed, published, polled) = (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
+    let store = if args.database_url.is_some() { Store::Waiting } else { Store::Absent };
+    let spent = watch::Sender::new(Arc::new(Spend { store, ..Spend::default() }));
     let context = Context {
         client,
         names,
@@ -112,19 +115,21 @@ async fn operate(args: &Args, client: Client, stop: impl Future<Output = ()>) ->
         world: observed.subscribe(),
         published: published.subscribe(),
         gateways: polled.subscribe(),
+        spend: spent.subscribe(),
     };
 
     spawn(&mut always, "world", world::run(context.clone(), observed));
     spawn(&mut always, "gateways", gateways::run(context.clone(), polled));
     spawn(&mut always, "gauges", gauges::run(context.clone()));
 
+    let spending = spend::run(context.clone(), args.database_url.clone(), spent);
     let mut guard = Guard::new(context.clone(), readiness);
     let election = Election::new(context.clone(), identity);
     let mut leading = JoinSet::new();
     let ended = tokio::select! {
         () = &mut stop => Ok(()),
         Some(ended) = always.join_next() => Err(ended_early(ended)),
-        error = lead(&election, &mut guard, &mut leading, |leading| start(leading, &context, published)) => Err(error),
+        error = lead(&election, &mut guard, &mut leading, |leading| start(leading, &context, published, spending)) => Err(error),
     };
     context.metrics.leader.set(0);
     // Whoever has the Lease by now may write already: nothing may come between.
@@ -159,9 +164,15 @@ async fn lead(
 }
 
 /// Starts what only the leader does.
-fn start(leading: &mut JoinSet<&'static str>, context: &Context, published: watch::Sender<Arc<Published>>) {
+fn start(
+    leading: &mut JoinSet<&'static str>,
+    context: &Context,
+    published: watch::Sender<Arc<Published>>,
+    spending: impl Future<Output = ()> + Send + 'static,
+) {
     context.metrics.leader.set(1);
     spawn(leading, "publish", publish::run(context.clone(), published));
+    spawn(leading, "spend", spending);
     spawn(leading, "status", status::run(context.clone()));
     spawn(leading, "virtual_key", virtual_key::run(context.clone()));
 }

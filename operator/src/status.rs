@@ -1,7 +1,7 @@
 //! The truth about each object, in its status: pure decisions below, and one task that writes what differs.
 //!
 //! ```text
-//!  World, Published, Gateways ─▶ desired (a kind each) ─▶ plan: what differs, what may wait ─▶ writer ─▶ status, events
+//!  World, Published, Gateways, Spend ─▶ desired (a kind each) ─▶ plan: what differs, what may wait ─▶ writer ─▶ status, events
 //! ```
 //! Nothing is kept between two looks that is not in the cluster: what an object's status says is where its next one starts.
 
@@ -15,6 +15,7 @@ pub use self::writer::run;
 use self::{condition::Waiting, fleet::Fleet};
 use crate::{
     publish::{Compiled, Published},
+    spend::Spend,
     world::World,
 };
 
@@ -37,6 +38,8 @@ pub struct View<'a> {
     pub world: &'a World,
     /// What is published.
     pub published: &'a Published,
+    /// What was spent.
+    pub spend: &'a Spend,
     /// The gateways.
     pub fleet: &'a Fleet<'a>,
     /// Base URL that clients call.
@@ -54,6 +57,8 @@ pub struct Desired<S> {
     pub waiting: Option<Waiting>,
     /// When it will be another with nothing else changed.
     pub next: Option<Timestamp>,
+    /// It differs in nothing but what was spent: there is no hurry.
+    pub figures_only: bool,
 }
 
 impl<'a> View<'a> {

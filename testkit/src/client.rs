@@ -89,6 +89,14 @@ impl Client {
         streaming
     }
 
+    /// The same, where there may be nobody.
+    ///
+    /// # Errors
+    /// Nobody accepts.
+    pub async fn try_connect(&self) -> Result<Connection, Box<dyn std::error::Error + Send + Sync>> {
+        within("connect and handshake", Connection::open_to(self.address)).await
+    }
+
     /// A connection to keep.
     pub async fn connect(&self) -> Connection {
         within("connect and handshake", Connection::open_to(self.address)).await.expect("the gateway accepts")

@@ -32,3 +32,12 @@ pub async fn rows(database: &Path, (table, order): (&str, &str), columns: &[&str
     })
     .await
 }
+
+/// The same on a PostgreSQL.
+pub async fn postgres_json(url: &str, sql: &str) -> Option<Value> {
+    let mut connection = sqlx::PgConnection::connect(url).await.ok()?;
+    let text: Option<String> =
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_optional(&mut connection).await.ok()?;
+    drop(connection.close().await);
+    serde_json::from_str(&text?).ok()
+}

@@ -67,6 +67,38 @@ def test_allowed_ranges_are_flag_and_rule():
     assert {"to": blocks} in rules("gateway", "egress", *arguments)
 
 
+def env(component, *arguments):
+    """The environment of a component's container, by name."""
+    deployment = render.one(render.objects(*arguments), "Deployment", f"turnpike-{component}")
+    return {one["name"]: one for one in deployment["spec"]["template"]["spec"]["containers"][0].get("env", [])}
+
+
+def test_a_store_is_reached_by_those_who_use_it_and_nobody_without_one():
+    own = ["--set", "database.urlSecret.name=stores,database.urlSecret.key=pg,redis.urlSecret.name=stores",
+           "--set-json", 'networkPolicy.database={"to":[{"ipBlock":{"cidr":"10.1.0.0/16"}}],"ports":[6432]}']
+    database = {"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": "stores", "key": "pg"}}}
+    redis = {"name": "REDIS_URL", "valueFrom": {"secretKeyRef": {"name": "stores", "key": "url"}}}
+    assert (env("gateway", *own)["DATABASE_URL"], env("gateway", *own)["REDIS_URL"]) == (database, redis)
+    assert env("operator", *own)["DATABASE_URL"] == database and "REDIS_URL" not in env("operator", *own)
+    assert not {"DATABASE_URL", "REDIS_URL"} & set(env("gateway") | env("operator"))
+    for component, wanted in (("gateway", [[6432], [6379]]), ("operator", [[6432]])):
+        rest = [ports(rule) for rule in rules(component, "egress")]
+        more = [rule for rule in rules(component, "egress", *own) if ports(rule) not in rest]
+        assert [ports(rule) for rule in more] == wanted, component
+        assert more[0]["to"] == [{"ipBlock": {"cidr": "10.1.0.0/16"}}] and all("to" not in rule for rule in more[1:])
+
+
+def test_a_trials_store_is_reached_by_its_label_unless_there_is_one_of_yours():
+    trial = ["--set", "trial.postgresql.enabled=true"]
+    assert env("operator", *trial)["DATABASE_URL"]["valueFrom"]["secretKeyRef"] == {"name": "turnpike-postgresql", "key": "url"}
+    (labels,) = [labels for name, labels, _ in render.pods(render.objects(*trial)) if name == "turnpike-postgresql"]
+    for component in ("gateway", "operator"):
+        (rule,) = [rule for rule in rules(component, "egress", *trial) if ports(rule) == [5432]]
+        assert render.selects(rule["to"][0]["podSelector"], labels)
+    both = [*trial, "--set", "database.urlSecret.name=mine"]
+    assert env("gateway", *both)["DATABASE_URL"]["valueFrom"]["secretKeyRef"] == {"name": "mine", "key": "url"}
+
+
 def test_the_operator_reaches_the_api_server_and_gateways():
     egress = rules("operator", "egress")
     assert [ports(rule) for rule in egress] == [[53, 53], [443, 6443], ["internal"]]
@@ -140,4 +172,4 @@ def test_fields_without_an_effect_warn_and_are_never_refused():
         assert binding["validationActions"] == ["Warn"]
         (expression,) = binding["matchResources"]["namespaceSelector"]["matchExpressions"]
         assert expression["values"] == ["team-a"]
-    assert {"modeldeployments", "virtualkeys"} <= resources <= {"modeldeployments", "virtualkeys", "budgets"}
+    assert {"modeldeployments"} <= resources <= {"modeldeployments", "virtualkeys", "budgets"}

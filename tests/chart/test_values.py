@@ -95,10 +95,14 @@ def test_the_notes_lead_to_a_first_answer(with_notes):
     text = notes(with_notes)
     assert "http://turnpike-gateway.llm.svc:4000/v1" in text
     assert "kubectl get secret turnpike-admin -n llm" in text
-    assert "WARNING" not in text and "NOTE:" not in text
+    assert "WARNING" not in text
 
 
 def test_the_notes_tell_what_has_no_effect_and_what_is_dangerous(with_notes):
-    assert "NOTE: trial.redis: this version connects to no store" in notes(with_notes, "--set", "trial.redis.enabled=true")
+    assert "NOTE: no database: each gateway keeps spend in a file" in notes(with_notes)
+    alone = notes(with_notes, "--set", "trial.redis.enabled=true")
+    assert "NOTE: Redis alone counts limits of a minute" in alone
+    assert "NOTE: trial.postgresql is one pod" in notes(with_notes, "--set", "trial.postgresql.enabled=true")
+    assert "NOTE:" not in notes(with_notes, "--set", "database.urlSecret.name=stores")
     assert "WARNING: operator.requireSecretLabel=false" in notes(with_notes, "--set", "operator.requireSecretLabel=false")
     assert "Watched are only: a, b." in notes(with_notes, "--set", "operator.watchNamespaces={a,b}")

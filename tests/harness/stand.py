@@ -21,6 +21,16 @@ KEYS = {
     "late": ("sk-late-0123456789abcdefghi", {"allowedModels": ["*"],
                                              "expiresAt": "2020-01-01T00:00:00Z"}),
     "paused": ("sk-paused-0123456789abcdefg", {"allowedModels": ["*"], "suspended": True}),
+    # Room for some answers of 0.00007 USD, each of which may cost 0.0047 USD before it is known.
+    "poor": ("sk-poor-0123456789abcdefghi", {"allowedModels": ["*"], "budget": [
+        {"window": "Month", "usd": "0.0055"}]}),
+    "thrifty": ("sk-thrifty-0123456789abcdef", {"allowedModels": ["*"], "budget": [
+        {"window": "Day", "usd": "0.10"}]}),
+    "small": ("sk-small-0123456789abcdefgh", {"allowedModels": ["*"], "budget": [
+        {"window": "Month", "tokens": 100}]}),
+    # One comes back each second at most: what the SDK is told to wait for.
+    "hurried": ("sk-hurried-0123456789abcdef", {"allowedModels": ["*"], "limits": {"rpm": 60}}),
+    "single": ("sk-single-0123456789abcdefg", {"allowedModels": ["*"], "limits": {"maxParallel": 1}}),
 }
 
 

@@ -9,8 +9,9 @@ use turnpike_crds::{
 
 use crate::{
     canonical,
-    entry::{KeyLimits, LimitEntry, ModelLimits, PerModelLimit, RESET},
-    problem::{Report, Reported},
+    entry::{KeyEntry, KeyLimits, LimitEntry, ModelLimits, PerModelLimit, RESET},
+    objects::object_ref,
+    problem::{ObjectKind, Report, Reported},
 };
 
 /// Longest value of the annotation [`RESET`] that is kept as it is, in bytes: it becomes part of the names of accounts.
@@ -61,6 +62,14 @@ fn positive(field: &str, number: Option<i64>, report: &mut Report) -> Option<i64
         return None;
     }
     number
+}
+
+/// A key's entry as far as its own budget is concerned: what gateways count of it, whether the key is served or not.
+pub fn key_budget(key: &VirtualKey) -> KeyEntry {
+    let object = object_ref(key);
+    let mut report = Report::new(ObjectKind::VirtualKey, object.clone());
+    let budget = amounts("spec.budget", &key.spec.budget, &mut report);
+    KeyEntry { budget, reset: reset(key), object, ..KeyEntry::default() }
 }
 
 /// `spec.limits` of a model.

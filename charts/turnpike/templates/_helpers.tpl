@@ -143,6 +143,51 @@ capabilities:
   {{- end }}
 {{- end }}
 
+{{/*
+A store: the Secret and key that hold its URL, as "name/key"; yours goes before the one for trials, and empty = there is none.
+Usage: include "turnpike.store" (list . "database" "postgresql")
+*/}}
+{{- define "turnpike.store" -}}
+{{- $values := (index . 0).Values -}}
+{{- $own := (index $values (index . 1)).urlSecret -}}
+{{- $trial := index $values.trial (index . 2) -}}
+{{- if $own.name -}}
+{{ $own.name }}/{{ $own.key }}
+{{- else if $trial.enabled -}}
+{{ $trial.existingSecret | default (printf "%s-%s" $values.operator.instance (index . 2)) }}/url
+{{- end -}}
+{{- end }}
+
+{{/* Environment variable with a store's URL. Usage: include "turnpike.storeEnv" (list . "DATABASE_URL" "database" "postgresql") */}}
+{{- define "turnpike.storeEnv" -}}
+{{- $store := include "turnpike.store" (list (index . 0) (index . 2) (index . 3)) -}}
+{{- with $store -}}
+- name: {{ index $ 1 }}
+  valueFrom: {secretKeyRef: {name: {{ splitList "/" . | first }}, key: {{ splitList "/" . | last }}}}
+{{- end -}}
+{{- end }}
+
+{{/* NetworkPolicy rule: a store may be reached. Usage: include "turnpike.egressStore" (list . "database" "postgresql") */}}
+{{- define "turnpike.egressStore" -}}
+{{- $root := index . 0 -}}
+{{- if include "turnpike.store" . -}}
+{{- $policy := index $root.Values.networkPolicy (index . 1) -}}
+- ports:
+    {{- range $policy.ports }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+  {{- if not (index $root.Values (index . 1)).urlSecret.name }}
+  to:
+    - podSelector:
+        matchLabels:
+          {{- include "turnpike.selector" (list $root (index . 2)) | nindent 10 }}
+  {{- else if $policy.to }}
+  to:
+    {{- toYaml $policy.to | nindent 4 }}
+  {{- end }}
+{{- end -}}
+{{- end }}
+
 {{/* Seconds of a duration such as 1m30s. */}}
 {{- define "turnpike.seconds" -}}
 {{- $sum := 0 -}}

@@ -15,7 +15,7 @@ pub struct BudgetStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// USD used in the current window of the tightest limit.
+    /// USD used in the current window of the tightest limit; of a budget with share PerKey or PerUser in all pots.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub spent: Option<String>,
@@ -23,15 +23,15 @@ pub struct BudgetStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub reserved: Option<String>,
-    /// USD left: limit less spent.
+    /// USD left: limit less spent; of a budget with share PerKey or PerUser in the fullest pot.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub remaining: Option<String>,
-    /// Used share of the tightest limit, in percent; above 100 when it was overshot.
+    /// Used share of the tightest limit, in percent, of its fullest pot; above 100 when it was overshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub used_percent: Option<i32>,
-    /// The tightest limit, such as "500.00 USD".
+    /// The limit of which most is used, such as "500.00 USD".
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub limit_text: Option<String>,
@@ -48,25 +48,30 @@ pub struct BudgetStatus {
     /// When the tightest limit is used up if use goes on as it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub projected_exhaustion: Option<Time>,
-    /// Every limit with what was used of it.
+    /// Every limit but those of a Minute, with what was used of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub limits: Vec<LimitStatus>,
-    /// Tokens in the current window.
+    /// Tokens of the covered keys in the current window, counted by whole UTC days; absent where the window begins within one, or
+    /// the scope narrows what is counted of a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenCounts>,
-    /// Requests in the current window.
+    /// Requests in the current window; only where a limit counts them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestCounts>,
     /// Keys under the budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub matched_keys: Option<i32>,
-    /// The keys that spent most.
+    /// The keys or users that spent most; of a Shared budget counted as tokens are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
     pub top: Vec<TopKey>,
-    /// When spend was last counted.
+    /// USD in spent that gateways which are lost may have used, and may not have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub unattributed: Option<String>,
+    /// When the figures were read that are shown; condition SpendSynced says whether they are current.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_spend_sync: Option<Time>,
     /// What all gateways have loaded of this object.
@@ -84,6 +89,17 @@ pub struct BudgetStatus {
 pub struct LimitStatus {
     /// The limit's window.
     pub window: Window,
+    /// Used share of the fullest pot, in percent, of the unit of which most is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub used_percent: Option<i32>,
+    /// The highest of alertThresholds that was reached in this window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub threshold_reached: Option<i32>,
+    /// When the window starts again; absent where it does not, or moves along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<Time>,
     /// USD, if the limit has an amount of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usd: Option<UsdUse>,
@@ -95,7 +111,7 @@ pub struct LimitStatus {
     pub requests: Option<CountUse>,
 }
 
-/// USD used of a limit.
+/// USD used of a limit, in its fullest pot.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UsdUse {
     /// USD used.
@@ -106,7 +122,7 @@ pub struct UsdUse {
     pub limit: String,
 }
 
-/// Tokens or requests used of a limit.
+/// Tokens or requests used of a limit, in its fullest pot.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CountUse {
     /// How many were used.
@@ -142,16 +158,16 @@ pub struct RequestCounts {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub allowed: i64,
-    /// Requests that were refused.
-    #[serde(default)]
+    /// Requests that were refused. Absent: metrics of the gateways tell them, no store does.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
-    pub refused: i64,
+    pub refused: Option<i64>,
 }
 
-/// One of the keys that spent most.
+/// One of the keys or users that spent most.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TopKey {
-    /// Name of the VirtualKey.
+    /// Name of the VirtualKey, or with share PerUser the user.
     #[schemars(length(max = 253))]
     pub key: String,
     /// USD in the current window.

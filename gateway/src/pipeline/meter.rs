@@ -76,12 +76,9 @@ enum Prompt {
     None,
     /// Kept whole: small bodies are counted by the tokenizer.
     Request(Box<Request>),
-    /// Only the size of a large one is kept, so that its bytes can go.
-    Bytes(usize),
+    /// Of a large one only what its size tells is kept, so that its bytes can go.
+    Tokens(u64),
 }
-
-/// Bytes per token where only the size is known: what English text has in current tokenizers.
-const BYTES_PER_TOKEN: u64 = 4;
 
 impl Meter {
     /// Starts to follow a request.
@@ -170,16 +167,18 @@ impl Meter {
         self.record(&request)?;
         self.dispatched = Some(Instant::now());
         self.owed = true;
-        let size = request.bytes().len();
-        self.prompt = if size <= INLINE { Prompt::Request(Box::new(request)) } else { Prompt::Bytes(size) };
+        self.prompt = if request.bytes().len() <= INLINE {
+            Prompt::Request(Box::new(request))
+        } else {
+            Prompt::Tokens(tokens::rough(&request))
+        };
         Ok(())
     }
 
     fn record(&mut self, request: &Request) -> Result<(), Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let (record, held) = &mut **open;
-        let size = u64::try_from(request.bytes().len()).unwrap_or(u64::MAX);
-        let estimated = || Usage { prompt: size / BYTES_PER_TOKEN, estimated: true, ..Usage::default() };
+        let estimated = || Usage { prompt: tokens::rough(request), estimated: true, ..Usage::default() };
         let most = self.most.take().unwrap_or_else(|| {
             let usage = estimated();
             let cost =
@@ -321,7 +320,7 @@ fn estimate(record: &Record, prompt: &Prompt, output: &Tape) -> Usage {
     let prompt = match prompt {
         Prompt::None => 0,
         Prompt::Request(request) => tokens::prompt(model, request),
-        Prompt::Bytes(bytes) => u64::try_from(*bytes).unwrap_or(u64::MAX) / BYTES_PER_TOKEN,
+        Prompt::Tokens(rough) => *rough,
     };
     Usage { prompt, completion: output.tokens(model), estimated: true, ..Usage::default() }
 }

@@ -125,9 +125,10 @@ impl Reservation<'_> {
         price: Option<&'a Price>,
     ) -> Bound<'a> {
         let call = self.call();
+        let most = bound::most_output(self.request, call);
         let (output, said) = match bound::output_bound(self.request, call) {
             Output::Asked(tokens) => (tokens, true),
-            Output::Absent => (bound::most_output(self.request, call).unwrap_or(MOST_OUTPUT), false),
+            Output::Absent => (most.unwrap_or(MOST_OUTPUT), false),
         };
         let prompt = bound::prompt_bound(self.request, call);
         let mut bound = Bound { prompt, output, cap: None, price, request: self.request, call };
@@ -136,6 +137,7 @@ impl Reservation<'_> {
             .filter(|account| holds_worst_case(account))
             .map(|account| (&**account, ledger.affordable(account).unwrap_or(account.limit)))
             .collect();
+        let is_scarce = !scarce.is_empty();
         let is_large = |(account, left): &(&AccountSpec, i64)| bound.of(account.unit, 0) > left / EXACT;
         if scarce.iter().any(is_large) {
             bound.prompt = self.exact_prompt().await;
@@ -146,8 +148,9 @@ impl Reservation<'_> {
                 bound.shrink(account.unit, left / SHARE);
             }
         }
-        let choices = bound::choices(self.request, call).max(1);
-        bound.cap = (bound.output < output).then(|| bound.output / choices);
+        // What nobody limits, a model of which nothing is known would not keep to.
+        let is_open = !said && most.is_none() && is_scarce;
+        bound.cap = (is_open || bound.output < output).then(|| bound::cap(self.request, call, bound.output));
         bound
     }
 

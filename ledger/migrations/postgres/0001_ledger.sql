@@ -12,6 +12,9 @@ CREATE TABLE ledger_account (
     until   bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70);
 
+-- Finds all pots of a limit, whose ids begin alike, whatever the database's collation.
+CREATE INDEX ledger_account_begins ON ledger_account (id text_pattern_ops);
+
 -- What was booked of an account in a stretch of time.
 CREATE TABLE ledger_spent (
     account bigint NOT NULL,

@@ -5,6 +5,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+/// A moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// The store's time, microseconds since the epoch: says which window is open. It may jump.
+    pub time: i64,
+    /// Microseconds since the start: says how long something takes. It does not.
+    pub steady: i64,
+}
+
 /// Microseconds since the epoch, as the store counts them. The system clock's steps do not reach it.
 #[derive(Debug)]
 pub struct Clock {
@@ -26,8 +35,9 @@ impl Clock {
     }
 
     /// Now.
-    pub fn now(&self) -> i64 {
-        self.offset.load(Ordering::Relaxed).saturating_add(micros(self.base.elapsed()))
+    pub fn now(&self) -> Now {
+        let steady = micros(self.base.elapsed());
+        Now { time: self.offset.load(Ordering::Relaxed).saturating_add(steady), steady }
     }
 
     /// The store said `now` in answer to what was asked at `asked`.

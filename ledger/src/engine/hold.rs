@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::pot::{Grant, Pot};
+use super::pot::{Grant, Pot, Taken};
 use crate::{
     account::{AccountSpec, Charge, Excess, Outage, Unit},
     spend_log::Posting,
@@ -47,11 +47,22 @@ pub struct Hold {
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) spec: Arc<AccountSpec>,
-    /// `None` = nothing is held: the account only counts.
-    pub(super) of: Option<(Arc<Pot>, Arc<Grant>)>,
+    /// The most that may be used.
     pub(super) amount: i64,
+    pub(super) of: Source,
     /// Start of the slot that it is booked in.
     pub(super) slot: i64,
+}
+
+/// Where a part is from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A lease.
+    Lease(Arc<Pot>, Arc<Grant>, Taken),
+    /// Nowhere: the account only counts.
+    Nothing,
+    /// A place among those that pass while the store is down, given back at the end.
+    Overdraft(Arc<Pot>),
 }
 
 impl Hold {
@@ -60,11 +71,18 @@ impl Hold {
         let mut settled = Settled::default();
         for Part { spec, of, amount, slot } in self.parts.drain(..) {
             let used = used.of(spec.unit);
-            let lease = of.map(|(pot, grant)| {
-                grant.settle(amount, used);
-                pot.notify();
-                grant.number
-            });
+            let lease = match of {
+                Source::Lease(pot, grant, taken) => {
+                    grant.settle(taken, used, &spec);
+                    pot.notify();
+                    Some(grant.number)
+                }
+                Source::Overdraft(pot) => {
+                    pot.restore(amount);
+                    None
+                }
+                Source::Nothing => None,
+            };
             if used > amount && spec.charge == Charge::Ahead && lease.is_some() && !spec.is_rate() {
                 settled.exceeded += 1;
             }
@@ -80,7 +98,10 @@ impl Hold {
         let held = self.parts.iter().filter(|part| !part.spec.is_rate() && part.amount != 0);
         held.map(|part| Posting {
             account: part.spec.id.clone(),
-            lease: part.of.as_ref().map(|(_, grant)| grant.number),
+            lease: match &part.of {
+                Source::Lease(_, grant, _) => Some(grant.number),
+                Source::Nothing | Source::Overdraft(_) => None,
+            },
             slot: part.slot,
             amount: part.amount,
         })
@@ -99,10 +120,14 @@ impl Hold {
 
     /// Gives all of it back: nothing was used.
     pub(super) fn release(&mut self) {
-        for Part { of, amount, .. } in self.parts.drain(..) {
-            if let Some((pot, grant)) = of {
-                grant.settle(amount, 0);
-                pot.notify();
+        for Part { spec, of, amount, .. } in self.parts.drain(..) {
+            match of {
+                Source::Lease(pot, grant, taken) => {
+                    grant.release(taken, &spec);
+                    pot.notify();
+                }
+                Source::Overdraft(pot) => pot.restore(amount),
+                Source::Nothing => {}
             }
         }
     }

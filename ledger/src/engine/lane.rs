@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 use papaya::HashMap;
 use tokio::sync::Notify;
 
-use super::pot::Pot;
+use super::{Now, pot::Pot};
 use crate::account::{AccountId, AccountSpec};
 
 pub(super) struct Lane {
@@ -25,7 +25,7 @@ impl Lane {
     }
 
     /// The account in memory, made where it is not there; `number` numbers its lease.
-    pub(super) fn pot(&self, spec: &Arc<AccountSpec>, now: i64, number: impl FnOnce() -> u64) -> Arc<Pot> {
+    pub(super) fn pot(&self, spec: &Arc<AccountSpec>, now: Now, number: impl FnOnce() -> u64) -> Arc<Pot> {
         let pots = self.pots.pin();
         if let Some(pot) = pots.get(&spec.id) {
             if !Arc::ptr_eq(&pot.spec.load(), spec) {
@@ -52,7 +52,9 @@ impl Lane {
 
     /// All that was urged since the last call.
     pub(super) fn urged(&self) -> Vec<Arc<Pot>> {
-        let pots = std::mem::take(&mut *self.lock());
+        let mut pots = std::mem::take(&mut *self.lock());
+        // Who has hold of a dropped one looks it up again.
+        pots.retain(|pot| !pot.gone.load(Ordering::Acquire));
         for pot in &pots {
             // Before its balance is looked at, so that a change after that urges again.
             pot.queued.store(false, Ordering::Release);

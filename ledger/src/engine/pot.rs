@@ -2,13 +2,17 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
 };
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::{account::AccountSpec, window::Slot};
+use super::Now;
+use crate::{
+    account::{AccountSpec, Unit},
+    window::Slot,
+};
 
 /// What is leased of an account for one slot.
 #[derive(Debug)]
@@ -20,9 +24,23 @@ pub(super) struct Grant {
     /// Granted, not taken. Below zero after a bound was exceeded.
     pub(super) free: Padded,
     /// Taken by requests that have not ended.
-    pub(super) held: AtomicI64,
+    held: AtomicI64,
+    /// What is used of it for good. Only rates are counted here, to be told to the store.
+    used: AtomicI64,
+    /// How often `used` was read to be told.
+    reports: AtomicU64,
     /// Below this the lease task is woken to get more before somebody must wait.
     pub(super) low: AtomicI64,
+}
+
+/// What one request took of a grant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) amount: i64,
+    /// How much of it was counted as used when it was taken.
+    counted: i64,
+    /// The reports at that time.
+    reports: u64,
 }
 
 /// Alone in its cache lines: every request on every core changes it.
@@ -32,39 +50,69 @@ pub(super) struct Padded(AtomicI64);
 
 impl Grant {
     pub(super) fn new(number: u64, slot: Slot) -> Self {
-        Self { number, slot, free: Padded(AtomicI64::new(0)), held: AtomicI64::new(0), low: AtomicI64::new(0) }
+        Self {
+            number,
+            slot,
+            free: Padded(AtomicI64::new(0)),
+            held: AtomicI64::new(0),
+            used: AtomicI64::new(0),
+            reports: AtomicU64::new(0),
+            low: AtomicI64::new(i64::MIN),
+        }
     }
 
-    /// Takes `amount` if that much is free. Returns what is left.
-    pub(super) fn take(&self, amount: i64) -> Option<i64> {
-        // Held first: whoever takes back all that is free and then sees nothing held may conclude that nothing is taken.
-        self.held.fetch_add(amount, Ordering::AcqRel);
-        let taken = self.free.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
+    /// Takes `amount` if that much is free.
+    pub(super) fn take(&self, amount: i64, spec: &AccountSpec) -> Option<Taken> {
+        let taken = self.free.0.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |free| {
             let left = free.checked_sub(amount)?;
             (left >= 0).then_some(left)
         });
-        if taken.is_err() {
-            self.held.fetch_sub(amount, Ordering::AcqRel);
+        taken.ok()?;
+        self.held.fetch_add(amount, Ordering::AcqRel);
+        // A request counts from its admission: it would take up its place twice if it were counted when it ends.
+        let counted = if spec.unit == Unit::Requests && spec.is_rate() { amount } else { 0 };
+        let reports = self.reports.load(Ordering::Acquire);
+        if counted != 0 {
+            self.used.fetch_add(counted, Ordering::AcqRel);
         }
-        Some(taken.ok()? - amount)
+        Some(Taken { amount, counted, reports })
     }
 
     /// What was taken has ended and used `used` of it.
-    pub(super) fn settle(&self, taken: i64, used: i64) {
+    pub(super) fn settle(&self, taken: Taken, used: i64, spec: &AccountSpec) {
+        if spec.is_rate() && used != taken.counted {
+            self.used.fetch_add(used - taken.counted, Ordering::AcqRel);
+        }
         // Free first: whoever sees nothing held and nothing free may conclude that nothing comes back.
-        self.free.0.fetch_add(taken - used, Ordering::AcqRel);
-        self.held.fetch_sub(taken, Ordering::AcqRel);
+        self.free.0.fetch_add(taken.amount - used, Ordering::SeqCst);
+        self.held.fetch_sub(taken.amount, Ordering::AcqRel);
+    }
+
+    /// What was taken has ended and nothing of it was used; but what the store was told to be used cannot be taken back.
+    pub(super) fn release(&self, taken: Taken, spec: &AccountSpec) {
+        let told = self.reports.load(Ordering::Acquire) != taken.reports;
+        self.settle(taken, if told { taken.counted } else { 0 }, spec);
+    }
+
+    /// What is used for good, to be told to the store.
+    pub(super) fn report(&self) -> i64 {
+        self.reports.fetch_add(1, Ordering::AcqRel);
+        self.used()
+    }
+
+    pub(super) fn used(&self) -> i64 {
+        self.used.load(Ordering::Acquire)
     }
 
     pub(super) fn add(&self, amount: i64) {
-        self.free.0.fetch_add(amount, Ordering::AcqRel);
+        self.free.0.fetch_add(amount, Ordering::SeqCst);
     }
 
     /// Takes back at most `amount` of what is free, to return it to the store.
     pub(super) fn withdraw(&self, amount: i64) -> i64 {
         let mut taken = 0;
         // Never fails: the closure always gives a value.
-        let _ = self.free.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
+        let _ = self.free.0.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |free| {
             taken = amount.min(free).max(0);
             Some(free - taken)
         });
@@ -72,7 +120,7 @@ impl Grant {
     }
 
     pub(super) fn free(&self) -> i64 {
-        self.free.0.load(Ordering::Acquire)
+        self.free.0.load(Ordering::SeqCst)
     }
 
     pub(super) fn held(&self) -> i64 {
@@ -85,6 +133,14 @@ impl Grant {
 pub(super) struct Known {
     /// Asks answered so far.
     pub(super) answers: u64,
+    /// When the last one was, by the steady clock.
+    pub(super) at: i64,
+    /// Which lease was asked about.
+    pub(super) lease: u64,
+    /// The limit that was in force.
+    pub(super) limit: i64,
+    /// More was asked for, and nothing of use was given.
+    pub(super) in_vain: bool,
     /// Spent in the window, as booked.
     pub(super) spent: i64,
     /// Outstanding at other gateways.
@@ -107,7 +163,9 @@ pub(super) struct Pot {
     pub(super) wanted: AtomicI64,
     /// What the first of them waits for.
     pub(super) first: AtomicI64,
-    /// The largest amount that was ever asked of it at once.
+    /// When that one asked to pass, by the steady clock.
+    pub(super) first_since: AtomicI64,
+    /// The largest amount that was lately taken at once.
     pub(super) largest: AtomicI64,
     /// Something may have become free.
     pub(super) changed: Notify,
@@ -115,19 +173,23 @@ pub(super) struct Pot {
     pub(super) turn: Semaphore,
     /// It is in the lease task's queue.
     pub(super) queued: AtomicBool,
+    /// The limit that the store last heard of. What was leased under a higher one is not taken from before it is asked again.
+    pub(super) limit: AtomicI64,
     /// The store refused or was silent when last asked.
     pub(super) down: AtomicBool,
-    /// Let through while the store was down.
-    pub(super) overdraft: AtomicI64,
-    /// The store's time when it was last used.
+    /// Let through while the store was down: of a budget in this outage, of a rate in this minute, of parallel requests now.
+    overdraft: AtomicI64,
+    /// The minute of it, by the steady clock.
+    minute: AtomicI64,
+    /// When it was last used, by the steady clock.
     pub(super) used_at: AtomicI64,
     /// It was dropped from memory; look it up again.
     pub(super) gone: AtomicBool,
 }
 
 impl Pot {
-    pub(super) fn new(spec: Arc<AccountSpec>, number: u64, now: i64) -> Self {
-        let slot = spec.lease_slot(now);
+    pub(super) fn new(spec: Arc<AccountSpec>, number: u64, now: Now) -> Self {
+        let slot = spec.lease_slot(now.time);
         Self {
             spec: ArcSwap::new(spec),
             grant: ArcSwap::from_pointee(Grant::new(number, slot)),
@@ -135,31 +197,40 @@ impl Pot {
             waiting: AtomicUsize::new(0),
             wanted: AtomicI64::new(0),
             first: AtomicI64::new(0),
+            first_since: AtomicI64::new(0),
             largest: AtomicI64::new(0),
             changed: Notify::new(),
             turn: Semaphore::new(1),
             queued: AtomicBool::new(false),
+            limit: AtomicI64::new(i64::MIN),
             down: AtomicBool::new(false),
             overdraft: AtomicI64::new(0),
-            used_at: AtomicI64::new(now),
+            minute: AtomicI64::new(0),
+            used_at: AtomicI64::new(now.steady),
             gone: AtomicBool::new(false),
         }
     }
 
     /// Somebody waits for it.
     pub(super) fn is_waited_for(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0
+        self.waiting.load(Ordering::SeqCst) > 0
     }
 
     /// A request uses it.
-    pub(super) fn touch(&self, now: i64, amount: i64) {
+    pub(super) fn touch(&self, now: Now, amount: i64) {
         // Read first: a line that is only read stays with every core.
         if self.largest.load(Ordering::Relaxed) < amount {
             self.largest.fetch_max(amount, Ordering::Relaxed);
         }
-        if now - self.used_at.load(Ordering::Relaxed) > 1_000_000 {
-            self.used_at.store(now, Ordering::Relaxed);
+        if now.steady - self.used_at.load(Ordering::Relaxed) > 1_000_000 {
+            self.used_at.store(now.steady, Ordering::Relaxed);
         }
+    }
+
+    /// The largest amount is forgotten bit by bit while others are taken.
+    pub(super) fn age(&self) {
+        let largest = self.largest.load(Ordering::Relaxed);
+        self.largest.fetch_sub(largest / 16, Ordering::Relaxed);
     }
 
     /// Something was given back; whoever waits should look.
@@ -167,6 +238,30 @@ impl Pot {
         if self.is_waited_for() {
             self.changed.notify_waiters();
         }
+    }
+
+    /// Lets `amount` through without the store, if no more than `most` were let through.
+    pub(super) fn overdraw(&self, amount: i64, most: i64, now: Now) -> bool {
+        let spec = self.spec.load();
+        let minute = now.steady.div_euclid(60_000_000);
+        if spec.window.is_minute() && self.minute.swap(minute, Ordering::AcqRel) != minute {
+            self.overdraft.store(0, Ordering::Release);
+        }
+        let more = |overdraft: i64| overdraft.checked_add(amount).filter(|sum| *sum <= most);
+        self.overdraft.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
+    }
+
+    /// What was let through did not happen, or has ended.
+    pub(super) fn restore(&self, amount: i64) {
+        let less = |overdraft: i64| Some(overdraft.saturating_sub(amount).max(0));
+        // Never fails: the closure always gives a value.
+        let _ = self.overdraft.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+    }
+
+    /// The store answers again.
+    pub(super) fn is_up(&self) {
+        self.overdraft.store(0, Ordering::Release);
+        self.down.store(false, Ordering::Release);
     }
 
     /// What could be had at most: what nobody had when the store was last asked, and what is free here. `None` = never asked.

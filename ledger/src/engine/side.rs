@@ -7,19 +7,25 @@ use std::{
 
 use uuid::Uuid;
 
-use super::pot::{Grant, Known, Pot};
+use super::{
+    Now,
+    outlook::{Outlook, Pace, Step},
+    pot::{Grant, Known, Pot},
+    wait::FRESH,
+};
 use crate::{
     account::{Charge, Unit},
     exchange::{Ask, LeaseId, Reply},
     holder::{Holder, Wish},
+    window::Slot,
 };
 
-/// How much is kept at hand: what is used in this time, microseconds.
-const AHEAD: f64 = 1e6;
 /// An account that nobody used for this long leaves memory; microseconds.
 const IDLE: i64 = 60_000_000;
-/// Weight of the latest measurement of the pace.
-const WEIGHT: f64 = 0.5;
+/// What is at hand of an account of which plenty is left is asked about this often; microseconds.
+const POLL: i64 = 1_000_000;
+/// A clock that goes back further than this was wrong before; microseconds.
+const CORRECTION: i64 = 3_600_000_000;
 
 /// One account's leases.
 pub(super) struct Side {
@@ -29,27 +35,27 @@ pub(super) struct Side {
     /// back.
     retired: Vec<Leased>,
     pace: Pace,
+    /// Use in a second and for how long there was none, as last measured.
+    used: (i64, i64),
+    /// By the last answer there is something to give back.
+    recalled: bool,
 }
 
 struct Leased {
     grant: Arc<Grant>,
     holder: Holder,
-    /// Said with the last ask that was not answered yet.
-    asked: Option<Wish>,
+    /// What was said last, and the limit then, until it is answered.
+    asked: Option<(Wish, i64)>,
+    /// What the store was last told to be used.
+    told: i64,
+    /// Something was granted on it.
+    had: bool,
     finished: bool,
-}
-
-/// Use per microsecond, smoothed.
-#[derive(Default)]
-struct Pace {
-    at: i64,
-    taken: i64,
-    rate: f64,
 }
 
 impl Leased {
     fn new(grant: Arc<Grant>) -> Self {
-        Self { grant, holder: Holder::default(), asked: None, finished: false }
+        Self { grant, holder: Holder::default(), asked: None, told: 0, had: false, finished: false }
     }
 
     /// All that requests have taken of it: what they used, and what they hold.
@@ -57,12 +63,19 @@ impl Leased {
         self.holder.granted() - self.grant.free()
     }
 
+    /// Whether its slot gives way to the one of now. Time that goes back a little does not reopen a slot of which something was
+    /// had; by more than an hour it is put right.
+    fn gives_way(&self, slot: Slot, time: i64) -> bool {
+        let current = self.grant.slot;
+        let early = if self.had { current.start - CORRECTION } else { current.start };
+        slot.start > current.start || time < early
+    }
+
     fn ask(&mut self, pot: &Pot, holder: Uuid, wish: Wish) -> Ask {
-        self.asked = Some(wish);
         let spec = pot.spec.load();
-        // What is held may yet be given back. Held before free: what moves between the two reads is counted too little.
-        let held = self.grant.held();
-        let used = (self.holder.granted() - self.grant.free() - held).max(0);
+        self.asked = Some((wish, spec.limit));
+        let used = (spec.is_rate() && spec.unit != Unit::Parallel).then(|| self.grant.report());
+        self.told = used.unwrap_or(0);
         Ask {
             lease: LeaseId { holder, number: self.grant.number },
             account: spec.id.clone(),
@@ -74,23 +87,32 @@ impl Leased {
             held: wish.held,
             target: wish.target,
             least: wish.least,
-            used: (spec.is_rate() && spec.unit != Unit::Parallel).then_some(used),
+            used,
             last: wish.last,
         }
+    }
+
+    /// Takes the answer to what was said last; returns what is to be added to the free balance, and whether more was asked for
+    /// in vain.
+    fn hear(&mut self, reply: &Reply) -> (i64, bool) {
+        let Some((wish, _)) = self.asked.take() else { return (0, false) };
+        let more = self.holder.heard(wish.sequence, reply);
+        self.had |= more > 0;
+        (more, wish.target > wish.held && more < wish.least.max(1))
     }
 }
 
 impl Side {
     pub(super) fn new(pot: Arc<Pot>) -> Self {
         let current = Leased::new(pot.grant.load_full());
-        Self { pot, current, retired: Vec::new(), pace: Pace::default() }
+        Self { pot, current, retired: Vec::new(), pace: Pace::default(), used: (0, 0), recalled: false }
     }
 
     /// What to ask now. `number` numbers a new lease. In order: [`Self::answered`] must be told the replies.
-    pub(super) fn asks(&mut self, holder: Uuid, now: i64, number: impl FnOnce() -> u64) -> Vec<Ask> {
+    pub(super) fn asks(&mut self, holder: Uuid, now: Now, number: impl FnOnce() -> u64) -> Vec<Ask> {
         let mut asks = Vec::new();
-        let slot = self.pot.spec.load().lease_slot(now);
-        if self.current.finished || slot.start > self.current.grant.slot.start {
+        let slot = self.pot.spec.load().lease_slot(now.time);
+        if self.current.finished || self.current.gives_way(slot, now.time) {
             self.renew(Arc::new(Grant::new(number(), slot)));
         }
         for leased in &mut self.retired {
@@ -112,45 +134,66 @@ impl Side {
         let old = mem::replace(&mut self.current, Leased::new(Arc::clone(&grant)));
         self.pot.grant.store(grant);
         self.retired.push(Leased { finished: false, ..old });
-        self.pace.taken = 0;
+        self.pace.restart();
     }
 
-    fn wish(&mut self, now: i64) -> Wish {
-        let (pot, grant) = (&self.pot, &self.current.grant);
-        let rate = self.pace.measure(now, self.current.taken());
-        let (free, wanted) = (grant.free(), pot.wanted.load(Ordering::Acquire));
-        let first = pot.first.load(Ordering::Acquire);
-        let largest = pot.largest.load(Ordering::Relaxed);
-        let idle = rate == 0.0 && wanted == 0 && !pot.is_waited_for();
-        // An account that charges after the answer needs something at hand, though nobody takes from it before.
-        let least_goal =
-            if pot.spec.load().charge == Charge::After { pot.spec.load().limit / 100 + 1 } else { largest };
-        #[expect(clippy::cast_possible_truncation, reason = "an amount; saturates")]
-        let ahead = if idle { 0 } else { ((rate * AHEAD) as i64).max(least_goal) };
-        let goal = wanted.saturating_add(ahead);
-        grant.low.store(goal / 2, Ordering::Relaxed);
-        let surplus = free.saturating_sub(goal.saturating_mul(2));
-        let overdrawn = -pot.known.load().left;
-        let back = surplus.max(overdrawn.min(free));
-        if back > 0 {
-            return self.current.holder.give_back(grant.withdraw(back));
+    fn outlook(&self) -> Outlook {
+        let (pot, spec) = (&self.pot, self.pot.spec.load());
+        let (pace, still) = self.used;
+        let largest = match spec.charge {
+            Charge::Ahead => pot.largest.load(Ordering::Relaxed),
+            // Nobody takes from it before the answer, but something must be there.
+            Charge::After => spec.limit / 100 + 1,
+        };
+        Outlook {
+            known: **pot.known.load(),
+            free: self.current.grant.free(),
+            first: pot.is_waited_for().then(|| pot.first.load(Ordering::Acquire)),
+            wanted: pot.wanted.load(Ordering::Acquire),
+            largest,
+            pace,
+            still,
         }
-        let need = if pot.is_waited_for() { first.max(1).saturating_sub(free).max(1) } else { 1 };
-        let want = goal.saturating_sub(free).max(if pot.is_waited_for() { need } else { 0 });
-        if want > 0 { self.current.holder.raise(want, need) } else { self.current.holder.raise(0, 0) }
     }
 
-    /// Whether anything has changed since it was last asked about.
-    pub(super) fn is_due(&self, now: i64) -> bool {
+    fn wish(&mut self, now: Now) -> Wish {
+        let taken = self.current.taken();
+        if !self.pace.is_at(taken) {
+            self.pot.age();
+        }
+        self.used = self.pace.measure(now.steady, taken);
+        let outlook = self.outlook();
+        let Leased { grant, holder, .. } = &mut self.current;
+        grant.low.store(outlook.low(), Ordering::Relaxed);
+        match outlook.step() {
+            Step::Raise { want, least } => holder.raise(want, least),
+            Step::GiveBack(amount) => holder.give_back(grant.withdraw(amount)),
+        }
+    }
+
+    /// Whether there is anything to say or to hear.
+    pub(super) fn is_due(&self, now: Now) -> bool {
+        let (current, known) = (&self.current, self.pot.known.load());
+        let spec = self.pot.spec.load();
+        let old = now.steady - known.at >= POLL;
+        let idle = current.grant.free() > 0 && (old || self.outlook().is_scarce());
         !self.retired.is_empty()
             || self.pot.is_waited_for()
-            || self.current.taken() != self.pace.taken
-            || self.current.grant.free() > 0
-            || !self.current.grant.slot.holds(now)
+            || current.asked.is_some()
+            || now.time >= current.grant.slot.end
+            || spec.limit != known.limit
+            || spec.is_rate() && current.told != current.grant.used()
+            || idle
+            || old && !self.pace.is_at(current.taken())
     }
 
-    /// The replies to the last asks, in their order; `None` = the store did not answer.
-    pub(super) fn answered(&mut self, replies: Option<&[Reply]>) {
+    /// Whether it should not be left to the next round: somebody waits here, or may wait elsewhere.
+    pub(super) fn is_urgent(&self, now: Now) -> bool {
+        (self.pot.is_waited_for() || self.recalled) && now.steady - self.pot.known.load().at >= FRESH
+    }
+
+    /// The replies to the last asks, in their order, at the store's time `time`; `None` = the store did not answer.
+    pub(super) fn answered(&mut self, replies: Option<&[Reply]>, time: i64, now: Now) {
         let Some((last, earlier)) = replies.and_then(<[Reply]>::split_last) else {
             for leased in &mut self.retired {
                 // It is said again, with what is free by then.
@@ -164,30 +207,47 @@ impl Side {
             leased.hear(reply);
         }
         self.retired.retain(|leased| !leased.finished);
-        let more = self.current.hear(last);
-        // What is free of it goes back when it is replaced, at the next ask. Until then using it is safe: the store counts it.
-        self.current.finished |= last.closed;
-        self.current.grant.add(more);
-        if last.left <= 0 {
-            // There is no more to be had: do not ask at every request.
-            self.current.grant.low.store(i64::MIN, Ordering::Relaxed);
+        let (pot, current) = (&self.pot, &mut self.current);
+        let limit = current.asked.map_or(i64::MIN, |(_, limit)| limit);
+        let (more, in_vain) = current.hear(last);
+        // A slot that has not begun by the store's clock is waited for.
+        if last.closed && time >= current.grant.slot.start {
+            // Nothing of it may be used any more; what is held stays held.
+            current.finished = true;
+            let lost = current.grant.withdraw(i64::MAX);
+            current.holder.give_back(lost + more);
+        } else {
+            current.grant.add(more);
+            // A lowered limit holds from now on, before anybody takes what is too much; the next ask says so.
+            let too_much = current.grant.withdraw(last.left.min(0).saturating_neg());
+            current.holder.give_back(too_much);
         }
-        let answers = self.pot.known.load().answers + 1;
-        let known = Known { answers, spent: last.spent, others: last.others, left: last.left };
-        self.pot.known.store(Arc::new(known));
-        self.pot.overdraft.store(0, Ordering::Release);
-        self.pot.down.store(false, Ordering::Release);
-        self.pot.changed.notify_waiters();
+        if current.grant.free() < current.grant.low.load(Ordering::Relaxed) {
+            // There is no more to be had now: do not ask at every request.
+            current.grant.low.store(i64::MIN, Ordering::Relaxed);
+        }
+        let answers = pot.known.load().answers + 1;
+        let Reply { spent, others, left, .. } = *last;
+        let lease = current.grant.number;
+        pot.known.store(Arc::new(Known { answers, at: now.steady, lease, limit, in_vain, spent, others, left }));
+        pot.limit.store(limit, Ordering::Release);
+        pot.is_up();
+        pot.changed.notify_waiters();
+        self.recalled = last.left < 0 || matches!(self.outlook().step(), Step::GiveBack(_));
     }
 
     /// Nobody used it for a while and nothing of it is held here: it can leave memory.
-    pub(super) fn is_idle(&self, now: i64) -> bool {
-        let grant = &self.current.grant;
-        now - self.pot.used_at.load(Ordering::Relaxed) > IDLE
+    pub(super) fn is_idle(&self, now: Now) -> bool {
+        let Leased { grant, asked, told, .. } = &self.current;
+        let spec = self.pot.spec.load();
+        now.steady - self.pot.used_at.load(Ordering::Relaxed) > IDLE
             && self.retired.is_empty()
             && !self.pot.is_waited_for()
             && grant.held() == 0
             && grant.free() <= 0
+            // What the store does not know yet would be lost with the last word.
+            && asked.is_none()
+            && (!spec.is_rate() || *told == grant.used())
     }
 
     /// The last word on all leases: everything unused goes back.
@@ -200,26 +260,5 @@ impl Side {
             leased.ask(pot, holder, wish)
         })
         .collect()
-    }
-}
-
-impl Leased {
-    fn hear(&mut self, reply: &Reply) -> i64 {
-        self.asked.take().map_or(0, |wish| self.holder.heard(wish.sequence, reply))
-    }
-}
-
-impl Pace {
-    /// Use per microsecond since the last call, smoothed.
-    #[expect(clippy::cast_precision_loss, reason = "a pace need not be exact")]
-    fn measure(&mut self, now: i64, taken: i64) -> f64 {
-        let span = (now - self.at).max(1);
-        let latest = if self.at == 0 { 0.0 } else { (taken - self.taken).max(0) as f64 / span as f64 };
-        self.rate = WEIGHT.mul_add(latest, (1.0 - WEIGHT) * self.rate);
-        if latest == 0.0 && self.rate * 1e6 < 0.5 {
-            self.rate = 0.0;
-        }
-        (self.at, self.taken) = (now, taken);
-        self.rate
     }
 }

@@ -1,7 +1,6 @@
 //! Starts and stops the lease tasks.
 
 use std::{
-    collections::HashMap,
     io,
     sync::{Arc, atomic::AtomicI64, atomic::AtomicU64},
     thread,
@@ -39,13 +38,13 @@ impl Ledger {
     /// The system gives no thread or no runtime.
     pub fn start<M: LeaseStore, R: LeaseStore>(leases: Leases<M, R>) -> io::Result<(Self, Running)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (ledger, running, tasks) = Self::with_tasks(leases);
+        let (ledger, running, tasks) = Self::open(leases);
         thread::Builder::new().name("leases".to_owned()).spawn(move || runtime.block_on(tasks))?;
         Ok((ledger, running))
     }
 
-    /// As [`Self::start`], but the caller runs the lease tasks: a future that ends some time after [`Running::stop`].
-    pub fn with_tasks<M: LeaseStore, R: LeaseStore>(
+    /// The same without the thread: nothing is leased but while the future is polled, on a runtime with time.
+    pub fn open<M: LeaseStore, R: LeaseStore>(
         leases: Leases<M, R>,
     ) -> (Self, Running, impl Future<Output = ()> + Send + use<M, R>) {
         let Leases { money, rates, holder, longest } = leases;
@@ -60,24 +59,8 @@ impl Ledger {
         });
         let (stop, stopped) = watch::channel(false);
         let (end, ended) = oneshot::channel();
-        let money = Task {
-            shared: Arc::clone(&shared),
-            lane: |shared| &shared.money,
-            store: money,
-            longest,
-            sides: HashMap::new(),
-            is_down: false,
-            owed: Vec::new(),
-        };
-        let rates = Task {
-            shared: Arc::clone(&shared),
-            lane: |shared| &shared.rates,
-            store: rates,
-            longest,
-            sides: HashMap::new(),
-            is_down: false,
-            owed: Vec::new(),
-        };
+        let money = Task::new(Arc::clone(&shared), |shared| &shared.money, money, longest);
+        let rates = Task::new(Arc::clone(&shared), |shared| &shared.rates, rates, longest);
         let tasks = async move {
             tokio::join!(money.run(stopped.clone()), rates.run(stopped));
             // Nobody may be waiting any more.

@@ -11,8 +11,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::{Shared, lane::Lane, side::Side};
-use crate::{account::AccountId, exchange::Ask, store::LeaseStore};
+use super::{Now, Shared, lane::Lane, side::Side};
+use crate::{account::AccountId, store::LeaseStore};
 
 /// How often accounts that somebody waits for are asked about again.
 const TICK: Duration = Duration::from_millis(100);
@@ -28,18 +28,20 @@ const LIMIT: Duration = Duration::from_millis(250);
 const BATCH: usize = 256;
 
 pub(super) struct Task<S> {
-    pub(super) shared: Arc<Shared>,
-    pub(super) lane: fn(&Shared) -> &Lane,
-    pub(super) store: S,
+    shared: Arc<Shared>,
+    lane: fn(&Shared) -> &Lane,
+    store: S,
     /// How long a request may take.
-    pub(super) longest: Duration,
-    pub(super) sides: HashMap<AccountId, Side>,
-    pub(super) is_down: bool,
-    /// Last words on leases of accounts that have left memory, until they are answered.
-    pub(super) owed: Vec<Ask>,
+    longest: Duration,
+    sides: HashMap<AccountId, Side>,
+    is_down: bool,
 }
 
 impl<S: LeaseStore> Task<S> {
+    pub(super) fn new(shared: Arc<Shared>, lane: fn(&Shared) -> &Lane, store: S, longest: Duration) -> Self {
+        Self { shared, lane, store, longest, sides: HashMap::new(), is_down: false }
+    }
+
     /// Runs until told to stop, then gives everything back.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut ticks = interval(TICK);
@@ -58,8 +60,7 @@ impl<S: LeaseStore> Task<S> {
             }
         }
         self.urged().await;
-        let mut asks = std::mem::take(&mut self.owed);
-        asks.extend(self.sides.values_mut().flat_map(|side| side.last_asks(self.shared.holder)));
+        let asks: Vec<_> = self.sides.values_mut().flat_map(|side| side.last_asks(self.shared.holder)).collect();
         for asks in asks.chunks(BATCH) {
             // A store that does not answer now finds out by our silence.
             let _ = timeout(LIMIT, self.store.exchange(asks)).await;
@@ -73,7 +74,6 @@ impl<S: LeaseStore> Task<S> {
             let id = pot.spec.load().id.clone();
             let side = self.sides.entry(id.clone()).or_insert_with(|| Side::new(Arc::clone(&pot)));
             if !Arc::ptr_eq(&side.pot, &pot) && !pot.gone.load(Ordering::Acquire) {
-                self.owed.extend(side.last_asks(self.shared.holder));
                 *side = Side::new(pot);
             }
             ids.push(id);
@@ -90,7 +90,7 @@ impl<S: LeaseStore> Task<S> {
             self.reap().await;
         }
         let all = tick.is_multiple_of(ROUND);
-        let due = self.sides.iter().filter(|(_, side)| side.pot.is_waited_for() || (all && side.is_due(now)));
+        let due = self.sides.iter().filter(|(_, side)| side.is_urgent(now) || (all && side.is_due(now)));
         let ids: Vec<AccountId> = due.map(|(id, _)| id.clone()).collect();
         self.exchange(ids).await;
         if all {
@@ -136,7 +136,8 @@ impl<S: LeaseStore> Task<S> {
                 };
                 replies = rest;
                 if let Some(side) = self.sides.get_mut(id) {
-                    side.answered(some);
+                    let time = answers.as_ref().map_or(now.time, |answers| answers.now);
+                    side.answered(some, time, self.shared.clock.now());
                 }
             }
         }
@@ -175,20 +176,19 @@ impl<S: LeaseStore> Task<S> {
     }
 
     /// Accounts that nobody uses leave memory.
-    async fn forget(&mut self, now: i64) {
+    async fn forget(&mut self, now: Now) {
         let idle: Vec<AccountId> =
             self.sides.iter().filter(|(_, side)| side.is_idle(now)).map(|(id, _)| id.clone()).take(BATCH).collect();
+        let mut asks = Vec::new();
         for id in &idle {
             if let Some(mut side) = self.sides.remove(id) {
                 (self.lane)(&self.shared).forget(&side.pot);
-                self.owed.extend(side.last_asks(self.shared.holder));
+                asks.extend(side.last_asks(self.shared.holder));
             }
         }
-        // Said until it is answered: the store may have granted what was never heard here.
-        if let Some(asks) = self.owed.chunks(BATCH).next()
-            && let Ok(Ok(_)) = timeout(LIMIT, self.store.exchange(asks)).await
-        {
-            self.owed.drain(..asks.len());
+        if !asks.is_empty() {
+            // Where this is lost the lease ends with this gateway: it has nothing outstanding.
+            let _ = timeout(LIMIT, self.store.exchange(&asks)).await;
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Cause, Hold, How, Need, Refusal, Shared, Short, pot::Pot};
+use super::{Cause, Hold, How, Need, Refusal, Shared, Short, held, hold::Source, pot::Pot};
 use crate::{
     account::{AccountId, AccountSpec, Charge, Excess, Outage, Unit},
     window::WindowSpec,
@@ -18,6 +18,8 @@ use crate::{
 
 /// Longest that a request waits for others to settle before it is refused.
 const WAIT: Duration = Duration::from_secs(2);
+/// What the store said is believed for this long before it is asked again; microseconds.
+pub(super) const FRESH: i64 = 100_000;
 
 /// Counted among those who wait for a pot.
 struct Waiting {
@@ -27,35 +29,68 @@ struct Waiting {
 
 impl Waiting {
     fn new(pot: Arc<Pot>, amount: i64) -> Self {
-        pot.waiting.fetch_add(1, Ordering::AcqRel);
-        pot.wanted.fetch_add(amount, Ordering::AcqRel);
+        // Sequentially consistent, as what is free is: either the waiter sees what was freed, or who frees sees the waiter.
+        pot.wanted.fetch_add(amount, Ordering::SeqCst);
+        pot.waiting.fetch_add(1, Ordering::SeqCst);
         Self { pot, amount }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.pot.wanted.fetch_sub(self.amount, Ordering::AcqRel);
-        self.pot.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.pot.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.pot.wanted.fetch_sub(self.amount, Ordering::SeqCst);
     }
 }
 
-/// The right to take before all others that wait for a pot.
-pub(super) type Turn<'a> = SemaphorePermit<'a>;
+/// The right to take from a pot before all others that wait for it.
+pub(super) struct Turn<'a> {
+    waiting: &'a Waiting,
+    since: i64,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Turn<'_> {
+    /// Of another pot it takes before those who came later: requests that each need two scarce accounts would else send each
+    /// other from queue to queue.
+    pub(super) fn goes_first(&self, pot: &Arc<Pot>) -> bool {
+        Arc::ptr_eq(&self.waiting.pot, pot) || self.since < pot.first_since.load(Ordering::Acquire)
+    }
+}
+
+/// Let through beyond a limit. Dropped before the request passes all its limits, it is as if it was not.
+struct Beyond {
+    pot: Arc<Pot>,
+    amount: i64,
+}
+
+impl Drop for Beyond {
+    fn drop(&mut self) {
+        self.pot.restore(self.amount);
+    }
+}
 
 /// What becomes of a need that is not met.
 enum Pass {
     No,
     /// It is only booked.
-    Counted,
+    Counted(Beyond),
     /// It is only booked, at this rate.
     Slowly(Need),
 }
 
+/// When a request must be through, and since when it tries.
+#[derive(Clone, Copy)]
+struct Term {
+    since: i64,
+    deadline: Instant,
+}
+
 impl Shared {
     pub(super) async fn reserve_slowly(&self, needs: &[Need], caller: &str, first: Short) -> Result<Hold, Refusal> {
-        let deadline = Instant::now() + WAIT;
+        let term = Term { since: self.clock.now().steady, deadline: Instant::now() + WAIT };
         let mut needs: Vec<(Need, How)> = needs.iter().map(|need| (need.clone(), How::Held)).collect();
+        let mut beyond = Vec::new();
         let mut short = first;
         loop {
             let Some((need, how)) = needs.get_mut(short.at) else {
@@ -63,12 +98,15 @@ impl Shared {
                 return Ok(Hold::default());
             };
             let waiting = Waiting::new(Arc::clone(&short.pot), held(need));
-            let turn = match self.wait(&waiting, deadline).await {
+            let turn = match self.wait(&waiting, need, term).await {
                 Ok(turn) => Some(turn),
                 Err(cause) => {
                     match self.pass(&short.pot, need, cause, caller) {
                         Pass::No => return Err(self.refusal(&short.pot, need, cause)),
-                        Pass::Counted => *how = How::Counted,
+                        Pass::Counted(one) => {
+                            *how = How::Counted;
+                            beyond.push(one);
+                        }
                         Pass::Slowly(rate) => {
                             *how = How::Counted;
                             needs.push((rate, How::Held));
@@ -80,75 +118,94 @@ impl Shared {
             let tried = self.take(needs.iter().map(|(need, how)| (need, *how)), self.clock.now(), turn.as_ref());
             drop(turn);
             match tried {
-                Ok(hold) => return Ok(hold),
+                Ok(mut hold) => {
+                    self.went_beyond(&mut hold, beyond);
+                    return Ok(hold);
+                }
                 Err(next) => short = next,
             }
         }
     }
 
+    /// The request passes all its limits.
+    fn went_beyond(&self, hold: &mut Hold, beyond: Vec<Beyond>) {
+        for mut one in beyond {
+            let spec = one.pot.spec.load_full();
+            let amount = std::mem::take(&mut one.amount);
+            match spec.unit {
+                Unit::NanoUsd => {
+                    self.overdrawn.fetch_add(amount, Ordering::Relaxed);
+                }
+                // The place is free again when the request ends.
+                Unit::Parallel => {
+                    if let Some(part) = hold.parts.iter_mut().find(|part| part.spec.id == spec.id) {
+                        part.of = Source::Overdraft(Arc::clone(&one.pot));
+                    }
+                }
+                Unit::Tokens | Unit::Requests => {}
+            }
+        }
+    }
+
     /// Waits for the turn, and until what is needed is at hand.
-    async fn wait<'a>(&self, waiting: &'a Waiting, deadline: Instant) -> Result<Turn<'a>, Cause> {
-        let pot = &waiting.pot;
-        let turn = timeout_at(deadline, pot.turn.acquire()).await;
-        let Ok(Ok(turn)) = turn else {
+    async fn wait<'a>(&self, waiting: &'a Waiting, need: &Need, term: Term) -> Result<Turn<'a>, Cause> {
+        let (pot, amount) = (&waiting.pot, waiting.amount.max(1));
+        let turn = timeout_at(term.deadline, pot.turn.acquire()).await;
+        let Ok(Ok(permit)) = turn else {
             return Err(Cause::Exhausted);
         };
+        let turn = Turn { waiting, since: term.since, _permit: permit };
         pot.first.store(waiting.amount, Ordering::Release);
-        let before = pot.known.load().answers;
-        // Once; from then on the lease task asks again at each of its ticks.
-        self.lane(&pot.spec.load()).urge(pot);
+        pot.first_since.store(term.since, Ordering::Release);
+        let known = pot.known.load();
+        let before = known.answers;
+        let is_fresh = before > 0 && self.clock.now().steady - known.at < FRESH;
+        if !is_fresh || !known.in_vain && known.left >= amount {
+            // Once; from then on the lease task asks again at each of its ticks.
+            self.lane(&need.account).urge(pot);
+        }
+        drop(known);
         loop {
             let changed = pot.changed.notified();
             tokio::pin!(changed);
             // From here on no change is missed.
             changed.as_mut().enable();
-            let grant = pot.grant.load();
-            let in_time = grant.slot.holds(self.clock.now());
-            let enough = in_time && grant.free() >= waiting.amount.max(1);
-            if enough || pot.gone.load(Ordering::Acquire) {
+            let (grant, now) = (pot.grant.load(), self.clock.now());
+            let down = pot.down.load(Ordering::Acquire);
+            let in_time = now.time < grant.slot.end;
+            let lowered = need.account.limit < pot.limit.load(Ordering::Acquire) && !down;
+            if pot.gone.load(Ordering::Acquire) || in_time && !lowered && grant.free() >= amount {
                 return Ok(turn);
             }
-            if pot.down.load(Ordering::Acquire) {
+            if down {
                 return Err(Cause::Unavailable);
             }
-            let (known, spec) = (pot.known.load(), pot.spec.load());
-            let asked = known.answers > before;
+            let known = pot.known.load();
+            // Of this lease and limit, and not from before this request came.
+            let asked = known.lease == grant.number
+                && known.limit == need.account.limit
+                && (known.answers > before || now.steady - known.at < FRESH);
             let more = known.left.max(0).saturating_add(grant.free().max(0));
-            let coming = !spec.is_rate() && (known.others > 0 || grant.held() > 0);
-            if asked && in_time && more < waiting.amount.max(1) && !coming {
+            let coming = !need.account.is_rate() && (known.others > 0 || grant.held() > 0);
+            if asked && in_time && more < amount && !coming {
                 return Err(Cause::Exhausted);
             }
-            drop((grant, known, spec));
-            if timeout_at(deadline, changed).await.is_err() {
+            drop((grant, known));
+            if timeout_at(term.deadline, changed).await.is_err() {
                 return Err(Cause::Exhausted);
             }
         }
     }
 
-    fn pass(&self, pot: &Pot, need: &Need, cause: Cause, caller: &str) -> Pass {
+    fn pass(&self, pot: &Arc<Pot>, need: &Need, cause: Cause, caller: &str) -> Pass {
         let spec = &need.account;
         match (cause, spec.excess, spec.outage) {
-            (Cause::Unavailable, _, Outage::Allow(most)) => {
-                let before = pot.overdraft.fetch_add(need.amount, Ordering::AcqRel);
-                if before.saturating_add(need.amount) > most {
-                    pot.overdraft.fetch_sub(need.amount, Ordering::AcqRel);
-                    return Pass::No;
-                }
-                if spec.unit == Unit::NanoUsd {
-                    self.overdrawn.fetch_add(need.amount, Ordering::Relaxed);
-                }
-                Pass::Counted
+            (Cause::Unavailable, _, Outage::Allow(most)) if pot.overdraw(need.amount, most, self.clock.now()) => {
+                Pass::Counted(Beyond { pot: Arc::clone(pot), amount: need.amount })
             }
             (Cause::Exhausted, Excess::Throttle { rpm }, _) => Pass::Slowly(slowly(spec, rpm, caller)),
             _ => Pass::No,
         }
-    }
-}
-
-fn held(need: &Need) -> i64 {
-    match need.account.charge {
-        Charge::Ahead => need.amount,
-        Charge::After => 0,
     }
 }
 

@@ -30,6 +30,9 @@ mod lease;
 mod ledger;
 mod partitions;
 mod session;
+mod standing;
+
+pub use self::standing::{AccountAt, KeyUse, Pot, Pots, Used};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 

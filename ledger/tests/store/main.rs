@@ -27,4 +27,5 @@ mod leases;
 mod measure;
 mod postgres_only;
 mod redis_only;
+mod standing;
 mod windows;

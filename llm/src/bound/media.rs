@@ -3,8 +3,14 @@
 //! Whatever is not surely text or an image of its own counts as a reference, whose size is unknown: an unknown type of part,
 //! a key spelled with escapes, a file. Only base64 in the very place where images and sound lie is left out of the text.
 
-use crate::json::{self, Visitor};
+use crate::{
+    json::{self, Visitor},
+    tokens::PER_IMAGE,
+};
 
+/// Bytes of base64 for one token of sound. The sparest common format (Opus and MP3 at 6 to 8 kbit/s) has 1000 characters a
+/// second, and models count 10 to 50 tokens a second.
+const SOUND_PER_TOKEN: u64 = 8;
 /// Shortest key in whose place an escape could hide one of those that matter (`\u0075rl`).
 const ESCAPABLE: usize = 8;
 
@@ -57,6 +63,16 @@ impl Media {
     /// Bytes of the body that are no text.
     pub(crate) fn payload(&self) -> u64 {
         self.image_bytes.saturating_add(self.sound)
+    }
+
+    /// Tokens of images and sound, as far as that can be said without their sizes.
+    pub(crate) fn shown(&self) -> u64 {
+        u64::from(self.images).saturating_mul(PER_IMAGE).saturating_add(self.heard())
+    }
+
+    /// Tokens of sound, at most.
+    pub(crate) fn heard(&self) -> u64 {
+        (self.sound / SOUND_PER_TOKEN).saturating_add(u64::from(self.sounds).saturating_mul(PER_IMAGE))
     }
 
     /// Members beside the messages that have the upstream read something that is not in the request.

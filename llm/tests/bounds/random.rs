@@ -142,6 +142,7 @@ proptest! {
                 (prompt_bound(&request, call), prompt_exact(&request, call), tokens::prompt(model, &request));
             prop_assert!(counted <= exact, "{model}: counted {counted}, exact {exact}");
             prop_assert!(exact <= bound, "{model}: exact {exact}, bound {bound}");
+            prop_assert!(tokens::rough(&request) <= bound);
             prop_assert!(estimate(&request, call, 1 << 40) <= bound.saturating_add(1024));
         }
     }

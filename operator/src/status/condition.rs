@@ -137,7 +137,13 @@ const fn class_of(reason: Reason) -> Class {
         | Reason::Suspended
         | Reason::Expired
         | Reason::BudgetExceeded
-        | Reason::SpendNotCounted => Class::Accepted,
+        | Reason::WithinBudget
+        | Reason::ThresholdReached
+        | Reason::BelowThresholds
+        | Reason::SpendSynced
+        | Reason::StoreUnavailable
+        | Reason::NoDatabase
+        | Reason::SpendUnattributed => Class::Accepted,
     }
 }
 

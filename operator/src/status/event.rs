@@ -1,9 +1,14 @@
 //! Events: what a change of status has to tell. Nothing but the change counts, so a restart tells nothing again.
 
 use turnpike_bundle::Problem;
-use turnpike_crds::{Condition, ConditionType, Programmed, Reason};
+use turnpike_crds::{
+    Condition, ConditionType, Programmed, Reason,
+    budget::{BudgetStatus, status::LimitStatus},
+    money::NanoUsd,
+};
 
 use super::{
+    budget::aspects::reached,
     condition::{Truth, is_true},
     message,
 };
@@ -31,10 +36,13 @@ pub struct Side<'a> {
     pub conditions: &'a [Condition],
     /// `status.programmed`.
     pub programmed: Option<&'a Programmed>,
+    /// All of it, of a Budget.
+    pub budget: Option<&'a BudgetStatus>,
 }
 
 /// Conditions whose turning False is told. Ready only repeats them, and Programmed is False for a moment with every edit.
-const TOLD: [ConditionType; 3] = [ConditionType::Accepted, ConditionType::ResolvedRefs, ConditionType::Active];
+const TOLD: [ConditionType; 4] =
+    [ConditionType::Accepted, ConditionType::ResolvedRefs, ConditionType::Active, ConditionType::WithinBudget];
 
 /// What the change from one status to the next has to tell.
 pub fn events(before: Side<'_>, after: Side<'_>, compiled: &Compiled) -> Vec<Event> {
@@ -43,7 +51,52 @@ pub fn events(before: Side<'_>, after: Side<'_>, compiled: &Compiled) -> Vec<Eve
         events.extend(warnings(&compiled.warnings));
     }
     events.extend(programmed(before, after));
+    if let Some(budget) = after.budget {
+        events.extend(thresholds(before.budget, budget));
+        events.extend(unattributed(before.budget, budget));
+    }
     events
+}
+
+/// Thresholds that were not reached before in the same window. At 100 percent and beyond it may be time to act.
+fn thresholds(before: Option<&BudgetStatus>, after: &BudgetStatus) -> Vec<Event> {
+    let limits = |status: Option<&BudgetStatus>| status.map(|status| status.limits.clone()).unwrap_or_default();
+    let before = limits(before);
+    let told = |(at, limit): (usize, &LimitStatus)| {
+        let percent = limit.threshold_reached?;
+        // A moved reset is another window, or another limit.
+        let same = before.get(at).filter(|before| before.window == limit.window && before.resets_at == limit.resets_at);
+        if same.and_then(|before| before.threshold_reached).is_some_and(|before| before >= percent) {
+            return None;
+        }
+        let kind = if percent >= 100 { EventType::Warning } else { EventType::Normal };
+        let note = reached(percent, &text(limit), limit.window);
+        Some(Event { kind, reason: Reason::ThresholdReached.as_str(), action: "Count", note })
+    };
+    after.limits.iter().enumerate().filter_map(told).collect()
+}
+
+/// Its amounts, such as `500.00 USD and 100 requests`.
+fn text(limit: &LimitStatus) -> String {
+    let usd = limit.usd.as_ref().map(|usd| format!("{} USD", usd.limit));
+    let tokens = limit.tokens.as_ref().map(|tokens| format!("{} tokens", tokens.limit));
+    let requests = limit.requests.as_ref().map(|requests| format!("{} requests", requests.limit));
+    usd.into_iter().chain(tokens).chain(requests).collect::<Vec<_>>().join(" and ")
+}
+
+/// More than before that lost gateways may have used.
+fn unattributed(before: Option<&BudgetStatus>, after: &BudgetStatus) -> Option<Event> {
+    let nano =
+        |text: &Option<String>| text.as_deref().and_then(|text| NanoUsd::parse(text, 9).ok()).unwrap_or_default();
+    let amount = nano(&after.unattributed);
+    if amount <= before.map(|before| nano(&before.unattributed)).unwrap_or_default() {
+        return None;
+    }
+    let note = format!(
+        "{amount} USD of what is spent are what lost gateways may have used and may not have; compare the spend log with the \
+         provider's bill, and void what was not used"
+    );
+    Some(Event { kind: EventType::Warning, reason: Reason::SpendUnattributed.as_str(), action: "Count", note })
 }
 
 fn turned_false(before: Side<'_>, after: Side<'_>, kind: ConditionType) -> Option<Event> {
@@ -56,12 +109,13 @@ fn turned_false(before: Side<'_>, after: Side<'_>, kind: ConditionType) -> Optio
     let reason = Reason::ALL.iter().find(|reason| reason.as_str() == now.reason)?;
     let kind = match (kind, reason) {
         // That a key is not served is told by what stands in its way.
-        (ConditionType::Active, Reason::Expired) => EventType::Warning,
+        (ConditionType::Active, Reason::Expired | Reason::BudgetExceeded) => EventType::Warning,
         (ConditionType::Active, Reason::Suspended) => EventType::Normal,
         (ConditionType::Active, _) => return None,
         _ => EventType::Warning,
     };
-    Some(Event { kind, reason: reason.as_str(), action: "Compile", note: message::bounded(now.message) })
+    let action = if *reason == Reason::BudgetExceeded { "Count" } else { "Compile" };
+    Some(Event { kind, reason: reason.as_str(), action, note: message::bounded(now.message) })
 }
 
 /// One event for each reason.

@@ -2,14 +2,29 @@
 
 use std::cmp::Ordering;
 
+use turnpike_bundle::entry::LimitEntry;
 use turnpike_crds::budget::{BudgetLimit, Window};
 
 /// The limit that is used up first at an even pace: of those in USD if there are any, else in tokens, else in requests.
 pub fn tightest(limits: &[BudgetLimit]) -> Option<&BudgetLimit> {
-    limits.iter().min_by(|a, b| {
-        let (a, b) = (pace(a), pace(b));
-        a.0.cmp(&b.0).then(a.1.partial_cmp(&b.1).unwrap_or(Ordering::Equal))
-    })
+    limits.iter().min_by(|a, b| pace_order(pace(a), pace(b)))
+}
+
+/// The smaller is used up first.
+pub fn pace_order(a: (u8, f64), b: (u8, f64)) -> Ordering {
+    a.0.cmp(&b.0).then(a.1.partial_cmp(&b.1).unwrap_or(Ordering::Equal))
+}
+
+/// Rank of the unit, and amount by the second, of a compiled limit.
+#[expect(clippy::cast_precision_loss, reason = "only compared")]
+pub fn pace_of(limit: &LimitEntry) -> (u8, f64) {
+    let (rank, amount) = match limit {
+        LimitEntry { usd_nano: Some(amount), .. } => (0, amount),
+        LimitEntry { tokens: Some(amount), .. } => (1, amount),
+        LimitEntry { requests: Some(amount), .. } => (2, amount),
+        LimitEntry { .. } => (3, &0),
+    };
+    (rank, *amount as f64 / seconds(limit.window))
 }
 
 /// Rank of the unit, and amount by the second.

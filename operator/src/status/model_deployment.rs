@@ -42,7 +42,7 @@ pub fn desired(
         conditions: conditions(facts, common),
         ..ModelDeploymentStatus::default()
     };
-    Some(Desired { status, waiting, next: None })
+    Some(Desired { status, waiting, next: None, figures_only: false })
 }
 
 fn kind(spec: &ModelDeploymentSpec) -> Option<SourceKind> {

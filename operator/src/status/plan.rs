@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
-use turnpike_bundle::problem::ObjectId;
+use turnpike_bundle::problem::{ObjectId, ObjectKind};
 
 use super::{condition::Waiting, survey::Draft};
 
@@ -24,8 +24,19 @@ const HOLD_MASS: Duration = Duration::from_mins(1);
 pub enum Group {
     /// Something was done to this object, or a few.
     Few,
+    /// Nothing but figures of a Budget.
+    BudgetFigures,
+    /// Nothing but figures of a key.
+    KeyFigures,
     /// Something happened that concerns all.
     Mass,
+}
+
+impl Group {
+    /// Whether nothing but figures differs.
+    pub const fn is_figures(self) -> bool {
+        matches!(self, Self::BudgetFigures | Self::KeyFigures)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,11 +59,17 @@ impl Plan {
     pub fn note(&mut self, drafts: &BTreeMap<ObjectId, Draft>, now: Instant) {
         self.open.retain(|id, _| drafts.contains_key(id));
         let fresh = |open: &BTreeMap<ObjectId, Open>, id: &ObjectId, draft: &Draft| {
-            open.get(id).is_none_or(|open| open.generation != draft.generation)
+            open.get(id)
+                .is_none_or(|open| open.generation != draft.generation || open.group.is_figures() != draft.figures_only)
         };
-        let count = drafts.iter().filter(|(id, draft)| fresh(&self.open, id, draft)).count();
-        let group = if count > FEW { Group::Mass } else { Group::Few };
+        let count = drafts.iter().filter(|(id, draft)| !draft.figures_only && fresh(&self.open, id, draft)).count();
+        let others = if count > FEW { Group::Mass } else { Group::Few };
         for (id, draft) in drafts {
+            let group = match (draft.figures_only, id.kind) {
+                (true, ObjectKind::Budget) => Group::BudgetFigures,
+                (true, _) => Group::KeyFigures,
+                (false, _) => others,
+            };
             if fresh(&self.open, id, draft) {
                 let Draft { generation, waiting, .. } = *draft;
                 self.open.insert(id.clone(), Open { group, generation, waiting, since: now });
@@ -89,7 +106,7 @@ impl Plan {
 impl Open {
     fn due(&self) -> Instant {
         let hold = match (self.waiting, self.group) {
-            (None, _) => Duration::ZERO,
+            (None, _) | (_, Group::BudgetFigures | Group::KeyFigures) => Duration::ZERO,
             (Some(_), Group::Mass) => HOLD_MASS,
             (Some(Waiting::Work), Group::Few) => HOLD,
             (Some(Waiting::Gateway), Group::Few) => HOLD_NO_GATEWAY,

@@ -54,6 +54,8 @@ pub struct Draft {
     pub before: Option<Status>,
     /// The status that it should have.
     pub after: Status,
+    /// Nothing but what was spent differs.
+    pub figures_only: bool,
     /// What a better one waits for.
     pub waiting: Option<Waiting>,
     /// What the object compiled to.
@@ -76,6 +78,7 @@ macro_rules! side {
             generation: $status.observed_generation,
             conditions: &$status.conditions,
             programmed: $status.programmed.as_ref(),
+            budget: None,
         }
     };
 }
@@ -86,7 +89,7 @@ impl Status {
         match self {
             Self::Model(status) => side!(status),
             Self::Key(status) => side!(status),
-            Self::Budget(status) => side!(status),
+            Self::Budget(status) => Side { budget: Some(status), ..side!(status) },
         }
     }
 }
@@ -131,6 +134,7 @@ impl Survey {
             generation: compiled.generation,
             before: before.cloned().map(K::wrap),
             after: K::wrap(desired.status),
+            figures_only: desired.figures_only,
             waiting: desired.waiting,
             compiled: compiled.clone(),
         };

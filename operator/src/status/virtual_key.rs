@@ -1,4 +1,4 @@
-//! Status of a `VirtualKey`: which keys work, until when, and why one does not.
+//! Status of a `VirtualKey`: which keys work, until when, what was spent, and why one does not work.
 
 use std::ops::Bound;
 
@@ -6,15 +6,17 @@ use jiff::Timestamp;
 use turnpike_bundle::{Secret, entry::ObjectRef, manifest::Kind, minted, problem::ObjectKind};
 use turnpike_crds::{
     ConditionType, KeyHash, KeyId, Reason, SecretKeyRef, Time, VirtualKey,
-    virtual_key::{IssuedKey, KeyState, VirtualKeyStatus},
+    virtual_key::{BlockedBy, IssuedKey, KeyState, VirtualKeyStatus},
 };
 
 use super::{
     Desired, View,
     condition::{Aspect, Common, Facts, Truth, common, conditions},
-    earlier, limit,
+    earlier, limit, message,
 };
 use crate::{publish::Compiled, world::World};
+
+mod spend;
 
 /// Most keys that a status lists.
 const MOST_KEYS: usize = 8;
@@ -38,7 +40,8 @@ pub fn desired(
     };
     let expires = expires(key);
     let mut common = common(facts);
-    let active = active(view.now, key, expires, compiled, &common);
+    let blocked_by = spend::blocked_by(view, object, key, before);
+    let active = active(view.now, key, expires, compiled, (&common, &blocked_by));
     common.aspects.push(active);
     let waiting = common.waiting;
     let secret_ref = secret_ref(object, key);
@@ -54,6 +57,7 @@ pub fn desired(
         key_id: Some(KeyId::of(&object.namespace, &object.name).to_string()),
         keys,
         secret_ref,
+        blocked_by,
         budget_text: limit::tightest(&key.spec.budget).and_then(limit::amount_by_window),
         expires: expires.map(text),
         rotates: secret.and_then(|secret| rotates(key, secret)).map(text),
@@ -62,7 +66,8 @@ pub fn desired(
         ..VirtualKeyStatus::default()
     };
     let next = earlier(expires.filter(|time| *time > view.now), retires);
-    Some(Desired { status, waiting, next })
+    let desired = Desired { status, waiting, next, figures_only: false };
+    Some(spend::paced(desired, before, view.spend, view.now))
 }
 
 /// When the key stops working for good; `None` = never, or not understood, which Accepted says.
@@ -81,7 +86,7 @@ fn active(
     key: &VirtualKey,
     expires: Option<Timestamp>,
     compiled: &Compiled,
-    common: &Common,
+    (common, blocked_by): (&Common, &[BlockedBy]),
 ) -> Aspect {
     let aspect = |truth, reason, message: &str| Aspect::new(ConditionType::Active, truth, reason, message);
     if key.spec.suspended {
@@ -91,6 +96,9 @@ fn active(
         return aspect(Truth::False, Reason::Expired, "The key's time is over; set a later expiresAt or a longer ttl");
     }
     if compiled.digest.is_some() {
+        if let Some(message) = spend::refusal(blocked_by) {
+            return aspect(Truth::False, Reason::BudgetExceeded, &message::bounded(message));
+        }
         return aspect(Truth::True, Reason::Active, "The key is accepted");
     }
     // Not served, for the reason that Programmed has.

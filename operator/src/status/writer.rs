@@ -36,6 +36,8 @@ const IN_FLIGHT: usize = 16;
 const MASS_IN_FLIGHT: usize = 8;
 /// Between two writes of a mass: 10,000 statuses take two minutes, and nobody else waits for the apiserver.
 const MASS_PAUSE: Duration = Duration::from_millis(10);
+/// Between two writes of figures: 20 a second.
+const FIGURES_PAUSE: Duration = Duration::from_millis(50);
 /// Least time between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
 /// The same in durations of a look, so that looking never takes more than a fifth of a core.
@@ -71,6 +73,7 @@ struct Writer {
     look_at: Instant,
     earliest_look: Instant,
     next_mass: Instant,
+    next_figures: Instant,
     /// The last write failed.
     failing: bool,
 }
@@ -91,6 +94,7 @@ impl Writer {
             look_at: now,
             earliest_look: now,
             next_mass: now,
+            next_figures: now,
             failing: false,
         }
     }
@@ -105,6 +109,7 @@ impl Writer {
                 changed = self.context.world.changed() => changed,
                 changed = self.context.published.changed() => changed,
                 changed = self.context.gateways.changed() => changed,
+                changed = self.context.spend.changed() => changed,
                 Some(done) = self.writes.join_next() => {
                     // A write never panics, and is cancelled only with this task.
                     if let Ok(done) = done {
@@ -137,11 +142,13 @@ impl Writer {
         let world = Arc::clone(&self.context.world.borrow_and_update());
         let published = Arc::clone(&self.context.published.borrow_and_update());
         let gateways = Arc::clone(&self.context.gateways.borrow_and_update());
+        let spend = Arc::clone(&self.context.spend.borrow_and_update());
         let clock = Timestamp::now();
         let settings = Arc::clone(&self.context.settings);
         let view = View {
             world: &world,
             published: &published,
+            spend: &spend,
             fleet: &Fleet::new(&gateways),
             gateway_url: settings.gateway_url.as_deref(),
             now: Timestamp::from_second(clock.as_second()).unwrap_or(clock),
@@ -179,15 +186,25 @@ impl Writer {
     /// Begins as many writes as there may be, and says when the next of a mass may begin.
     fn start(&mut self) -> Option<Instant> {
         while self.in_flight.len() < IN_FLIGHT {
-            let (group, id) = self.queue.pop()?;
-            if group == Group::Mass {
-                let mass = self.in_flight.values().filter(|group| **group == Group::Mass).count();
-                let now = Instant::now();
-                if mass >= MASS_IN_FLIGHT || now < self.next_mass {
-                    self.queue.push((group, id));
-                    return (now < self.next_mass).then_some(self.next_mass);
-                }
-                self.next_mass = now + MASS_PAUSE;
+            let now = Instant::now();
+            let mass = self.in_flight.values().filter(|group| **group == Group::Mass).count();
+            let (mass, figures) = (mass < MASS_IN_FLIGHT && now >= self.next_mass, now >= self.next_figures);
+            let may = |(group, _): &(Group, ObjectId)| match group {
+                Group::Few => true,
+                Group::BudgetFigures | Group::KeyFigures => figures,
+                Group::Mass => mass,
+            };
+            let Some(at) = self.queue.iter().rposition(may) else {
+                // What waits for its pace only.
+                let figures = self.queue.iter().any(|(group, _)| group.is_figures()).then_some(self.next_figures);
+                let mass = self.queue.first().filter(|(group, _)| *group == Group::Mass).map(|_| self.next_mass);
+                return figures.into_iter().chain(mass).filter(|at| *at > now).min();
+            };
+            let (group, id) = self.queue.remove(at);
+            match group {
+                Group::Few => {}
+                Group::Mass => self.next_mass = now + MASS_PAUSE,
+                Group::BudgetFigures | Group::KeyFigures => self.next_figures = now + FIGURES_PAUSE,
             }
             let Some(draft) = self.survey.drafts.remove(&id) else { continue };
             self.in_flight.insert(id.clone(), group);

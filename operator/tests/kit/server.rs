@@ -75,6 +75,7 @@ pub(crate) fn context(client: Client) -> (Context, impl Future<Output = ()>) {
         world: watch::channel(Arc::default()).1,
         published: watch::channel(Arc::default()).1,
         gateways: watch::channel(Arc::default()).1,
+        spend: watch::channel(Arc::default()).1,
     };
     (context, writer)
 }

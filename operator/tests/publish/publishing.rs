@@ -54,6 +54,7 @@ impl Leader {
             world: watched,
             published: published.clone(),
             gateways: watch::channel(Arc::default()).1,
+            spend: watch::channel(Arc::default()).1,
         };
         Self { world, published, task: tokio::spawn(run(context, sender)) }
     }

@@ -16,4 +16,5 @@ mod programmed;
 #[expect(dead_code, reason = "shared with the tests of kit, which look at more of a request")]
 #[path = "../kit/server.rs"]
 mod server;
+mod spent;
 mod writing;

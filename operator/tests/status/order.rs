@@ -21,7 +21,7 @@ fn id(name: &str) -> ObjectId {
 
 fn draft(generation: i64, waiting: Option<Waiting>) -> Draft {
     let after = Status::Budget(turnpike_crds::budget::BudgetStatus::default());
-    Draft { uid: None, generation, before: None, after, waiting, compiled: Compiled::default() }
+    Draft { uid: None, generation, before: None, after, figures_only: false, waiting, compiled: Compiled::default() }
 }
 
 fn names(plan: &Plan, now: Instant) -> Vec<String> {

@@ -17,6 +17,7 @@ use turnpike_crds::{Budget, Condition, ModelDeployment, VirtualKey};
 use turnpike_operator::{
     gateways::{Gateway, Gateways},
     publish::{Compiled, Published},
+    spend::Spend,
     status::{
         View,
         fleet::Fleet,
@@ -33,6 +34,7 @@ pub(crate) const SINCE: u64 = 10;
 pub(crate) struct Place {
     pub(crate) world: World,
     pub(crate) gateways: Gateways,
+    pub(crate) spend: Spend,
 }
 
 pub(crate) fn time(text: &str) -> Timestamp {
@@ -154,7 +156,7 @@ impl Place {
     pub(crate) fn survey_with(&self, published: &Published, now: Timestamp) -> Survey {
         let fleet = Fleet::new(&self.gateways);
         let gateway_url = Some("http://turnpike-gateway.llm.svc:4000");
-        let view = View { world: &self.world, published, fleet: &fleet, gateway_url, now };
+        let view = View { world: &self.world, published, spend: &self.spend, fleet: &fleet, gateway_url, now };
         survey(view, &Known::new())
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::sleep};
-use turnpike_operator::{gateways::Gateways, publish::Published, status, world::World};
+use turnpike_operator::{gateways::Gateways, publish::Published, spend::Spend, status, world::World};
 
 use crate::{
     place::{Place, at},
@@ -21,6 +21,7 @@ struct Scene {
     world: watch::Sender<Arc<World>>,
     published: watch::Sender<Arc<Published>>,
     gateways: watch::Sender<Arc<Gateways>>,
+    spend: watch::Sender<Arc<Spend>>,
     log: Log,
 }
 
@@ -59,9 +60,11 @@ impl Scene {
         let (published, gateways) = (watch::Sender::new(Arc::default()), watch::Sender::new(Arc::default()));
         (context.world, context.published) = (shown.subscribe(), published.subscribe());
         context.gateways = gateways.subscribe();
+        let spend = watch::Sender::new(Arc::default());
+        context.spend = spend.subscribe();
         tokio::spawn(events);
         tokio::spawn(status::run(context));
-        let scene = Self { place, world: shown, published, gateways, log };
+        let scene = Self { place, world: shown, published, gateways, spend, log };
         scene.change(|_| {});
         scene
     }
@@ -73,6 +76,7 @@ impl Scene {
         self.world.send_replace(Arc::new(place.world.clone()));
         self.published.send_replace(Arc::new(place.published()));
         self.gateways.send_replace(Arc::new(place.gateways.clone()));
+        self.spend.send_replace(Arc::new(place.spend.clone()));
     }
 
     /// Names of the objects whose status was written since the last call, in order.

@@ -117,6 +117,7 @@ impl Server {
             world,
             published,
             gateways,
+            spend: watch::channel(Arc::default()).1,
         };
         (context, writer)
     }

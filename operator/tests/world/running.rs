@@ -122,6 +122,7 @@ impl Running {
             world: world.clone(),
             published: watch::channel(Arc::default()).1,
             gateways: watch::channel(Arc::default()).1,
+            spend: watch::channel(Arc::default()).1,
         };
         Self { world, task: tokio::spawn(world::run(context, sender)) }
     }

@@ -44,6 +44,17 @@ pub(super) struct Say {
     pub(super) usage: Option<Usage>,
     /// Embeddings always in this format, whatever was asked.
     pub(super) fixed_format: Option<&'static str>,
+    /// Reports no more completion tokens than the request allows.
+    pub(super) stops_in_time: bool,
+}
+
+impl Say {
+    /// The usage, as far as the request allows it.
+    fn usage(&self, request: &Value) -> Option<Usage> {
+        let most = request.get("max_completion_tokens").or_else(|| request.get("max_tokens")).and_then(Value::as_u64);
+        let most = most.filter(|_| self.stops_in_time).unwrap_or(u64::MAX);
+        self.usage.map(|usage| Usage { completion: usage.completion.min(most), ..usage })
+    }
 }
 
 /// A body in the pieces in which it is sent.
@@ -85,7 +96,7 @@ pub(super) fn natural(say: &Say, path: &str, request: &Value) -> Parts {
         "id": "chatcmpl-upstream", "object": object, "created": 1_700_000_000, "model": model(request),
         "choices": [choice], "system_fingerprint": "fp_upstream",
     });
-    if let (Some(usage), Some(members)) = (say.usage, answer.as_object_mut()) {
+    if let (Some(usage), Some(members)) = (say.usage(request), answer.as_object_mut()) {
         members.insert("usage".to_owned(), usage.json());
     }
     Parts::json(&answer)
@@ -127,7 +138,7 @@ fn stream(say: &Say, chat: bool, request: &Value) -> Parts {
         parts.extend(say.pieces.iter().map(|piece| delta(json!(piece), Value::Null)));
         parts.push(delta(json!(""), json!("stop")));
     }
-    if let (true, Some(usage)) = (wanted, say.usage) {
+    if let (true, Some(usage)) = (wanted, say.usage(request)) {
         parts.push(chunk(json!([]), usage.json()));
     }
     parts.push(Bytes::from_static(b"data: [DONE]\n\n"));

@@ -121,7 +121,7 @@ impl Script {
     }
 
     fn say(pieces: Vec<String>) -> Self {
-        Self::of(Body::Natural(Say { pieces, usage: Some(Usage::default()), fixed_format: None }))
+        Self::of(Body::Natural(Say { pieces, usage: Some(Usage::default()), fixed_format: None, stops_in_time: false }))
     }
 
     /// Says `text` in one piece, streamed or not as the request asks.
@@ -191,6 +191,15 @@ impl Script {
     pub fn embeddings_as(mut self, format: &'static str) -> Self {
         if let Body::Natural(say) = &mut self.body {
             say.fixed_format = Some(format);
+        }
+        self
+    }
+
+    /// Reports no more completion tokens than `max_tokens` allows, as providers do.
+    #[must_use]
+    pub fn stops_in_time(mut self) -> Self {
+        if let Body::Natural(say) = &mut self.body {
+            say.stops_in_time = true;
         }
         self
     }

@@ -152,6 +152,26 @@ test("error: a bad key is 401 after one attempt", async () => {
   assert.equal(counted.attempts, 1);
 });
 
+// key, model, attempts by the SDK, code, type, x-should-retry, least milliseconds
+const limits = [
+  ["poor", "priced", 1, "insufficient_quota", "budget_exceeded", "false", 0],
+  ["hurried", "mock", 3, "rate_limit_exceeded", "rate_limit_error", null, 1900],
+];
+for (const [key, model, attempts, code, type, again, least] of limits) {
+  test(`a limit: ${code} is 429 after ${attempts} attempts`, async () => {
+    const counted = stand.client({ apiKey: stand.keys[key] });
+    let [error, before, begun] = [null, 0, 0];
+    for (let calls = 0; calls < 100 && !error; calls += 1) {
+      [before, begun] = [counted.attempts, performance.now()];
+      await counted.openai.chat.completions.create({ model, messages }).catch((caught) => { error = caught; });
+    }
+    assert.equal(error?.constructor, errors.RateLimitError);
+    assert.equal(counted.attempts - before, attempts);
+    assert.deepEqual([error.code, error.type, error.headers.get("x-should-retry")], [code, type, again]);
+    assert.ok(performance.now() - begun >= least, "the SDK waited as it was told");
+  });
+}
+
 test("the upstream's Retry-After is obeyed", async () => {
   const counted = stand.client();
   const begun = performance.now();

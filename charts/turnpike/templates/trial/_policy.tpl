@@ -1,4 +1,4 @@
-{{/* A store's NetworkPolicy: gateways and operator in, nothing out. Usage: include "turnpike.storePolicy" (list . "redis" "name") */}}
+{{/* A store's NetworkPolicy: gateways and, where it reads it, the operator in, nothing out. Usage: include "turnpike.storePolicy" (list . "redis" "name") */}}
 {{- define "turnpike.storePolicy" -}}
 {{- $root := index . 0 -}}
 apiVersion: networking.k8s.io/v1

@@ -69,16 +69,16 @@ end
 spent = spent + lost
 
 local lease, book = before, 0
-local over = last and before.sequence == 0
-if sequence > before.sequence and not before.closed then
-  lease = { granted = over and before.granted or math.max(before.granted, held), booked = before.booked,
-    sequence = sequence, finished = last, closed = false }
-  if used and not over then
+local forgotten = last and before.sequence == 0
+if sequence > before.sequence and not before.closed and not forgotten then
+  lease = { granted = math.max(before.granted, held), booked = before.booked, sequence = sequence, finished = last,
+    closed = false }
+  if used then
     book = math.max(used - lease.booked, 0)
     lease.booked = math.max(lease.booked, used)
     spent = spent + book
   end
-  if target < lease.granted and not over then
+  if target < lease.granted then
     lease.granted = math.max(target, lease.booked)
   elseif not last then
     local free = limit - spent - others - outstanding(lease)

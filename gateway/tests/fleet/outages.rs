@@ -1,0 +1,105 @@
+//! Stores that stop answering.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+use turnpike_testkit::{manifest, postgres::Postgres, redis::Redis, wait::eventually};
+
+use crate::stage::{CHAT, Fleet, KEY, key, request};
+
+#[tokio::test]
+async fn without_the_database_open_budgets_go_on_for_a_while_closed_ones_refuse_and_no_row_is_lost() {
+    let postgres = Postgres::start().await;
+    let open = manifest::budget("open", &json!({"window": "Month", "usd": "1.00"}))
+        .with("onStoreUnavailable", "FailOpen")
+        .with("failOpenUsd", "0.10");
+    let closed = "sk-closed-0123456789abcdef";
+    let objects = [
+        manifest::key("open", KEY),
+        manifest::key("closed", closed).with("budget", json!([{"window": "Month", "usd": "1.00"}])),
+        open,
+    ];
+    let fleet = Fleet::new(2, postgres.database().await, &objects).await;
+    let ask = request(0, 1_000);
+    assert_eq!(fleet.client(0).post(CHAT, &ask).await.status, 200);
+    let strict = |number: usize| fleet.client(number).with_key(closed);
+    assert_eq!(strict(0).post(CHAT, &ask).await.status, 200);
+    postgres.stop();
+    let (mut let_through, mut refused) = (0, 0);
+    for number in 0..400 {
+        let reply = fleet.client(number).post(CHAT, &ask).await;
+        match reply.status {
+            200 => let_through += 1,
+            503 => refused += 1,
+            other => panic!("{other}: {}", reply.text()),
+        }
+        if refused > 4 {
+            break;
+        }
+    }
+    // What was leased, and then 0.10 USD a gateway: at most 2 * 0.1 / 0.0014 requests by their bounds, and at least half.
+    println!("let through without a store: {let_through}");
+    assert!((70..=400).contains(&let_through), "{let_through}");
+    eventually("a strict budget refuses", || async {
+        let reply = strict(1).post(CHAT, &ask).await;
+        (reply.status == 503 && reply.error_code() == "budget_unavailable").then_some(())
+    })
+    .await;
+    postgres.resume().await;
+    eventually("it goes on", || async { (strict(1).post(CHAT, &ask).await.status == 200).then_some(()) }).await;
+    fleet.all_booked().await;
+    let (_, paid, _) = fleet.spent().await;
+    assert_eq!(usize::try_from(paid).unwrap(), fleet.upstream.log().len());
+}
+
+#[tokio::test]
+async fn a_frozen_redis_slows_nobody() {
+    let redis = Redis::start().await;
+    let objects = [manifest::key("fleet", KEY).with("limits", json!({"rpm": 100_000}))];
+    let fleet =
+        Fleet::with(1, turnpike_testkit::postgres::database().await, &objects, &["--redis-url", &redis.url()]).await;
+    let ask = request(0, 100);
+    let time = async |count: usize| {
+        let mut times = Vec::new();
+        for _ in 0..count {
+            let began = Instant::now();
+            assert_eq!(fleet.client(0).post(CHAT, &ask).await.status, 200);
+            times.push(began.elapsed());
+        }
+        times.sort_unstable();
+        (times[times.len() / 2], times[times.len() * 99 / 100])
+    };
+    time(50).await;
+    let (before, before_p99) = time(300).await;
+    redis.freeze();
+    let (frozen, frozen_p99) = time(300).await;
+    redis.thaw();
+    println!("Redis up: median {before:?}, p99 {before_p99:?}; frozen: median {frozen:?}, p99 {frozen_p99:?}");
+    assert!(frozen < before + Duration::from_millis(10), "{before:?} {frozen:?}");
+}
+
+#[tokio::test]
+async fn a_rate_holds_over_three_gateways() {
+    let objects = [key(&json!({"window": "Month", "usd": "1000"})).with("limits", json!({"rpm": 60}))];
+    let fleet = Fleet::new(3, turnpike_testkit::postgres::database().await, &objects).await;
+    let mut answered = 0;
+    for number in 0..120 {
+        answered += usize::from(fleet.client(number).post(CHAT, &request(0, 10)).await.status == 200);
+    }
+    println!("of 120 requests in a row on three gateways with 60 a minute: {answered}");
+    assert!((54..=60).contains(&answered), "{answered}");
+}
+
+#[tokio::test]
+async fn a_gateway_starts_without_its_database_and_books_when_it_is_there() {
+    let postgres = Postgres::start().await;
+    let database = postgres.database().await;
+    postgres.stop();
+    let open =
+        manifest::budget("open", &json!({"window": "Month", "usd": "1.00"})).with("onStoreUnavailable", "FailOpen");
+    let fleet = Fleet::new(1, database, &[manifest::key("open", KEY), open]).await;
+    assert_eq!(fleet.client(0).post(CHAT, &request(0, 100)).await.status, 200);
+    postgres.resume().await;
+    fleet.all_booked().await;
+}

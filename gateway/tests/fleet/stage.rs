@@ -1,0 +1,143 @@
+//! Gateways that share a database and an upstream, and many clients.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use serde_json::{Value, json};
+use turnpike_testkit::{
+    Client, Gateway, Script, Upstream,
+    gateway::Setup,
+    manifest::{self, Manifest},
+    spend::postgres_json,
+    upstream::{Demands, Usage},
+    wait::eventually,
+};
+
+pub(crate) const KEY: &str = "sk-fleet-0123456789abcdef";
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+/// Tokens of completion that the models use, by name.
+const MODELS: [(&str, u64); 3] = [("small", 500), ("medium", 2_000), ("large", 4_500)];
+
+/// Gateways, and what they share.
+pub(crate) struct Fleet {
+    pub(crate) gateways: Vec<Gateway>,
+    pub(crate) upstream: Upstream,
+    pub(crate) database: String,
+}
+
+/// What clients saw.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) answered: AtomicUsize,
+    pub(crate) refused: AtomicUsize,
+    /// Neither.
+    pub(crate) failed: AtomicUsize,
+}
+
+/// The models: 1 USD per million tokens either way, so that a token costs 1,000 nano-USD.
+async fn upstream() -> (Upstream, Vec<Manifest>) {
+    let upstream = Demands::default().start().await;
+    let models = MODELS.map(|(name, completion)| {
+        let usage = Usage { prompt: 50, completion, cached: 0, reasoning: 0 };
+        upstream.always(name, Script::chat("Hi").usage(usage).stops_in_time());
+        let price = json!({"inputPerMillion": "1.00", "outputPerMillion": "1.00"});
+        manifest::model(name, &upstream.url()).with("price", price)
+    });
+    (upstream, models.into())
+}
+
+impl Fleet {
+    /// So many gateways, each serving `objects` and three models of different thirst.
+    pub(crate) async fn new(count: usize, database: String, objects: &[Manifest]) -> Self {
+        Self::with(count, database, objects, &[]).await
+    }
+
+    /// The same with further arguments.
+    pub(crate) async fn with(count: usize, database: String, objects: &[Manifest], arguments: &[&str]) -> Self {
+        let (upstream, models) = upstream().await;
+        let mut gateways = Vec::new();
+        for _ in 0..count {
+            let setup = Setup::new(env!("CARGO_BIN_EXE_turnpike-gateway")).manifests(&models).manifests(objects);
+            let setup = setup.arg("--log=warn").arg("--database-url").arg(&database);
+            let setup = arguments.iter().fold(setup, |setup, argument| setup.arg(argument));
+            gateways.push(setup.start().await);
+        }
+        Self { gateways, upstream, database }
+    }
+
+    pub(crate) fn client(&self, number: usize) -> Client {
+        self.gateways.get(number % self.gateways.len()).unwrap().client().with_key(KEY)
+    }
+
+    /// Many clients at once, each calling until it was refused twice in a row; then one after another until every gateway
+    /// refuses with nothing in flight.
+    pub(crate) async fn exhaust(&self, clients: usize, most: u64) -> Arc<Tally> {
+        let tally = Arc::new(Tally::default());
+        let tasks: Vec<_> = (0..clients)
+            .map(|number| {
+                let (client, tally) = (self.client(number), Arc::clone(&tally));
+                tokio::spawn(async move {
+                    let mut refusals = 0;
+                    while refusals < 2 {
+                        let answered = tally.count(&client, &request(number, most)).await;
+                        refusals = if answered { 0 } else { refusals + 1 };
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        for number in 0..self.gateways.len() {
+            while tally.count(&self.client(number), &request(0, most)).await {}
+        }
+        tally
+    }
+
+    /// What the spend log says: nano-USD, rows with a cost, and rows in all.
+    pub(crate) async fn spent(&self) -> (i64, i64, i64) {
+        self.log().await.unwrap()
+    }
+
+    /// The same; `None` = there is no log yet.
+    async fn log(&self) -> Option<(i64, i64, i64)> {
+        let sql = "select json_build_object('spent', coalesce(sum(cost_nano), 0), 'paid', count(cost_nano), \
+                   'rows', count(*))::text from spend";
+        let log = postgres_json(&self.database, sql).await?;
+        let number = |name: &str| log[name].as_i64();
+        Some((number("spent")?, number("paid")?, number("rows")?))
+    }
+
+    /// Waits until the log has a row of every attempt that the upstream saw.
+    pub(crate) async fn all_booked(&self) {
+        let seen = i64::try_from(self.upstream.log().len()).unwrap();
+        eventually(&format!("{seen} paid rows"), || async { (self.log().await?.1 >= seen).then_some(()) }).await;
+    }
+}
+
+impl Tally {
+    /// Whether it was answered.
+    async fn count(&self, client: &Client, body: &Value) -> bool {
+        let reply = client.post(CHAT, body).await;
+        let counter = match reply.status {
+            200 => &self.answered,
+            429 => &self.refused,
+            _ => &self.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        reply.status == 200
+    }
+}
+
+/// A request of one of the models, for at most so many tokens.
+pub(crate) fn request(number: usize, most: u64) -> Value {
+    let (model, _) = MODELS.get(number % MODELS.len()).unwrap();
+    json!({"model": model, "max_tokens": most, "messages": [{"role": "user", "content": "Hi"}]})
+}
+
+/// A key with a budget of its own.
+pub(crate) fn key(limit: &Value) -> Manifest {
+    manifest::key("fleet", KEY).with("budget", json!([limit]))
+}

@@ -1,0 +1,13 @@
+//! Gateways' accounts in memory, against a store in memory, in simulated time.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod deciding;
+mod fleet;
+mod interleavings;
+mod leases;
+mod rates;
+mod refusing;
+mod threads;
+mod waiting;
+mod windows;
+mod world;
