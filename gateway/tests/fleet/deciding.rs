@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde_json::json;
 use turnpike_testkit::postgres;
 
-use crate::stage::{Fleet, Tally, key};
+use crate::stage::{Fleet, Tally, key, request};
 
 /// 1 USD.
 const LIMIT: i64 = 1_000_000_000;
@@ -46,4 +46,17 @@ async fn requests_of_a_tenth_of_the_budget_each_do_not_overspend_it() {
     let tally = fleet.exhaust(300, 99_000).await;
     let spent = report(&fleet, &tally, "bound 10 %").await;
     assert!(spent >= LIMIT / 100 * 90, "too little could be spent: {spent}");
+}
+
+#[tokio::test]
+async fn streams_and_clients_that_leave_do_not_overspend_it_either() {
+    let fleet = Fleet::new(3, postgres::database().await, &[key(&json!({"window": "Month", "usd": "1.00"}))]).await;
+    let kinds = |number: usize| {
+        let mut body = request(number, [300, 1_000, 4_000, 9_000][number % 4]);
+        body["stream"] = json!(number % 2 == 1);
+        body
+    };
+    let tally = fleet.exhaust_by(500, kinds).await;
+    let spent = report(&fleet, &tally, "streams, some left, bounds up to 1 %").await;
+    assert!(spent >= LIMIT / 100 * 95, "too little could be spent: {spent}");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
-use turnpike_testkit::{manifest, postgres::Postgres, redis::Redis, wait::eventually};
+use turnpike_testkit::{manifest, postgres::Postgres, redis::Redis, spend::postgres_json, wait::eventually};
 
 use crate::stage::{CHAT, Fleet, KEY, key, request};
 
@@ -51,6 +51,68 @@ async fn without_the_database_open_budgets_go_on_for_a_while_closed_ones_refuse_
     fleet.all_booked().await;
     let (_, paid, _) = fleet.spent().await;
     assert_eq!(usize::try_from(paid).unwrap(), fleet.upstream.log().len());
+}
+
+/// How long the database is away in the long test.
+const OUTAGE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_minute_without_the_database_under_load_loses_no_row_fails_nobody_and_overspends_nothing() {
+    let postgres = Postgres::start().await;
+    let closed = "sk-closed-0123456789abcdef";
+    let open =
+        manifest::budget("open", &json!({"window": "Month", "usd": "1000.00"})).with("onStoreUnavailable", "FailOpen");
+    let objects = [
+        manifest::key("open", KEY).with("subject", json!({"team": "open"})),
+        manifest::key("closed", closed).with("budget", json!([{"window": "Month", "usd": "0.50"}])),
+        open.with("scope", json!({"team": "open"})),
+    ];
+    let fleet = Fleet::new(2, postgres.database().await, &objects).await;
+    let end = Instant::now() + OUTAGE + Duration::from_secs(5);
+    let call = |number: usize, key: &'static str, pause: Duration| {
+        let client = fleet.client(number).with_key(key);
+        tokio::spawn(async move {
+            let (mut answered, mut refused) = (0, 0);
+            while Instant::now() < end {
+                let reply = client.post(CHAT, &request(number, 1_000)).await;
+                match reply.status {
+                    200 => answered += 1,
+                    429 | 503 => refused += 1,
+                    other => panic!("{other}: {}", reply.text()),
+                }
+                tokio::time::sleep(pause).await;
+            }
+            (answered, refused)
+        })
+    };
+    let pause = Duration::from_millis(20);
+    let on: Vec<_> = (0..6).map(|number| call(number, KEY, pause)).collect();
+    let strict: Vec<_> = (0..6).map(|number| call(number, closed, pause)).collect();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    postgres.stop();
+    tokio::time::sleep(OUTAGE).await;
+    postgres.resume().await;
+    let (mut answered, mut refused) = (0, 0);
+    for task in on {
+        let (yes, no) = task.await.unwrap();
+        answered += yes;
+        refused += no;
+    }
+    assert_eq!(refused, 0, "a FailOpen budget refused");
+    let mut strictly = (0, 0);
+    for task in strict {
+        let (yes, no) = task.await.unwrap();
+        strictly = (strictly.0 + yes, strictly.1 + no);
+    }
+    fleet.all_booked().await;
+    let (_, paid, _) = fleet.spent().await;
+    println!(
+        "{OUTAGE:?} without the database: FailOpen {answered} answered, 0 refused; FailClosed {strictly:?}; {paid} rows"
+    );
+    assert_eq!(usize::try_from(paid).unwrap(), fleet.upstream.log().len(), "no row is lost, none is there twice");
+    let sql = "select json_build_object('spent', coalesce(sum(cost_nano), 0))::text from spend where team is null";
+    let strict = postgres_json(&fleet.database, sql).await.unwrap()["spent"].as_i64().unwrap();
+    assert!((1..=500_000_000).contains(&strict), "{strict}");
 }
 
 #[tokio::test]

@@ -72,8 +72,17 @@ impl Fleet {
     }
 
     /// Many clients at once, each calling until it was refused twice in a row; then one after another until every gateway
-    /// refuses with nothing in flight.
+    /// refuses with nothing in flight. Each asks for at most so many tokens.
     pub(crate) async fn exhaust(&self, clients: usize, most: u64) -> Arc<Tally> {
+        self.exhaust_by(clients, move |number| request(number, most)).await
+    }
+
+    /// The same with requests of all kinds; streams of every third client are left in their midst.
+    pub(crate) async fn exhaust_by(
+        &self,
+        clients: usize,
+        body: impl Fn(usize) -> Value + Copy + Send + 'static,
+    ) -> Arc<Tally> {
         let tally = Arc::new(Tally::default());
         let tasks: Vec<_> = (0..clients)
             .map(|number| {
@@ -81,7 +90,7 @@ impl Fleet {
                 tokio::spawn(async move {
                     let mut refusals = 0;
                     while refusals < 2 {
-                        let answered = tally.count(&client, &request(number, most)).await;
+                        let answered = tally.count(&client, &body(number), number % 3 == 0).await;
                         refusals = if answered { 0 } else { refusals + 1 };
                     }
                 })
@@ -91,7 +100,7 @@ impl Fleet {
             task.await.unwrap();
         }
         for number in 0..self.gateways.len() {
-            while tally.count(&self.client(number), &request(0, most)).await {}
+            while tally.count(&self.client(number), &body(0), false).await {}
         }
         tally
     }
@@ -118,16 +127,27 @@ impl Fleet {
 }
 
 impl Tally {
-    /// Whether it was answered.
-    async fn count(&self, client: &Client, body: &Value) -> bool {
-        let reply = client.post(CHAT, body).await;
-        let counter = match reply.status {
+    /// Whether it was answered. A stream may be left after its first event.
+    async fn count(&self, client: &Client, body: &Value, leaves: bool) -> bool {
+        let status = if body["stream"] == true {
+            let mut stream = client.stream(CHAT, body).await;
+            let status = stream.status;
+            if leaves && status == 200 {
+                stream.event().await.unwrap();
+            } else {
+                stream.rest().await;
+            }
+            status
+        } else {
+            client.post(CHAT, body).await.status
+        };
+        let counter = match status {
             200 => &self.answered,
             429 => &self.refused,
             _ => &self.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        reply.status == 200
+        status == 200
     }
 }
 
