@@ -54,6 +54,8 @@ pub struct App {
     pub spend: SpendSink,
     /// Holds what requests may use.
     pub ledger: Ledger,
+    /// HTTP status of an exhausted budget.
+    pub exhausted: u16,
     /// Records attempts before they are sent.
     pub wal: Arc<Wal>,
     /// Counters.

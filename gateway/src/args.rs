@@ -65,6 +65,10 @@ pub struct Args {
     #[arg(long, value_name = "DAYS", env = "TURNPIKE_SPEND_RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     pub spend_retention_days: Option<u32>,
 
+    /// HTTP status of an exhausted budget: 429, or what versions of `LiteLLM` have
+    #[arg(long, value_enum, default_value_t = BudgetExceeded::TooManyRequests, env = "TURNPIKE_BUDGET_EXCEEDED_STATUS")]
+    pub budget_exceeded_status: BudgetExceeded,
+
     /// The admin key; generated into the data folder when absent
     #[arg(long, value_name = "KEY", env = "TURNPIKE_ADMIN_KEY", hide_env_values = true)]
     pub admin_key: Option<String>,
@@ -166,6 +170,31 @@ pub enum EgressMode {
     Open,
     /// Loopback, link-local and metadata addresses are refused; private ones need `--egress-allow`.
     Guarded,
+}
+
+/// `--budget-exceeded-status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BudgetExceeded {
+    /// As OpenAI answers an exhausted quota.
+    #[value(name = "429")]
+    TooManyRequests,
+    /// `LiteLLM` since 1.9.
+    #[value(name = "422")]
+    Unprocessable,
+    /// `LiteLLM` before.
+    #[value(name = "400")]
+    BadRequest,
+}
+
+impl BudgetExceeded {
+    /// The code.
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::TooManyRequests => 429,
+            Self::Unprocessable => 422,
+            Self::BadRequest => 400,
+        }
+    }
 }
 
 /// The admin key's arguments.

@@ -75,8 +75,13 @@ pub enum Error {
     #[error("The gateway is at capacity ({0}). Try again shortly.")]
     Busy(&'static str),
     /// A budget or rate does not let it pass.
-    #[error("{}", limited::message(.0))]
-    Limited(Box<Refusal>),
+    #[error("{}", limited::message(refusal))]
+    Limited {
+        /// Which, and why.
+        refusal: Box<Refusal>,
+        /// HTTP status of an exhausted budget, as this gateway is told to have it.
+        exhausted: u16,
+    },
     /// A limit in USD holds, and what the model costs is not known.
     #[error(
         "The model `{0}` has no price, and a limit in USD applies to this key. Whoever runs the model must set spec.price (zeros where it is free)."

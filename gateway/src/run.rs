@@ -242,6 +242,7 @@ fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books) -> anyhow::Res
         },
         spend: books.spend,
         ledger: books.ledger,
+        exhausted: args.budget_exceeded_status.code(),
         wal: books.wal,
         metrics: Arc::new(Metrics::new()?),
         health: Arc::new(Health::default()),

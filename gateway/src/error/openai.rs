@@ -85,7 +85,7 @@ impl Error {
             Self::BodyTimeout => Wire::new(408, INVALID, "request_timeout").retry(Retry::Never),
             Self::BodyIncomplete => Wire::new(400, INVALID, "incomplete_body"),
             Self::Busy(_) | Self::NotReady => Wire::new(503, SERVER, "overloaded").retry(Retry::After(SHORTLY)),
-            Self::Limited(refusal) => limited(refusal),
+            Self::Limited { refusal, exhausted } => limited(refusal, *exhausted),
             Self::NotPriced(_) => Wire::new(400, INVALID, "model_not_priced").param("model"),
             Self::Upstream(error) | Self::Answered { error, .. } => upstream(error),
             Self::Connect(_) => Wire::new(503, SERVER, "backend_unreachable").retry(Retry::After(SHORTLY)),
@@ -187,7 +187,7 @@ fn keeps_upstream_words(error: &UpstreamError) -> bool {
     }
 }
 
-fn limited(refusal: &Refusal) -> Wire {
+fn limited(refusal: &Refusal, exhausted: u16) -> Wire {
     match refusal.cause {
         // It can never pass: not a matter of time.
         Cause::TooLarge => Wire::new(400, INVALID, "request_exceeds_limit").retry(Retry::Never),
@@ -195,7 +195,7 @@ fn limited(refusal: &Refusal) -> Wire {
         Cause::Exhausted if refusal.account.is_rate() => Wire::new(429, "rate_limit_error", "rate_limit_exceeded")
             .retry(Retry::After(refusal.retry_after.unwrap_or(SHORTLY))),
         // Money does not come back in the seconds that an SDK would wait.
-        Cause::Exhausted => Wire::new(429, "budget_exceeded", "insufficient_quota").retry(Retry::Never),
+        Cause::Exhausted => Wire::new(exhausted, "budget_exceeded", "insufficient_quota").retry(Retry::Never),
     }
 }
 
@@ -228,7 +228,7 @@ impl IntoResponse for Error {
         let retry = self.wire().retry;
         match self {
             Self::Answered { headers, .. } => *response.headers_mut() = *headers,
-            Self::Limited(refusal) => {
+            Self::Limited { refusal, .. } => {
                 let reset = refusal.resets_at.and_then(|at| Timestamp::from_microsecond(at).ok());
                 if let Some(at) = reset.filter(|_| !refusal.account.is_rate()) {
                     // Digits and signs of a time are always a header's value.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use turnpike_ledger::{
     account::{AccountSpec, Charge, Excess, Unit},
-    engine::{Hold, Ledger, Need},
+    engine::{Hold, Ledger, Need, Refusal},
     limits,
 };
 use turnpike_llm::{
@@ -17,6 +17,7 @@ use turnpike_llm::{
 
 use super::{body::INLINE, meter::Most};
 use crate::{
+    app::App,
     config::snapshot::{Backend, Caller, EndUsers, Limit, Model, Pots},
     error::Error,
     spend::clipped,
@@ -63,13 +64,14 @@ impl Reservation<'_> {
     ///
     /// # Errors
     /// A limit does not let it pass, or a limit in USD holds and there is no price.
-    pub async fn reserve(&self, ledger: &Ledger, accounts: Vec<Arc<AccountSpec>>) -> Result<Reserved, Error> {
+    pub async fn reserve(&self, app: &App, accounts: Vec<Arc<AccountSpec>>) -> Result<Reserved, Error> {
+        let ledger = &app.ledger;
         let price = self.price(&accounts)?;
         let bound = self.bound(ledger, &accounts, price.as_deref()).await;
         let needs: Vec<Need> =
             accounts.into_iter().map(|account| Need { amount: bound.amount(&account), account }).collect();
-        let hold =
-            ledger.reserve(&needs, &self.caller.key_id).await.map_err(|refusal| Error::Limited(refusal.into()))?;
+        let limited = |refusal: Refusal| Error::Limited { refusal: refusal.into(), exhausted: app.exhausted };
+        let hold = ledger.reserve(&needs, &self.caller.key_id).await.map_err(limited)?;
         Ok(Reserved { hold, cap: bound.cap, most: Some(bound.most()) })
     }
 

@@ -154,7 +154,7 @@ impl Incoming<'_> {
             return Ok(Reserved::default());
         }
         // Boxed: only requests with limits pay for its size.
-        Box::pin(reservation.reserve(&self.worker.app.ledger, accounts)).await
+        Box::pin(reservation.reserve(&self.worker.app, accounts)).await
     }
 
     fn mock(&self, model: &Arc<Model>, chosen: &Chosen, mut meter: Meter) -> Response {

@@ -235,3 +235,27 @@ async fn a_soft_budget_refuses_once_it_is_passed() {
     assert_eq!(stage.alice().post(CHAT, &asking(5000)).await.status, 200);
     assert_eq!(stage.alice().post(CHAT, &asking(1)).await.error_code(), "insufficient_quota");
 }
+
+#[tokio::test]
+async fn an_exhausted_budget_answers_with_litellms_status_where_that_is_asked_for() {
+    let budget = manifest::budget("one", &json!({"window": "Day", "requests": 1}));
+    let stage = Stage::with(|setup, _| setup.manifests(&[budget]).arg("--budget-exceeded-status=422")).await;
+    assert_eq!(stage.alice().post(CHAT, &chat()).await.status, 200);
+    let reply = stage.alice().post(CHAT, &chat()).await;
+    assert_eq!((reply.status, reply.error_code()), (422, "insufficient_quota".to_owned()));
+}
+
+#[tokio::test]
+async fn beyond_a_budget_that_throttles_requests_go_on_slowly() {
+    let budget = manifest::budget("slow", &json!({"window": "Day", "requests": 2}))
+        .with("onExceed", "Throttle")
+        .with("throttle", json!({"rpm": 3}));
+    let stage = Stage::with(|setup, _| setup.manifests(&[budget])).await;
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        let reply = stage.alice().post(CHAT, &chat()).await;
+        statuses.push((reply.status, (reply.status != 200).then(|| reply.error_code())));
+    }
+    let slow = (429, Some("rate_limit_exceeded".to_owned()));
+    assert_eq!(statuses, [(200, None), (200, None), (200, None), (200, None), (200, None), slow]);
+}
