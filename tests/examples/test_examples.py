@@ -106,3 +106,29 @@ def test_keys_of_the_hash_example():
                               (running.key("suspended-key"), 401), ("sk-somebody-elses-key-1", 401)):
             status, _, text = running.request("POST", "/v1/chat/completions", body, key=key)
             assert status == expected, (key, text)
+
+
+def test_limits_of_the_budgets_example():
+    """Each key goes as far as its limits say, and is refused for the reason that the example gives."""
+    with gateway_process.Gateway(folder=EXAMPLES / "budgets",
+                                 environment={"OPENAI_API_KEY": "sk-from-the-environment"}) as running:
+        def until_refused(key, user=None):
+            body = {"model": "mock", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
+            for answered in range(100):
+                status, _, text = running.request("POST", "/v1/chat/completions", {**body, "user": user} if user else body,
+                                                  key=running.key(key))
+                if status != 200:
+                    error = json.loads(text)["error"]
+                    return answered, status, error["code"], error["message"]
+            raise AssertionError("100 requests passed")
+
+        for user in ("ann", "ben"):
+            answered, status, code, message = until_refused("support-app-key", user)
+            assert (answered, status, code) == (20, 429, "insufficient_quota")
+            assert f"Budget default/each-customer (pot user:{user}) allows 20 requests per Day" in message
+        answered, status, code, message = until_refused("intern-key")
+        assert (answered, status, code) == (30, 429, "rate_limit_exceeded")
+        assert "VirtualKey default/intern allows 30 requests per Minute" in message
+        answered, status, code, message = until_refused("nightly-key")
+        assert (answered, status, code) == (10 + 2, 429, "rate_limit_exceeded")
+        assert "Budget default/nightly" in message
