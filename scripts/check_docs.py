@@ -22,8 +22,9 @@ ADRS = Path("docs/adr")
 ADR_LINES = 60
 # Flags of other programs that documents show.
 FOREIGN_FLAGS = {"--all", "--bin", "--for", "--locked", "--offline", "--help", "--create-namespace", "--force-conflicts",
-                 "--include-crds", "--namespace", "--no-headers", "--reset-then-reuse-values", "--resources", "--server-side", "--set",
-                 "--subresource", "--type", "--wait"}
+                 "--include-crds", "--namespace", "--no-headers", "--nocapture",
+                 "--reset-then-reuse-values", "--resources", "--server-side", "--set",
+                 "--subresource", "--test", "--type", "--wait"}
 # Members of YAML blocks that no CRD describes.
 OBJECT_KEYS = {"apiVersion", "kind", "metadata", "name", "namespace", "labels", "annotations", "spec", "stringData",
                "data", "type"}
@@ -76,7 +77,11 @@ def options(source):
     for attribute, name in re.findall(r"#\[arg\(long(.*?)\)\]\s*pub (\w+):", source, re.S):
         variable = re.search(r'env = "(\w+)"', attribute)
         default = re.search(r'default_value(?:_t)? = ("[^"]*"|[^,]+)', attribute)
-        found["--" + name.replace("_", "-")] = (variable and variable[1], default and default[1].strip())
+        default = default and default[1].strip()
+        if default and "::" in default:  # a value may have a name of its own
+            named = re.search(rf'#\[value\(name = ("[^"]*")\)\]\s+{default.rsplit("::", 1)[1]}\b', source)
+            default = named[1] if named else default
+        found["--" + name.replace("_", "-")] = (variable and variable[1], default)
     return found
 
 
