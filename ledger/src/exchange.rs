@@ -134,10 +134,15 @@ pub fn exchange(ask: &Ask, now: i64, grants: Grants, before: Lease, standing: St
     let mut lease = before;
     let mut standing = standing;
     let mut book = 0;
-    // A last word said again after the lease was forgotten must not bring it back: nobody would end it a second time.
-    let forgotten = ask.last && before.sequence == 0;
-    if ask.sequence > before.sequence && !before.closed && !forgotten {
+    let news = ask.sequence > before.sequence && !before.closed;
+    // Heard for the first time with its last word, which was said again after the lease was forgotten, or has overtaken all
+    // others: nothing is granted, and that is remembered for the late ones.
+    let is_over = ask.last && before.sequence == 0;
+    if news {
         lease.sequence = ask.sequence;
+        lease.finished = ask.last;
+    }
+    if news && !is_over {
         // What the holder counts on is granted, whatever this store remembers.
         lease.granted = lease.granted.max(ask.held);
         if let Some(used) = ask.used {
@@ -154,7 +159,6 @@ pub fn exchange(ask: &Ask, now: i64, grants: Grants, before: Lease, standing: St
             let raise = raise(ask, now, grants, lease, standing);
             lease.granted + raise
         };
-        lease.finished = ask.last;
     }
     let ended = !ask.slot.holds(now);
     let reply = Reply {

@@ -74,19 +74,19 @@ const NONE: Budget =
 
 #[test]
 fn three_gateways_share_a_budget_and_one_crashes() {
-    let budget = Budget { raises: 3, reserves: 3, crashes: 1, ..NONE };
+    let budget = Budget { raises: 3, reserves: 2, crashes: 1, ..NONE };
     check("three gateways, a crash", Protocol { gateways: 3, limit: 4, budget }, &[USED_UP, RECOVERED]);
 }
 
 #[test]
 fn three_gateways_give_back_and_one_loses_its_disk() {
-    let budget = Budget { raises: 3, returns: 1, reserves: 2, burnt: 1, ..NONE };
+    let budget = Budget { raises: 2, returns: 1, reserves: 2, burnt: 1, ..NONE };
     check("three gateways, a lost disk", Protocol { gateways: 3, limit: 4, budget }, &[USED_UP, LOST]);
 }
 
 #[test]
 fn three_gateways_and_one_is_given_up_while_it_serves() {
-    let budget = Budget { raises: 3, reserves: 2, expiries: 1, repeats: 1, ..NONE };
+    let budget = Budget { raises: 2, reserves: 2, expiries: 1, repeats: 1, ..NONE };
     check("three gateways, a partition", Protocol { gateways: 3, limit: 3, budget }, &[COVERED, SERVES_ON]);
 }
 
@@ -112,6 +112,8 @@ fn two_gateways_meet_everything() {
 fn wider_bounds() {
     let budget = Budget { raises: 3, returns: 1, reserves: 3, crashes: 1, burnt: 1, ..NONE };
     check("three gateways, wide", Protocol { gateways: 3, limit: 4, budget }, &[USED_UP, RECOVERED, LOST]);
+    let budget = Budget { raises: 3, reserves: 2, expiries: 1, repeats: 1, ..NONE };
+    check("three gateways, a partition, wide", Protocol { gateways: 3, limit: 3, budget }, &[COVERED, SERVES_ON]);
     let budget = Budget { raises: 3, reserves: 2, ticks: 1, ..NONE };
     check("three gateways, a window's end, wide", Protocol { gateways: 3, limit: 3, budget }, &[BEHIND, BOTH]);
     let budget = Budget { reserves: 2, ..EVERYTHING };

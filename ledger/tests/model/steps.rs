@@ -93,7 +93,7 @@ impl State {
                 }
                 continue;
             }
-            if side.held.is_empty() && side.holder.granted() > 0 {
+            if side.held.is_empty() {
                 steps.push(Step::Finish(g, s));
             }
             if side.slot == gateway.clock && self.left.reserves > 0 {

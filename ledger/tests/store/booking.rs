@@ -87,7 +87,7 @@ async fn more_than_the_hold_is_booked_in_full(fixture: Fixture) {
     store.append(&[row(&lease, 1, 1500)]).await.unwrap();
     let balance = store.balance(&lease).await;
     assert_eq!((balance.spent, balance.reserved), (1500, 0));
-    assert_eq!(store.ask(&then(&lease, 100, 2000)).await.granted, 100, "nothing is left to grant");
+    assert_eq!(store.ask(&then(&lease, 100, 2000)).await.granted, 1500, "what is spent, and nothing more");
 }
 
 async fn a_finished_lease_waits_for_its_rows(fixture: Fixture) {

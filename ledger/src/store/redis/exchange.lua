@@ -69,23 +69,25 @@ end
 spent = spent + lost
 
 local lease, book = before, 0
-local forgotten = last and before.sequence == 0
-if sequence > before.sequence and not before.closed and not forgotten then
-  lease = { granted = math.max(before.granted, held), booked = before.booked, sequence = sequence, finished = last,
-    closed = false }
-  if used then
+local over = last and before.sequence == 0
+if sequence > before.sequence and not before.closed then
+  lease = { granted = over and before.granted or math.max(before.granted, held), booked = before.booked,
+    sequence = sequence, finished = last, closed = false }
+  if used and not over then
     book = math.max(used - lease.booked, 0)
     lease.booked = math.max(lease.booked, used)
     spent = spent + book
   end
-  if target < lease.granted then
+  if not over then lease.granted = math.max(lease.granted, lease.booked) end
+  if target < lease.granted and not over then
     lease.granted = math.max(target, lease.booked)
   elseif not last then
     local free = limit - spent - others - outstanding(lease)
     local share = free / math.max(SHARE, holders + 1)
     share = share >= 0 and math.floor(share) or math.ceil(share)
-    local raise = math.min(target - lease.granted, math.max(share, least))
-    if raise >= least and raise <= free and raise > 0 then lease.granted = lease.granted + raise end
+    local needed = math.max(least - (lease.granted - held), 0)
+    local raise = math.min(target - lease.granted, math.max(share, needed))
+    if raise >= needed and raise <= free and raise > 0 then lease.granted = lease.granted + raise end
   end
   local expires = now + (last and WINDOW or patience)
   longest = math.max(longest, expires)
