@@ -54,7 +54,7 @@ async fn without_the_database_open_budgets_go_on_for_a_while_closed_ones_refuse_
 }
 
 /// How long the database is away in the long test.
-const OUTAGE: Duration = Duration::from_secs(60);
+const OUTAGE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn a_minute_without_the_database_under_load_loses_no_row_fails_nobody_and_overspends_nothing() {
