@@ -27,12 +27,12 @@ fn pot(subject: &str, spent: i64, reserved: i64) -> Pot {
     Pot { subject: subject.to_owned(), spent, reserved }
 }
 
-fn one(spent: i64, reserved: i64) -> Pots {
+pub(crate) fn one(spent: i64, reserved: i64) -> Pots {
     Pots { spent, reserved, unattributed: 0, count: 1, named: vec![pot("", spent, reserved)] }
 }
 
 /// What the reader makes of these answers.
-fn read(place: &Place, single: &[Pots], many: &[Pots], used: &[(&str, i64)], at: Timestamp) -> Spend {
+pub(crate) fn read(place: &Place, single: &[Pots], many: &[Pots], used: &[(&str, i64)], at: Timestamp) -> Spend {
     let settings = turnpike_bundle::Settings { release_namespace: "llm".to_owned(), ..Default::default() };
     let plan = Plan::new(&place.world, &settings);
     let days = plan.days(at);

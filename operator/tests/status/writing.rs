@@ -8,11 +8,18 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::sleep};
-use turnpike_operator::{gateways::Gateways, publish::Published, spend::Spend, status, world::World};
+use turnpike_operator::{
+    gateways::Gateways,
+    publish::Published,
+    spend::{Spend, Store},
+    status,
+    world::World,
+};
 
 use crate::{
-    place::{Place, at},
+    place::{Place, at, now},
     server::{self, Log, Seen},
+    spent::{one, read},
 };
 
 /// An operator's status task with an apiserver whose watch shows a write a little later.
@@ -119,6 +126,12 @@ fn take(place: &mut Place, written: &Value) {
             let key = Arc::make_mut(key);
             (key.status, key.metadata.resource_version) = (Some(serde_json::from_value(status).unwrap()), version);
         }
+        "Budget" => {
+            let Some(budget) = place.world.budgets.get_mut(&name) else { return };
+            let budget = Arc::make_mut(budget);
+            (budget.status, budget.metadata.resource_version) =
+                (Some(serde_json::from_value(status).unwrap()), version);
+        }
         kind => unreachable!("{kind}"),
     }
 }
@@ -160,6 +173,29 @@ async fn everything_is_written_once_and_then_nothing_for_an_hour() {
         place.world.services.insert(at("web"));
     });
     sleep(Duration::from_secs(5)).await;
+    assert_eq!(scene.written(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_trickle_and_budgets_go_first() {
+    let mut place = Place::new().gateways(&[Some(10)]);
+    for number in 0..60 {
+        place = place.key(&format!("key-{number}"), &json!({"keyHash": format!("sha256:{number:064}")}));
+    }
+    place =
+        place.budget("team", &json!({"scope": {"namespace": true}, "limits": [{"window": "Month", "usd": "5.00"}]}));
+    place.spend.store = Store::Waiting;
+    let scene = Scene::new(place, |_| None);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(scene.written().len(), 61);
+    scene.change(|place| place.spend = read(place, &[one(10_000_000, 0)], &[], &[], now()));
+    sleep(Duration::from_millis(1010)).await;
+    let written = scene.written();
+    assert_eq!(written[0], "team");
+    assert!((20..=22).contains(&written.len()), "{} in a second", written.len());
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(written.len() + scene.written().len(), 61);
+    sleep(Duration::from_hours(1)).await;
     assert_eq!(scene.written(), [""; 0]);
 }
 
