@@ -17,6 +17,8 @@ from release import Release, ask
 
 CLIENTS = 60
 NANO = 1_000_000_000
+# When gateways could not find out what is left.
+unknown = []
 OURS = {"turnpike.dev/instance": "budgets"}
 
 
@@ -68,9 +70,15 @@ def budget(namespace, usd, **spec):
 
 
 def call(client, release, value):
-    """One request of at most 50 tokens."""
-    return client.post(f"{release.url}/v1/chat/completions", headers={"authorization": f"Bearer {value}"}, timeout=60,
-                       json={"model": "gpt", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]})
+    """One request of at most 50 tokens. On a busy machine the store may be too slow to say what is left: SDKs try that again."""
+    for _ in range(60):
+        answer = client.post(f"{release.url}/v1/chat/completions", headers={"authorization": f"Bearer {value}"}, timeout=60,
+                             json={"model": "gpt", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]})
+        if answer.status_code != 503 or answer.json()["error"]["code"] != "budget_unavailable":
+            return answer
+        unknown.append(time.monotonic())
+        time.sleep(0.25)
+    return answer
 
 
 def is_refused(response):
@@ -118,6 +126,7 @@ def shows(api, database, namespace):
 
 def test_many_clients_spend_a_limit_to_the_end_and_not_beyond(api, shared, database, tenant, value):
     served(api, budget(tenant, "1.00", alertThresholds=[50, 100]), ours(key(tenant, "app", value)))
+    began = time.monotonic()
     threads = [threading.Thread(target=spend_until_refused, args=(shared, value)) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
@@ -127,7 +136,9 @@ def test_many_clients_spend_a_limit_to_the_end_and_not_beyond(api, shared, datab
         assert is_refused(call(client, shared, value)), "nothing is in flight, and nothing more fits"
     shown = shows(api, database, tenant)
     spent = logged(database, tenant)
-    print(f"spent {spent / NANO:.6f} of 1.00 USD with {CLIENTS} clients")
+    times = [round(at - began) for at in unknown]
+    print(f"seconds in which gateways could not say what is left: {sorted((at, times.count(at)) for at in set(times))}")
+    print(f"spent {spent / NANO:.6f} of 1.00 USD with {CLIENTS} clients; asked to try again {len(unknown)} times")
     assert 0.95 * NANO <= spent <= NANO
     rows = database.number(f"select count(*) from spend_row where model like '{tenant}/%' and cost_nano is null")
     assert rows == 0, "the cost of every request is known"
@@ -139,9 +150,9 @@ def test_many_clients_spend_a_limit_to_the_end_and_not_beyond(api, shared, datab
     told = eventually(lambda: [note for _, reason, note in api.events(tenant, "team") if reason == "ThresholdReached"],
                       "the threshold is told")
     assert "50 % of the limit of 1.00 USD a month is used" in told
-    spender = eventually(lambda: (found := status(api, tenant, "VirtualKey", "app")).get("spent") and found,
-                         "the key shows what it spent", within=30)
-    assert spender["lastUsedTime"]
+    spender = eventually(lambda: (found := status(api, tenant, "VirtualKey", "app")).get("lastUsedTime") and found,
+                         "the key shows that it was used", within=30)
+    assert 0 < nano(spender["spent"]) <= NANO
 
 
 def test_status_moves_as_requests_are_made_and_at_once_when_the_limit_is_used_up(api, shared, database, tenant, value):

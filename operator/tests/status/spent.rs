@@ -295,6 +295,11 @@ fn a_keys_figures_are_written_every_five_minutes_and_its_block_at_once() {
     let spec = json!({"keyHash": format!("sha256:{}", "a".repeat(64)), "budget": [{"window": "Day", "usd": "1.00"}]});
     let mut place = Place::new().gateways(&[Some(10)]).key("key", &spec);
     let spend = |place: &Place, cents: i64, at| read(place, &[one(cents * CENT, 0)], &[], &[("key", cents)], at);
+    place.spend = read(&place, &[one(0, 0)], &[], &[], now());
+    let survey = place.survey(now());
+    place.write(&survey);
+    assert_eq!((&fields(&survey, "key")["spent"], fields(&survey, "key").get("lastUsedTime")), (&json!("0.00"), None));
+    // The first use does not wait.
     place.spend = spend(&place, 41, now());
     let survey = place.survey(now());
     place.write(&survey);

@@ -104,7 +104,9 @@ pub(super) fn paced(
     }
     shown.last_spend_sync = Some(Time(now));
     let others_differ = before != Some(&held);
-    let due = held.last_spend_sync.as_ref().and_then(|time| time.0.checked_add(FIGURES_EVERY).ok());
+    // The first use is what people look for.
+    let synced = held.last_spend_sync.as_ref().filter(|_| held.last_used_time.is_some());
+    let due = synced.and_then(|time| time.0.checked_add(FIGURES_EVERY).ok());
     match due {
         Some(due) if due > now && !others_differ => {
             let next = earlier(desired.next, Some(due));
