@@ -46,7 +46,7 @@ for name in "${suites[@]}"; do
         python="$(scripts/python-env.sh tests/sdk/litellm/requirements.txt)"
         suite litellm 10m "$python" -m pytest -c tests/pytest.ini tests/sdk/litellm \
             tests/sdk/python/test_chat.py tests/sdk/python/test_embeddings.py \
-            tests/sdk/python/test_errors.py
+            tests/sdk/python/test_errors.py tests/sdk/python/test_limits.py
         ;;
     node)
         gateway
