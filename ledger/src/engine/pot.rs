@@ -177,6 +177,8 @@ pub(super) struct Pot {
     pub(super) limit: AtomicI64,
     /// The store refused or was silent when last asked.
     pub(super) down: AtomicBool,
+    /// Since when, by the steady clock.
+    down_since: AtomicI64,
     /// Let through while the store was down: of a budget in this outage, of a rate in this minute, of parallel requests now.
     overdraft: AtomicI64,
     /// The minute of it, by the steady clock.
@@ -204,6 +206,7 @@ impl Pot {
             queued: AtomicBool::new(false),
             limit: AtomicI64::new(i64::MIN),
             down: AtomicBool::new(false),
+            down_since: AtomicI64::new(0),
             overdraft: AtomicI64::new(0),
             minute: AtomicI64::new(0),
             used_at: AtomicI64::new(now.steady),
@@ -256,6 +259,19 @@ impl Pot {
         let less = |overdraft: i64| Some(overdraft.saturating_sub(amount).max(0));
         // Never fails: the closure always gives a value.
         let _ = self.overdraft.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+    }
+
+    /// The store did not answer.
+    pub(super) fn is_down(&self, now: Now) {
+        if !self.down.load(Ordering::Acquire) {
+            self.down_since.store(now.steady, Ordering::Release);
+            self.down.store(true, Ordering::Release);
+        }
+    }
+
+    /// For how long it has not answered, microseconds; `None` = it does.
+    pub(super) fn down_for(&self, now: Now) -> Option<i64> {
+        self.down.load(Ordering::Acquire).then(|| now.steady - self.down_since.load(Ordering::Acquire))
     }
 
     /// The store answers again.

@@ -199,7 +199,7 @@ impl Side {
                 // It is said again, with what is free by then.
                 leased.finished = false;
             }
-            self.pot.down.store(true, Ordering::Release);
+            self.pot.is_down(now);
             self.pot.changed.notify_waiters();
             return;
         };

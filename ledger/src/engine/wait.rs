@@ -18,6 +18,8 @@ use crate::{
 
 /// Longest that a request waits for others to settle before it is refused.
 const WAIT: Duration = Duration::from_secs(2);
+/// A store that has been silent for less is waited for; microseconds.
+const HICCUP: i64 = 1_000_000;
 /// What the store said is believed for this long before it is asked again; microseconds.
 pub(super) const FRESH: i64 = 100_000;
 
@@ -152,7 +154,7 @@ impl Shared {
         let (pot, amount) = (&waiting.pot, waiting.amount.max(1));
         let turn = timeout_at(term.deadline, pot.turn.acquire()).await;
         let Ok(Ok(permit)) = turn else {
-            return Err(Cause::Exhausted);
+            return Err(too_late(pot, amount));
         };
         let turn = Turn { waiting, since: term.since, _permit: permit };
         pot.first.store(waiting.amount, Ordering::Release);
@@ -171,13 +173,14 @@ impl Shared {
             // From here on no change is missed.
             changed.as_mut().enable();
             let (grant, now) = (pot.grant.load(), self.clock.now());
-            let down = pot.down.load(Ordering::Acquire);
+            let down = pot.down_for(now);
             let in_time = now.time < grant.slot.end;
-            let lowered = need.account.limit < pot.limit.load(Ordering::Acquire) && !down;
+            let lowered = need.account.limit < pot.limit.load(Ordering::Acquire) && down.is_none();
             if pot.gone.load(Ordering::Acquire) || in_time && !lowered && grant.free() >= amount {
                 return Ok(turn);
             }
-            if down {
+            // What must not pass unseen waits out a hiccup of the store.
+            if down.is_some_and(|time| need.account.outage != Outage::Refuse || time >= HICCUP) {
                 return Err(Cause::Unavailable);
             }
             let known = pot.known.load();
@@ -192,7 +195,7 @@ impl Shared {
             }
             drop((grant, known));
             if timeout_at(term.deadline, changed).await.is_err() {
-                return Err(Cause::Exhausted);
+                return Err(too_late(pot, amount));
             }
         }
     }
@@ -207,6 +210,14 @@ impl Shared {
             _ => Pass::No,
         }
     }
+}
+
+/// Why nothing came while the request waited: a store that is silent, or that does not give what it has, as after its failover,
+/// is not an empty account.
+fn too_late(pot: &Pot, amount: i64) -> Cause {
+    let known = pot.known.load();
+    let heard = known.answers > 0 && !pot.down.load(Ordering::Acquire);
+    if heard && known.left < amount { Cause::Exhausted } else { Cause::Unavailable }
 }
 
 /// The rate at which a caller goes on beyond a limit that throttles.

@@ -83,7 +83,7 @@ async fn happen(fleet: &Fleet, run: &Arc<Run>, rng: &mut Rng, highest: &mut High
     while began.elapsed() < Duration::from_secs(4) {
         match rng.below(40) {
             0 => {
-                let modes = [Mode::Silent, Mode::Refuses, Mode::LosesReplies, Mode::Late, Mode::Up];
+                let modes = [Mode::Silent, Mode::Refuses, Mode::LosesReplies, Mode::Late, Mode::Suspended];
                 fleet.world.set(modes[usize::try_from(rng.below(5)).unwrap()]);
             }
             1..=4 => fleet.world.set(Mode::Up),

@@ -64,7 +64,7 @@ async fn without_the_store_what_is_leased_goes_on_and_then_requests_are_refused(
         assert_eq!(refusal.cause, Cause::Unavailable, "{mode:?}");
         let began = Instant::now();
         assert_eq!(fleet.first().reserve(&account, 10).await.unwrap_err().cause, Cause::Unavailable);
-        assert!(began.elapsed() < MS, "only the first waits for it");
+        assert!(began.elapsed() < MS, "only the first wait for it");
         fleet.world.set(Mode::Up);
         sleep(MS * 1000).await;
         drop(hold);
@@ -179,4 +179,30 @@ async fn a_soft_limit_is_overshot_by_what_is_in_flight_and_no_more() {
         assert_eq!((refusal.cause, refusal.spent), (Cause::Exhausted, 120), "{i}");
     }
     assert_eq!(fleet.world.booked(&account.id), 120);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hiccup_of_the_store_is_waited_out() {
+    for mode in [Mode::Silent, Mode::Refuses, Mode::LosesReplies] {
+        let fleet = Fleet::new(1);
+        let account = Terms { limit: 100, ..Terms::default() }.account();
+        fleet.world.set(mode);
+        let world = fleet.world.clone();
+        tokio::spawn(async move {
+            sleep(MS * 700).await;
+            world.set(Mode::Up);
+        });
+        fleet.first().reserve(&account, 100).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_may_not_grant_is_no_empty_account() {
+    let fleet = Fleet::new(1);
+    let account = Terms { limit: 100, ..Terms::default() }.account();
+    fleet.world.set(Mode::Suspended);
+    assert_eq!(fleet.first().reserve(&account, 10).await.unwrap_err().cause, Cause::Unavailable);
+    fleet.world.set(Mode::Up);
+    sleep(MS * 200).await;
+    fleet.first().reserve(&account, 100).await.unwrap();
 }

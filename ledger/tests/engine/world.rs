@@ -32,6 +32,8 @@ pub(crate) enum Mode {
     LosesReplies,
     /// Does what it is asked long after the asker gave up.
     Late,
+    /// Answers and grants nothing, as after a failover.
+    Suspended,
 }
 
 /// One database for several gateways.
@@ -130,13 +132,14 @@ impl World {
         let mut inner = self.lock();
         let now = self.time(&inner);
         inner.exchanges += 1;
-        let replies = asks.iter().map(|ask| inner.answer(ask, now)).collect();
+        let grants = if inner.mode == Mode::Suspended { Grants::Suspended } else { Grants::Open };
+        let replies = asks.iter().map(|ask| inner.answer(ask, now, grants)).collect();
         Answers { now, replies }
     }
 }
 
 impl Inner {
-    fn answer(&mut self, ask: &Ask, now: i64) -> Reply {
+    fn answer(&mut self, ask: &Ask, now: i64, grants: Grants) -> Reply {
         let account = self.accounts.entry(ask.account.clone()).or_default();
         account.window = Some(ask.window.clone());
         let from = ask.window.counted_from(now);
@@ -149,7 +152,7 @@ impl Inner {
             holders: i64::try_from(holders.len()).unwrap(),
         };
         let before = account.leases.get(&ask.lease).map(|kept| kept.lease).unwrap_or_default();
-        let done = exchange::exchange(ask, now, Grants::Open, before, standing);
+        let done = exchange::exchange(ask, now, grants, before, standing);
         let kept = Kept { slot: ask.slot, unit: ask.unit, lease: done.lease, finished_at: now };
         if done.lease.sequence > 0 {
             account.leases.insert(ask.lease, kept);
