@@ -63,12 +63,16 @@ impl Grant {
 
     /// Takes `amount` if that much is free.
     pub(super) fn take(&self, amount: i64, spec: &AccountSpec) -> Option<Taken> {
+        // Held first: whoever takes back all that is free and then sees nothing held may conclude that nothing is taken.
+        self.held.fetch_add(amount, Ordering::AcqRel);
         let taken = self.free.0.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |free| {
             let left = free.checked_sub(amount)?;
             (left >= 0).then_some(left)
         });
-        taken.ok()?;
-        self.held.fetch_add(amount, Ordering::AcqRel);
+        if taken.is_err() {
+            self.held.fetch_sub(amount, Ordering::AcqRel);
+            return None;
+        }
         // A request counts from its admission: it would take up its place twice if it were counted when it ends.
         let counted = if spec.unit == Unit::Requests && spec.is_rate() { amount } else { 0 };
         let reports = self.reports.load(Ordering::Acquire);
