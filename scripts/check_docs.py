@@ -21,7 +21,7 @@ CRDS = Path("charts/turnpike/crds")
 ADRS = Path("docs/adr")
 ADR_LINES = 60
 # Flags of other programs that documents show.
-FOREIGN_FLAGS = {"--all", "--bin", "--for", "--locked", "--offline", "--help", "--create-namespace", "--force-conflicts",
+FOREIGN_FLAGS = {"--all", "--bin", "--for", "--ignored", "--locked", "--offline", "--help", "--create-namespace", "--force-conflicts",
                  "--include-crds", "--namespace", "--no-headers", "--nocapture",
                  "--reset-then-reuse-values", "--resources", "--server-side", "--set",
                  "--subresource", "--test", "--type", "--wait"}
