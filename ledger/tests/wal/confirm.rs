@@ -67,7 +67,7 @@ fn rows_that_the_store_refuses_keep_their_files() {
     }
     wal.confirm(&rows[50..]);
     wal.finish().unwrap();
-    drop(writer);
+    drop((wal, writer));
     let left = left(folder.path());
     assert!(rows[..50].iter().all(|row| left.rows.contains(row)));
     assert_eq!(left.crashed, 0);
