@@ -1,5 +1,6 @@
 """Budgets over three gateways that share a PostgreSQL: never overspent, used to the end, and shown in status as they move."""
 
+import collections
 import subprocess
 import threading
 import time
@@ -15,10 +16,11 @@ from objects import key, namespaced, provider, secret
 from postgres import Postgres, load
 from release import Release, ask
 
-CLIENTS = 60
+CLIENTS = 40
 NANO = 1_000_000_000
-# When gateways could not find out what is left.
-unknown = []
+START = time.monotonic()
+# Codes of answers that clients try again, and in which second.
+failed = []
 OURS = {"turnpike.dev/instance": "budgets"}
 
 
@@ -70,13 +72,14 @@ def budget(namespace, usd, **spec):
 
 
 def call(client, release, value):
-    """One request of at most 50 tokens. On a busy machine the store may be too slow to say what is left: SDKs try that again."""
+    """One request of at most 50 tokens. On a busy machine the store may be too slow to say what is left, or the upstream to
+    answer: SDKs try that again."""
     for _ in range(60):
         answer = client.post(f"{release.url}/v1/chat/completions", headers={"authorization": f"Bearer {value}"}, timeout=60,
                              json={"model": "gpt", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]})
-        if answer.status_code != 503 or answer.json()["error"]["code"] != "budget_unavailable":
+        if answer.status_code < 500:
             return answer
-        unknown.append(time.monotonic())
+        failed.append((answer.json()["error"]["code"], round(time.monotonic() - START)))
         time.sleep(0.25)
     return answer
 
@@ -126,7 +129,6 @@ def shows(api, database, namespace):
 
 def test_many_clients_spend_a_limit_to_the_end_and_not_beyond(api, shared, database, tenant, value):
     served(api, budget(tenant, "1.00", alertThresholds=[50, 100]), ours(key(tenant, "app", value)))
-    began = time.monotonic()
     threads = [threading.Thread(target=spend_until_refused, args=(shared, value)) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
@@ -136,9 +138,8 @@ def test_many_clients_spend_a_limit_to_the_end_and_not_beyond(api, shared, datab
         assert is_refused(call(client, shared, value)), "nothing is in flight, and nothing more fits"
     shown = shows(api, database, tenant)
     spent = logged(database, tenant)
-    times = [round(at - began) for at in unknown]
-    print(f"seconds in which gateways could not say what is left: {sorted((at, times.count(at)) for at in set(times))}")
-    print(f"spent {spent / NANO:.6f} of 1.00 USD with {CLIENTS} clients; asked to try again {len(unknown)} times")
+    print("tried again, by code and second:", sorted(collections.Counter(failed).items()))
+    print(f"spent {spent / NANO:.6f} of 1.00 USD with {CLIENTS} clients")
     assert 0.95 * NANO <= spent <= NANO
     rows = database.number(f"select count(*) from spend_row where model like '{tenant}/%' and cost_nano is null")
     assert rows == 0, "the cost of every request is known"
