@@ -145,6 +145,8 @@ pub(super) struct Known {
     pub(super) limit: i64,
     /// More was asked for, and nothing of use was given.
     pub(super) in_vain: bool,
+    /// And not for want of it: the store has it and may not give it, as after its failover.
+    pub(super) withheld: bool,
     /// Spent in the window, as booked.
     pub(super) spent: i64,
     /// Outstanding at other gateways.

@@ -93,12 +93,13 @@ impl Leased {
     }
 
     /// Takes the answer to what was said last; returns what is to be added to the free balance, and whether more was asked for
-    /// in vain.
-    fn hear(&mut self, reply: &Reply) -> (i64, bool) {
-        let Some((wish, _)) = self.asked.take() else { return (0, false) };
+    /// in vain and why: as [`Known`] has it.
+    fn hear(&mut self, reply: &Reply) -> (i64, bool, bool) {
+        let Some((wish, _)) = self.asked.take() else { return (0, false, false) };
         let more = self.holder.heard(wish.sequence, reply);
         self.had |= more > 0;
-        (more, wish.target > wish.held && more < wish.least.max(1))
+        let in_vain = wish.target > wish.held && more < wish.least.max(1);
+        (more, in_vain, in_vain && reply.left >= wish.least)
     }
 }
 
@@ -209,7 +210,7 @@ impl Side {
         self.retired.retain(|leased| !leased.finished);
         let (pot, current) = (&self.pot, &mut self.current);
         let limit = current.asked.map_or(i64::MIN, |(_, limit)| limit);
-        let (more, in_vain) = current.hear(last);
+        let (more, in_vain, withheld) = current.hear(last);
         // A slot that has not begun by the store's clock is waited for.
         if last.closed && time >= current.grant.slot.start {
             // Nothing of it may be used any more; what is held stays held.
@@ -229,7 +230,17 @@ impl Side {
         let answers = pot.known.load().answers + 1;
         let Reply { spent, others, left, .. } = *last;
         let lease = current.grant.number;
-        pot.known.store(Arc::new(Known { answers, at: now.steady, lease, limit, in_vain, spent, others, left }));
+        pot.known.store(Arc::new(Known {
+            answers,
+            at: now.steady,
+            lease,
+            limit,
+            in_vain,
+            withheld,
+            spent,
+            others,
+            left,
+        }));
         pot.limit.store(limit, Ordering::Release);
         pot.is_up();
         pot.changed.notify_waiters();

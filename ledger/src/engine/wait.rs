@@ -154,7 +154,7 @@ impl Shared {
         let (pot, amount) = (&waiting.pot, waiting.amount.max(1));
         let turn = timeout_at(term.deadline, pot.turn.acquire()).await;
         let Ok(Ok(permit)) = turn else {
-            return Err(too_late(pot, amount));
+            return Err(too_late(pot));
         };
         let turn = Turn { waiting, since: term.since, _permit: permit };
         pot.first.store(waiting.amount, Ordering::Release);
@@ -195,7 +195,7 @@ impl Shared {
             }
             drop((grant, known));
             if timeout_at(term.deadline, changed).await.is_err() {
-                return Err(too_late(pot, amount));
+                return Err(too_late(pot));
             }
         }
     }
@@ -214,10 +214,10 @@ impl Shared {
 
 /// Why nothing came while the request waited: a store that is silent, or that does not give what it has, as after its failover,
 /// is not an empty account.
-fn too_late(pot: &Pot, amount: i64) -> Cause {
+fn too_late(pot: &Pot) -> Cause {
     let known = pot.known.load();
     let heard = known.answers > 0 && !pot.down.load(Ordering::Acquire);
-    if heard && known.left < amount { Cause::Exhausted } else { Cause::Unavailable }
+    if heard && !known.withheld { Cause::Exhausted } else { Cause::Unavailable }
 }
 
 /// The rate at which a caller goes on beyond a limit that throttles.
