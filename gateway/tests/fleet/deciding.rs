@@ -23,7 +23,8 @@ async fn report(fleet: &Fleet, tally: &Tally, what: &str) -> i64 {
     let per_thousand = exchanges * 1000.0 / requests as f64;
     println!(
         "{what}: spent {spent} of {LIMIT} nano-USD, {paid} attempts in {rows} rows, {requests} requests, \
-         {exchanges} exchanges, {per_thousand:.0} per 1,000 requests"
+         {exchanges} exchanges, {per_thousand:.0} per 1,000 requests, {} told to try again",
+        tally.unavailable.load(Relaxed)
     );
     assert_eq!(tally.failed.load(Relaxed), 0, "only answers and refusals");
     assert_eq!(usize::try_from(paid).unwrap(), fleet.upstream.log().len(), "a row for each attempt that was sent");
