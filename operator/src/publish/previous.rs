@@ -12,8 +12,8 @@ use turnpike_bundle::{
 
 /// Hex digits of an entry's digest in status.
 const DIGEST_LENGTH: usize = 16;
-/// How far ahead of the clock a version in a damaged manifest is still believed.
-const AHEAD_MS: u64 = 24 * 60 * 60 * 1000;
+/// How far ahead of the clock a version is still believed that no whole manifest has.
+pub const AHEAD_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The bundle before this one.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -29,7 +29,7 @@ use crate::{
         format, mint,
         own::{self, Seen},
         plan::{Observed, Write, plan},
-        previous::Previous,
+        previous::{AHEAD_MS, Previous},
         settle::settle,
         store::Store,
         touch::Target,
@@ -146,7 +146,10 @@ impl Publisher {
                     }
                     Ok(())
                 }
-                Ok(()) = gateways.changed(), if !self.too_old.is_empty() => Ok(()),
+                Ok(()) = gateways.changed() => {
+                    self.overtake();
+                    Ok(())
+                }
                 () = sleep_until(tokens_due) => {
                     tokens_due = self.mint().await;
                     Ok(())
@@ -159,6 +162,23 @@ impl Publisher {
                 Err(fault) => self.wait_after(&fault),
             }
         }
+    }
+
+    /// Publishes anew, above what gateways hold, where that is later than what lies in the cluster.
+    fn overtake(&mut self) {
+        let ours = self.previous.manifest.as_ref().map_or(u64::MAX, |manifest| manifest.version);
+        let ours = ours.max(self.floor.saturating_sub(1));
+        let believed = now_ms().saturating_add(AHEAD_MS);
+        let Some(theirs) = format::ahead(&self.context.gateways.borrow(), ours, believed) else { return };
+        tracing::warn!(
+            ours,
+            theirs,
+            "gateways hold a later bundle than the cluster; it is published again above theirs"
+        );
+        self.floor = theirs.saturating_add(1);
+        self.previous = Arc::new(Previous { floor: theirs, ..Previous::default() });
+        self.pending = None;
+        self.dirty.get_or_insert_with(Instant::now);
     }
 
     /// When to publish; `None` = there is nothing to.

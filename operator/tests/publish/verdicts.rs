@@ -10,7 +10,7 @@ use turnpike_bundle::{Contents, Manifest, Report, manifest::FORMAT, shard};
 use turnpike_operator::{
     gateways::{Gateway, Gateways},
     publish::{
-        format::{older_than, too_old},
+        format::{ahead, older_than, too_old},
         settle::{LONGEST, QUIET, settle},
         verdict::{Foreign, Verdict, judge},
     },
@@ -54,6 +54,25 @@ fn a_running_gateway_that_reads_only_older_formats_holds_publication_back() {
     assert_eq!(older_than(&gateways, 2), ["old"]);
     assert_eq!(older_than(&gateways, 3), ["new", "old"]);
     assert_eq!((too_old(&gateways), FORMAT), (vec![], 1));
+}
+
+#[test]
+fn gateways_that_hold_a_later_bundle_are_overtaken_unless_nobody_can_have_written_it() {
+    let gateway = |running: bool, version: u64| Gateway {
+        running,
+        report: Some(Arc::new(Report { version, ..Report::default() })),
+        ..Gateway::default()
+    };
+    let gateways = Gateways::from([
+        ("same".to_owned(), gateway(true, 1000)),
+        ("later".to_owned(), gateway(true, 1100)),
+        ("gone".to_owned(), gateway(false, 1200)),
+        ("absurd".to_owned(), gateway(true, 9000)),
+    ]);
+    assert_eq!(ahead(&gateways, 1000, 5000), Some(1100));
+    assert_eq!(ahead(&gateways, 1100, 5000), None);
+    assert_eq!(ahead(&gateways, 1000, 9000), Some(9000));
+    assert_eq!(ahead(&Gateways::new(), 0, 5000), None);
 }
 
 /// How long it takes to settle when a change comes every `every` after the first, `count` times.
