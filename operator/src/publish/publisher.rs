@@ -29,7 +29,7 @@ use crate::{
         format, mint,
         own::{self, Seen},
         plan::{Observed, Write, plan},
-        previous::{AHEAD_MS, Previous},
+        previous::Previous,
         settle::settle,
         store::Store,
         touch::Target,
@@ -37,6 +37,8 @@ use crate::{
     },
     world::World,
 };
+
+mod overtake;
 
 /// Requests side by side.
 const PARALLEL: usize = 16;
@@ -162,23 +164,6 @@ impl Publisher {
                 Err(fault) => self.wait_after(&fault),
             }
         }
-    }
-
-    /// Publishes anew, above what gateways hold, where that is later than what lies in the cluster.
-    fn overtake(&mut self) {
-        let ours = self.previous.manifest.as_ref().map_or(u64::MAX, |manifest| manifest.version);
-        let ours = ours.max(self.floor.saturating_sub(1));
-        let believed = now_ms().saturating_add(AHEAD_MS);
-        let Some(theirs) = format::ahead(&self.context.gateways.borrow(), ours, believed) else { return };
-        tracing::warn!(
-            ours,
-            theirs,
-            "gateways hold a later bundle than the cluster; it is published again above theirs"
-        );
-        self.floor = theirs.saturating_add(1);
-        self.previous = Arc::new(Previous { floor: theirs, ..Previous::default() });
-        self.pending = None;
-        self.dirty.get_or_insert_with(Instant::now);
     }
 
     /// When to publish; `None` = there is nothing to.
