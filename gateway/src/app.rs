@@ -23,7 +23,7 @@ use hyper::{body::Incoming, service::Service};
 use tower::ServiceExt;
 use turnpike_ledger::{
     engine::{Hold, Ledger, Settled},
-    spend_log::{SpendSink, SpendSlot},
+    spend_log::{SpendRow, SpendSink, SpendSlot},
     wal::{Wal, WalError, WalWriter},
 };
 use turnpike_llm::provider::Operation;
@@ -76,17 +76,24 @@ impl App {
     pub fn settle(&self, record: &Record, ended: Ended) {
         self.metrics.observe(record);
         telemetry::access(record);
-        let Ended { slot, hold, wal } = ended;
+        let Ended { slot, hold, recorded } = ended;
         let settled = match spend::used(record) {
             // Refused, or never sent: dropping the hold gives all of it back.
             None => Settled::default(),
             Some(used) => hold.settle(used),
         };
         self.metrics.bound_exceeded(settled.exceeded);
-        let row = spend::row(record, slot.event(), settled.postings.into());
-        if let Some(Err(error)) = wal.map(|wal| wal.close(&row)) {
-            self.unrecorded(&error);
-        }
+        let postings = settled.postings.into();
+        let row = match recorded {
+            None => spend::row(record, slot.event(), postings),
+            Some((wal, mut row)) => {
+                spend::end(&mut row, record, postings);
+                if let Err(error) = wal.close(&row) {
+                    self.unrecorded(&error);
+                }
+                row
+            }
+        };
         slot.submit(row);
     }
 
@@ -105,8 +112,8 @@ pub struct Ended {
     pub slot: SpendSlot,
     /// What it held.
     pub hold: Hold,
-    /// Where its end must be recorded; `None` = it was not sent.
-    pub wal: Option<Arc<WalWriter>>,
+    /// Its row as recorded before it was sent, and where its end must be recorded; `None` = it was not sent.
+    pub recorded: Option<(Arc<WalWriter>, SpendRow)>,
 }
 
 /// One runtime's own part.

@@ -32,10 +32,9 @@ pub fn used(record: &Record) -> Option<Used> {
     Some(Used { nano_usd: record.cost.unwrap_or(0), tokens })
 }
 
-/// The row of one finished request.
+/// The row of one request as far as it went.
 pub fn row(record: &Record, event: EventId, postings: Arc<[Posting]>) -> SpendRow {
-    let usage = record.usage.unwrap_or_default();
-    SpendRow {
+    let mut row = SpendRow {
         event,
         started_at_us: record.started_at_us,
         request_id: Arc::clone(&record.request_id),
@@ -49,22 +48,42 @@ pub fn row(record: &Record, event: EventId, postings: Arc<[Posting]>) -> SpendRo
         upstream_model: record.upstream_model.as_ref().map(shared),
         operation: operation(record.operation),
         stream: record.stream,
-        status: record.status.as_u16(),
-        outcome: outcome(record.end),
-        prompt_tokens: usage.prompt,
-        completion_tokens: usage.completion,
-        cached_tokens: usage.cached,
-        cache_write_tokens: usage.cache_write.saturating_add(usage.cache_write_1h),
-        reasoning_tokens: usage.reasoning,
-        cost_nano: record.cost,
-        estimated: usage.estimated,
-        first_byte_us: record.first_byte.map(micros),
-        latency_us: micros(record.total),
-        upstream_us: record.upstream.map(micros),
-        postings,
+        status: 0,
+        outcome: "",
+        prompt_tokens: 0,
+        completion_tokens: 0,
+        cached_tokens: 0,
+        cache_write_tokens: 0,
+        reasoning_tokens: 0,
+        cost_nano: None,
+        estimated: false,
+        first_byte_us: None,
+        latency_us: 0,
+        upstream_us: None,
+        postings: Arc::default(),
         tags: tags(record),
         metadata: record.metadata.as_deref().and_then(metadata),
-    }
+    };
+    end(&mut row, record, postings);
+    row
+}
+
+/// Brings a row that was made before dispatch to its request's end: how it went, and what it used.
+pub fn end(row: &mut SpendRow, record: &Record, postings: Arc<[Posting]>) {
+    let usage = record.usage.unwrap_or_default();
+    row.status = record.status.as_u16();
+    row.outcome = outcome(record.end);
+    row.prompt_tokens = usage.prompt;
+    row.completion_tokens = usage.completion;
+    row.cached_tokens = usage.cached;
+    row.cache_write_tokens = usage.cache_write.saturating_add(usage.cache_write_1h);
+    row.reasoning_tokens = usage.reasoning;
+    row.cost_nano = record.cost;
+    row.estimated = usage.estimated;
+    row.first_byte_us = record.first_byte.map(micros);
+    row.latency_us = micros(record.total);
+    row.upstream_us = record.upstream.map(micros);
+    row.postings = postings;
 }
 
 /// One word for how a request ended, as in rows, logs and labels: `success`, `cancelled`, or the error's code.

@@ -72,13 +72,7 @@ struct Opened<S> {
 pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
     let redis = places.redis.map(RedisStore::open).transpose().context("--redis-url")?;
     if let Some(url) = places.database {
-        let new = || {
-            let store = PostgresStore::new(url).context("--database-url")?;
-            anyhow::Ok(match places.retention {
-                Some(days) => store.keeping(days),
-                None => store,
-            })
-        };
+        let new = || anyhow::Ok(PostgresStore::new(url).context("--database-url")?.keeping(places.retention));
         let opened = Opened { rows: new()?, money: new()?, left: new()? };
         return match redis {
             Some(redis) => start(opened, redis, &places),
@@ -88,11 +82,7 @@ pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
     let path = places.data.join(DATABASE);
     let open = || async {
         let failed = || format!("the spend database {} cannot be opened", path.display());
-        let store = SqliteStore::open(&path).await.with_context(failed)?;
-        anyhow::Ok(match places.retention {
-            Some(days) => store.keeping(days),
-            None => store,
-        })
+        anyhow::Ok(SqliteStore::open(&path).await.with_context(failed)?.keeping(places.retention))
     };
     let opened = Opened { rows: open().await?, money: open().await?, left: open().await? };
     match redis {

@@ -7,7 +7,11 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
-use turnpike_ledger::{engine::Hold, spend_log::SpendSlot, wal::WalWriter};
+use turnpike_ledger::{
+    engine::Hold,
+    spend_log::{SpendRow, SpendSlot},
+    wal::WalWriter,
+};
 use turnpike_llm::{price, provider::Operation, request::Request, stream::Tape, tokens, usage::Usage};
 
 use super::{admit::Permit, body::INLINE, reserve::Reserved};
@@ -42,6 +46,8 @@ pub struct Held {
     pub hold: Hold,
     /// Where its attempt is recorded before it is sent.
     pub wal: Arc<WalWriter>,
+    /// Its row as it was recorded there, to be brought to its end; `None` = it was not.
+    pub recorded: Option<SpendRow>,
 }
 
 /// One request under way.
@@ -58,8 +64,6 @@ pub struct Meter {
     mock: bool,
     /// What it may use at most, where that is limited.
     most: Option<Most>,
-    /// The attempt is in the write-ahead file, and so must its end be.
-    recorded: bool,
 }
 
 /// What an attempt may use at most.
@@ -115,7 +119,6 @@ impl Meter {
             output: Tape::default(),
             mock: false,
             most: None,
-            recorded: false,
         }
     }
 
@@ -178,19 +181,18 @@ impl Meter {
     fn record(&mut self, request: &Request) -> Result<(), Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let (record, held) = &mut **open;
-        let estimated = || Usage { prompt: tokens::rough(request), estimated: true, ..Usage::default() };
         let most = self.most.take().unwrap_or_else(|| {
-            let usage = estimated();
+            let usage = Usage { prompt: tokens::rough(request), estimated: true, ..Usage::default() };
             let cost =
                 record.model.as_ref().and_then(|model| price_of(model, record.upstream_model.as_deref()?, &usage));
             Most { usage, cost }
         });
-        (record.usage, record.cost) = (Some(most.usage), most.cost);
-        let row = spend::row(record, held.slot.event(), held.hold.bound().into());
-        (record.usage, record.cost) = (None, None);
+        let mut row = spend::row(record, held.slot.event(), held.hold.bound().into());
+        (row.prompt_tokens, row.completion_tokens) = (most.usage.prompt, most.usage.completion);
+        (row.cost_nano, row.estimated) = (most.cost, most.usage.estimated);
         match held.wal.open(&row) {
             Ok(_) => {
-                self.recorded = true;
+                held.recorded = Some(row);
                 Ok(())
             }
             Err(error) => {
@@ -266,8 +268,8 @@ impl Meter {
         let Some(open) = self.open.take() else {
             return;
         };
-        let (mut record, Held { permit, slot, hold, wal }) = *open;
-        let ended = Ended { slot, hold, wal: self.recorded.then_some(wal) };
+        let (mut record, Held { permit, slot, hold, wal, recorded }) = *open;
+        let ended = Ended { slot, hold, recorded: recorded.map(|row| (wal, row)) };
         record.end = end;
         record.total = self.arrival.elapsed();
         if record.upstream.is_none() {

@@ -71,7 +71,7 @@ fn admit(
         Arc::clone(app),
         arrival,
         Arc::clone(&caller),
-        Held { permit, slot, hold: Hold::default(), wal: Arc::clone(&worker.wal) },
+        Held { permit, slot, hold: Hold::default(), wal: Arc::clone(&worker.wal), recorded: None },
     );
     Ok((caller, meter))
 }

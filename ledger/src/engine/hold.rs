@@ -113,11 +113,6 @@ impl Hold {
         self.parts.iter().any(|part| part.spec.outage == Outage::Refuse && part.spec.excess != Excess::Tell)
     }
 
-    /// Nothing is held.
-    pub fn is_empty(&self) -> bool {
-        self.parts.is_empty()
-    }
-
     /// Gives all of it back: nothing was used.
     pub(super) fn release(&mut self) {
         for Part { spec, of, amount, .. } in self.parts.drain(..) {

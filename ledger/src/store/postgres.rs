@@ -93,10 +93,10 @@ impl PostgresStore {
         self.with(async |session| session.void(lease).await).await.map_err(StoreError::Write)
     }
 
-    /// Keeps rows for this many days before today, UTC by the database's clock: what appends drops older partitions now and
-    /// then. Sums per day are kept.
+    /// Keeps rows for this many days before today, UTC by the database's clock, `None` = for ever: what appends drops older
+    /// partitions now and then. Sums per day are kept.
     #[must_use]
-    pub fn keeping(self, days: u32) -> Self {
+    pub fn keeping(self, days: Option<u32>) -> Self {
         Self { retention: Retention::days(days), ..self }
     }
 

@@ -17,9 +17,9 @@ pub(super) struct Retention {
 }
 
 impl Retention {
-    /// This many whole days, UTC, before today.
-    pub(super) fn days(days: u32) -> Self {
-        Self { days: Some(days), next: None }
+    /// This many whole days, UTC, before today; `None` = for ever.
+    pub(super) fn days(days: Option<u32>) -> Self {
+        Self { days, next: None }
     }
 
     /// The days to keep, when it is time to look.

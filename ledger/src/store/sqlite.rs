@@ -62,9 +62,10 @@ impl SqliteStore {
         self.with(async |session| session.void(lease).await).await.map_err(StoreError::Write)
     }
 
-    /// Keeps rows for this many days before today, UTC: what appends deletes older ones now and then. Sums per day are kept.
+    /// Keeps rows for this many days before today, UTC, `None` = for ever: what appends deletes older ones now and then. Sums per
+    /// day are kept.
     #[must_use]
-    pub fn keeping(self, days: u32) -> Self {
+    pub fn keeping(self, days: Option<u32>) -> Self {
         Self { retention: Retention::days(days), ..self }
     }
 

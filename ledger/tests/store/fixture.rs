@@ -1,6 +1,6 @@
 //! A new, empty store of either kind, and what is asked of it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
@@ -14,6 +14,11 @@ use turnpike_ledger::{
     window::{Slot, WindowSpec},
 };
 use uuid::Uuid;
+
+#[path = "../fixtures/spend_row.rs"]
+mod spend_row;
+
+use self::spend_row::spend_row;
 
 /// Where a store is.
 pub(crate) enum Fixture {
@@ -100,8 +105,8 @@ impl Store {
 
     pub(crate) fn keeping(self, days: u32) -> Self {
         match self {
-            Self::Sqlite(store) => Self::Sqlite(Box::new(store.keeping(days))),
-            Self::Postgres(store) => Self::Postgres(Box::new(store.keeping(days))),
+            Self::Sqlite(store) => Self::Sqlite(Box::new(store.keeping(Some(days)))),
+            Self::Postgres(store) => Self::Postgres(Box::new(store.keeping(Some(days)))),
         }
     }
 
@@ -199,33 +204,9 @@ pub(crate) fn row_in(of: &Ask, sequence: u64, amount: i64, slot: Slot) -> SpendR
 /// A row that no account counts.
 pub(crate) fn plain(incarnation: Uuid, sequence: u64) -> SpendRow {
     SpendRow {
-        event: EventId { incarnation, sequence },
         started_at_us: now(),
-        request_id: Arc::from(format!("req-{sequence}")),
-        key_id: Arc::from("vk_a"),
-        team: Some(Arc::from("search")),
-        user: Some(Arc::from("ada")),
-        end_user: None,
-        requested_model: Arc::from("smart"),
-        model: Some(Arc::from("llm/gpt")),
-        provider: Some("openai"),
-        upstream_model: Some(Arc::from("gpt-5")),
-        operation: "chat",
-        stream: false,
-        status: 200,
-        outcome: "success",
-        prompt_tokens: 1000,
-        completion_tokens: 200,
-        cached_tokens: 100,
-        cache_write_tokens: 0,
-        reasoning_tokens: 50,
-        cost_nano: Some(1_500_000),
-        estimated: false,
-        first_byte_us: Some(40_000),
-        latency_us: 250_000,
-        upstream_us: Some(240_000),
-        postings: [].into(),
-        tags: Some(Arc::from(r#"["env:prod"]"#)),
-        metadata: Some(Arc::from(r#"{"variant":"a"}"#)),
+        tags: Some(r#"["env:prod"]"#.into()),
+        metadata: Some(r#"{"variant":"a"}"#.into()),
+        ..spend_row(EventId { incarnation, sequence })
     }
 }

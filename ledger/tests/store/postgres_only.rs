@@ -135,7 +135,7 @@ async fn each_day_has_a_partition_ahead_and_is_dropped_as_a_whole() {
     let of = "(SELECT count(*) FROM pg_partition_tree('spend_row') WHERE isleaf)";
     assert!(fixture.numbers(&format!("SELECT {of}")).await[0] >= 6);
     assert_eq!(fixture.numbers("SELECT count(*) FROM spend_row_default").await, [1], "forty days late");
-    let mut keeping = PostgresStore::open(&url).await.unwrap().keeping(0);
+    let mut keeping = PostgresStore::open(&url).await.unwrap().keeping(Some(0));
     keeping.append(&rows).await.unwrap();
     assert_eq!(fixture.numbers("SELECT count(*) FROM spend").await, [2]);
     assert_eq!(

@@ -9,6 +9,11 @@ use turnpike_ledger::{
 };
 use uuid::Uuid;
 
+#[path = "../fixtures/spend_row.rs"]
+mod spend_row;
+
+use self::spend_row::spend_row;
+
 pub(crate) const RUN: Uuid = Uuid::from_u128(0x7a11);
 
 /// The row of an attempt that ended well.
@@ -20,38 +25,14 @@ pub(crate) fn row(sequence: u64) -> SpendRow {
         amount,
     };
     SpendRow {
-        event: EventId { incarnation: RUN, sequence },
-        started_at_us: 1_763_719_200_123_456,
-        request_id: format!("req-{sequence}").into(),
-        key_id: "vk_a".into(),
-        team: Some("search".into()),
-        user: Some("ada".into()),
-        end_user: None,
-        requested_model: "smart".into(),
-        model: Some("llm/gpt".into()),
-        provider: Some("openai"),
-        upstream_model: Some("gpt-5".into()),
-        operation: "chat",
         stream: true,
-        status: 200,
-        outcome: "success",
-        prompt_tokens: 1000,
-        completion_tokens: 200,
-        cached_tokens: 100,
-        cache_write_tokens: 0,
-        reasoning_tokens: 50,
-        cost_nano: Some(1_500_000),
-        estimated: false,
-        first_byte_us: Some(40_000),
-        latency_us: 250_000,
-        upstream_us: Some(240_000),
         postings: [
             posting("Budget/llm/team/usd/Month/Calendar/UTC/", 1_500_000),
             posting("VirtualKey/llm/a/tokens/Day/Calendar/UTC/", 1_200),
         ]
         .into(),
         tags: Some(r#"["batch"]"#.into()),
-        metadata: None,
+        ..spend_row(EventId { incarnation: RUN, sequence })
     }
 }
 
