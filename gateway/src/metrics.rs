@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 use prometheus::{
-    Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Counter, Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     process_collector::ProcessCollector,
 };
 use turnpike_llm::provider::Operation;
@@ -31,6 +31,8 @@ pub enum Polled {
     LedgerAccounts,
     /// Round trips to the ledger's stores for leases, since the start.
     LedgerExchanges,
+    /// nano-USD let through beyond limits while the store was down, since the start.
+    LedgerOverdrawn,
     /// Log lines lost because nobody took them fast enough, since the start.
     LogLinesDropped,
 }
@@ -58,6 +60,7 @@ struct Own {
     unrecorded: IntCounter,
     ledger_accounts: IntGauge,
     ledger_exchanges: IntCounter,
+    ledger_overdrawn: Counter,
 }
 
 impl Metrics {
@@ -145,6 +148,11 @@ impl Own {
             registry.register(Box::new(counter.clone()))?;
             Ok(counter)
         };
+        let ledger_overdrawn = Counter::new(
+            "turnpike_ledger_overdrawn_usd_total",
+            "The most that requests may cost that FailOpen let through beyond limits while the database was down, in USD.",
+        )?;
+        registry.register(Box::new(ledger_overdrawn.clone()))?;
         let build =
             IntGaugeVec::new(Opts::new("turnpike_build_info", "Always 1; the version is a label."), &["version"])?;
         registry.register(Box::new(build.clone()))?;
@@ -187,6 +195,7 @@ impl Own {
                 "turnpike_ledger_exchanges_total",
                 "Round trips to the ledger's stores for leases.",
             )?,
+            ledger_overdrawn,
         })
     }
 
@@ -199,6 +208,10 @@ impl Own {
                 Polled::SpendWritten => raise(&self.spend_written, value),
                 Polled::LedgerAccounts => set(&self.ledger_accounts, value),
                 Polled::LedgerExchanges => raise(&self.ledger_exchanges, value),
+                Polled::LedgerOverdrawn => {
+                    let more = tally::float(value) / 1e9 - self.ledger_overdrawn.get();
+                    self.ledger_overdrawn.inc_by(more.max(0.0));
+                }
                 Polled::LogLinesDropped => raise(&self.log_lines_dropped, value),
             }
         }

@@ -258,6 +258,8 @@ fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books) -> anyhow::Res
     app.metrics.poll(Polled::LedgerAccounts, move || ledger.accounts() as u64);
     let ledger = app.ledger.clone();
     app.metrics.poll(Polled::LedgerExchanges, move || ledger.exchanges());
+    let ledger = app.ledger.clone();
+    app.metrics.poll(Polled::LedgerOverdrawn, move || ledger.overdrawn().unsigned_abs());
     app.metrics.poll(Polled::LogLinesDropped, telemetry::lines_dropped);
     Ok(app)
 }

@@ -41,6 +41,10 @@ async fn without_the_database_open_budgets_go_on_for_a_while_closed_ones_refuse_
     // What was leased, and then 0.10 USD a gateway: at most 2 * 0.1 / 0.0014 requests by their bounds, and at least half.
     println!("let through without a store: {let_through}");
     assert!((70..=400).contains(&let_through), "{let_through}");
+    for gateway in &fleet.gateways {
+        let overdrawn = gateway.metric("turnpike_ledger_overdrawn_usd_total", "").await;
+        assert!((0.05..0.100_001).contains(&overdrawn), "{overdrawn}");
+    }
     eventually("a strict budget refuses", || async {
         let reply = strict(1).post(CHAT, &ask).await;
         (reply.status == 503 && reply.error_code() == "budget_unavailable").then_some(())

@@ -169,6 +169,7 @@ fn configuration_and_polled_numbers() {
     metrics.poll(Polled::SpendBacklog, || 8);
     metrics.poll(Polled::SpendWritten, || 9);
     metrics.poll(Polled::LogLinesDropped, || 10);
+    metrics.poll(Polled::LedgerOverdrawn, || 1_250_000_000);
     metrics.config_loaded(&snapshot(vec![model("gpt")], vec![key("a")]), 3, 1_763_719_200);
     metrics.config_rejected();
     metrics.render();
@@ -179,6 +180,7 @@ fn configuration_and_polled_numbers() {
         ("turnpike_spend_backlog_rows", "", 8.0),
         ("turnpike_spend_rows_written_total", "", 9.0),
         ("turnpike_log_lines_dropped_total", "", 10.0),
+        ("turnpike_ledger_overdrawn_usd_total", "", 1.25),
         ("turnpike_config_problems", "", 3.0),
         ("turnpike_config_last_success_timestamp_seconds", "", 1_763_719_200.0),
         ("turnpike_config_reloads_total", r#"result="success""#, 1.0),
