@@ -12,8 +12,10 @@
 //! ```
 
 pub mod bound;
+mod chat;
 pub mod embeddings;
 pub mod error;
+mod inbound;
 pub mod json;
 pub mod price;
 pub mod provider;

@@ -5,13 +5,17 @@ use bytes::Bytes;
 use crate::{error::UpstreamError, usage::Usage};
 
 mod chunk;
+mod framing;
 mod openai;
 mod output;
 mod pattern;
 mod tape;
+mod translated;
 
+pub(crate) use framing::Framing;
 pub use openai::OpenAiStream;
 pub use tape::Tape;
+pub(crate) use translated::{Events, Translated};
 
 /// Nano-USD of a call; `None` = price unknown.
 pub type CostFn = Box<dyn Fn(&Usage) -> Option<i64> + Send>;

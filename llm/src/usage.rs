@@ -1,8 +1,10 @@
 //! Tokens used by one upstream call, in one shape for every dialect.
 
 mod openai;
+mod shown;
 
 pub(crate) use openai::Reading;
+pub(crate) use shown::OpenAiUsage;
 
 /// Tokens of one call. Counts nest as OpenAI's do: `cached` and `cache_write` are parts of `prompt`, `reasoning` of `completion`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

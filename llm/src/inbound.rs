@@ -1,0 +1,104 @@
+//! What clients speak, for upstreams that speak something else: requests read into the neutral form, answers written from it.
+
+use bytes::Bytes;
+
+use crate::{
+    chat::{Answer, Chat, Event},
+    error::EncodeError,
+    json,
+    provider::{Operation, Shown, Target},
+    request::Request,
+    splice::Splices,
+    usage::Usage,
+};
+
+mod embeddings;
+mod openai;
+
+pub(crate) use embeddings::{Embed, Vectors};
+
+/// A client's request with the backend's `params` applied, what is the gateway's own taken out, and the output capped.
+///
+/// # Errors
+/// The client's fault: a member of the wrong shape.
+pub(crate) fn read(operation: Operation, request: &Request, target: &Target<'_>) -> Result<Chat, EncodeError> {
+    let body = prepared(request, target);
+    let members = json::scan(&body).map_err(|error| invalid("body", &error))?;
+    let members = members.iter().map(|member| (member.name(&body), member.value.of(&body)));
+    let mut chat = match operation {
+        Operation::Chat | Operation::Completions | Operation::Embeddings => openai::request::read(members)?,
+    };
+    if let Some(most) = target.max_output_tokens {
+        chat.max_tokens = Some(chat.max_tokens.map_or(most, |asked| asked.min(most)));
+    }
+    Ok(chat)
+}
+
+/// A client's embeddings request, likewise.
+///
+/// # Errors
+/// The client's fault.
+pub(crate) fn read_embed(request: &Request, target: &Target<'_>) -> Result<Embed, EncodeError> {
+    let body = prepared(request, target);
+    let members = json::scan(&body).map_err(|error| invalid("body", &error))?;
+    Embed::read(members.iter().map(|member| (member.name(&body), member.value.of(&body))))
+}
+
+/// A whole answer in the client's dialect.
+pub(crate) fn write(operation: Operation, answer: &Answer, shown: &Shown) -> Splices {
+    let body = match operation {
+        Operation::Chat | Operation::Completions | Operation::Embeddings => openai::answer::write(answer, shown),
+    };
+    Splices::from(Bytes::from(body))
+}
+
+/// Writes one streamed answer in the client's dialect.
+pub(crate) trait Writer: Send {
+    /// The next piece; [`Event::Usage`] and [`Event::End`] never come here.
+    fn write(&mut self, event: Event, out: &mut Vec<u8>);
+
+    /// The end, with the tokens and their cost in nano-USD as far as known.
+    fn end(&mut self, usage: Option<&Usage>, cost: Option<i64>, out: &mut Vec<u8>);
+}
+
+/// The writer of a client's dialect.
+pub(crate) fn writer(operation: Operation, shown: Shown) -> Box<dyn Writer> {
+    match operation {
+        Operation::Chat | Operation::Completions | Operation::Embeddings => {
+            Box::new(openai::stream::Chunks::new(shown))
+        }
+    }
+}
+
+fn prepared(request: &Request, target: &Target<'_>) -> Bytes {
+    let mut edit = request.edit();
+    if request.has_gateway_only() {
+        edit.strip_gateway_only();
+    }
+    target.params.apply(&mut edit);
+    edit.finish().to_bytes()
+}
+
+/// A member that cannot be read.
+pub(crate) fn invalid(param: &str, why: &dyn std::fmt::Display) -> EncodeError {
+    EncodeError {
+        message: format!("Invalid value for '{param}': {why}.").into(),
+        param: Some(param.to_owned().into()),
+        code: "invalid_value",
+    }
+}
+
+/// Reads a member's JSON.
+pub(crate) fn value<'a, T: serde::Deserialize<'a>>(param: &str, text: &'a [u8]) -> Result<T, EncodeError> {
+    serde_json::from_slice(text).map_err(|error| invalid(param, &Plain(&error)))
+}
+
+/// A JSON error without its position, which is that within the member.
+struct Plain<'a>(&'a serde_json::Error);
+
+impl std::fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = self.0.to_string();
+        f.write_str(text.split(" at line ").next().unwrap_or(&text))
+    }
+}
