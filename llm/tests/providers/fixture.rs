@@ -69,8 +69,18 @@ impl Backend {
     }
 
     pub(crate) fn encode(&self, operation: Operation, body: impl Into<Bytes>) -> Result<Encoded, EncodeError> {
+        self.encode_for(operation, body, self.model)
+    }
+
+    /// For another model of this backend.
+    pub(crate) fn encode_for(
+        &self,
+        operation: Operation,
+        body: impl Into<Bytes>,
+        model: &str,
+    ) -> Result<Encoded, EncodeError> {
         let request = Request::scan(body.into()).unwrap();
-        self.with_target(|target| {
+        self.with_target(model, |target| {
             let drop_unsupported = target.drop_unsupported || request.drop_params() == Some(true);
             self.adapter().encode(operation, &request, &Target { drop_unsupported, ..*target })
         })
@@ -83,16 +93,21 @@ impl Backend {
     }
 
     pub(crate) fn url(&self, operation: Operation, stream: bool) -> String {
-        self.with_target(|target| self.adapter().url(operation, stream, target))
+        self.url_of(operation, stream, self.model)
     }
 
-    fn with_target<T>(&self, act: impl FnOnce(&Target<'_>) -> T) -> T {
+    /// For another model of this backend.
+    pub(crate) fn url_of(&self, operation: Operation, stream: bool, model: &str) -> String {
+        self.with_target(model, |target| self.adapter().url(operation, stream, target))
+    }
+
+    fn with_target<T>(&self, model: &str, act: impl FnOnce(&Target<'_>) -> T) -> T {
         act(&Target {
-            base_url: self.base_url,
-            model: self.model,
+            base_url: &self.base_url.replace("{region}", "us-east-1"),
+            model,
             api_version: self.api_version,
-            region: None,
-            project: None,
+            region: Some("us-east-1"),
+            project: Some("my-project"),
             params: &self.params,
             capabilities: &Capabilities::default(),
             drop_unsupported: self.drop_unsupported,

@@ -93,7 +93,7 @@ pub(super) enum Thinking<'a> {
 #[derive(Serialize)]
 pub(super) struct Call<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) index: Option<u32>,
+    index: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
@@ -171,8 +171,12 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A call, or how a streamed one begins.
-    pub(super) fn whole(call: &'a ToolCall) -> Self {
+    /// How a streamed call begins.
+    pub(super) fn begun(index: u32, call: &'a ToolCall) -> Self {
+        Self { index: Some(index), ..Self::whole(call) }
+    }
+
+    fn whole(call: &'a ToolCall) -> Self {
         Self {
             index: None,
             id: Some(&call.id),

@@ -98,7 +98,7 @@ impl Chunks {
             }
             Delta::RedactedThinking(data) => said.thinking_blocks = Some([Thinking::RedactedThinking { data }]),
             Delta::ToolCall { index, call } => {
-                said.tool_calls = Some([Call { index: Some(*index), ..Call::whole(call) }]);
+                said.tool_calls = Some([Call::begun(*index, call)]);
             }
             Delta::Arguments { index, json } => said.tool_calls = Some([Call::more(*index, json)]),
             Delta::Annotation(raw) => said.annotations = Some([raw]),
