@@ -11,6 +11,8 @@ use clap::{
     builder::{OsStr, Resettable},
 };
 
+use turnpike_ledger::wal::Sync;
+
 use crate::{
     telemetry::LogFormat,
     upstream::{
@@ -68,6 +70,10 @@ pub struct Args {
     /// HTTP status of an exhausted budget: 429, or what versions of `LiteLLM` have
     #[arg(long, value_enum, default_value_t = BudgetExceeded::TooManyRequests, env = "TURNPIKE_BUDGET_EXCEEDED_STATUS")]
     pub budget_exceeded_status: BudgetExceeded,
+
+    /// What the records of spend in the data folder survive: the process, or also a loss of power
+    #[arg(long, value_enum, default_value_t = WalSync::Never, env = "TURNPIKE_WAL_SYNC")]
+    pub wal_sync: WalSync,
 
     /// The admin key; generated into the data folder when absent
     #[arg(long, value_name = "KEY", env = "TURNPIKE_ADMIN_KEY", hide_env_values = true)]
@@ -170,6 +176,24 @@ pub enum EgressMode {
     Open,
     /// Loopback, link-local and metadata addresses are refused; private ones need `--egress-allow`.
     Guarded,
+}
+
+/// `--wal-sync`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WalSync {
+    /// The end of the process or its container.
+    Never,
+    /// A loss of power as well: a request is sent when its record is on the disk, many records by one sync.
+    Group,
+}
+
+impl From<WalSync> for Sync {
+    fn from(sync: WalSync) -> Self {
+        match sync {
+            WalSync::Never => Self::Never,
+            WalSync::Group => Self::Group,
+        }
+    }
 }
 
 /// `--budget-exceeded-status`.

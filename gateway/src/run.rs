@@ -70,6 +70,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         data: &args.data,
         database: args.database_url.as_deref(),
         redis: args.redis_url.as_deref(),
+        sync: args.wal_sync.into(),
         retention: args.spend_retention_days,
         longest: LONGEST,
     };

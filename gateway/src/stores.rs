@@ -8,7 +8,7 @@ use turnpike_ledger::{
     engine::{Leases, Ledger, Running},
     spend_log::{SpendSink, SpendStore, SpendWriter, WriterOptions},
     store::{LeaseStore, MemoryStore, PostgresStore, RedisStore, SqliteStore},
-    wal::{self, Abandoned, Wal, WalOptions},
+    wal::{self, Abandoned, Sync, Wal, WalOptions},
 };
 
 /// The spend database within the data folder.
@@ -32,6 +32,8 @@ pub struct Places<'a> {
     pub database: Option<&'a str>,
     /// Redis, for rates.
     pub redis: Option<&'a str>,
+    /// What records of spend survive.
+    pub sync: Sync,
     /// Days that spend rows are kept; `None` = for ever.
     pub retention: Option<u32>,
     /// How long a request may take.
@@ -82,7 +84,9 @@ pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
     let path = places.data.join(DATABASE);
     let open = || async {
         let failed = || format!("the spend database {} cannot be opened", path.display());
-        anyhow::Ok(SqliteStore::open(&path).await.with_context(failed)?.keeping(places.retention))
+        anyhow::Ok(
+            SqliteStore::open(&path).await.with_context(failed)?.keeping(places.retention).surviving(places.sync),
+        )
     };
     let opened = Opened { rows: open().await?, money: open().await?, left: open().await? };
     match redis {
@@ -92,15 +96,16 @@ pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
     }
 }
 
-fn start<S: SpendStore + LeaseStore + Sync>(
+fn start<S: SpendStore + LeaseStore>(
     opened: Opened<S>,
     rates: impl LeaseStore,
     places: &Places<'_>,
 ) -> anyhow::Result<(Books, Keepers)> {
     let folder = places.data.join(WAL);
     let dead = wal::abandoned(&folder)?;
+    let options = WalOptions { sync: places.sync, ..WalOptions::default() };
     let (spend, writer) = SpendWriter::start(opened.rows, WriterOptions::default())?;
-    let wal = Arc::new(Wal::create(&folder, spend.incarnation(), WalOptions::default())?);
+    let wal = Arc::new(Wal::create(&folder, spend.incarnation(), options)?);
     let confirmed = Arc::clone(&wal);
     spend.on_written(move |rows| confirmed.confirm(rows));
     let leases = Leases { money: opened.money, rates, holder: spend.incarnation(), longest: places.longest };

@@ -52,8 +52,8 @@ def test_no_pod_but_gateways_passes_for_one(values):
 
 def gateway(*arguments):
     found = render.objects(*arguments)
-    deployment = [one for one in render.of_kind(found, "Deployment") if one["metadata"]["name"].endswith("-gateway")][0]
-    return deployment["spec"]["template"]["spec"]
+    (workload,) = [one for one in render.of_kind(found, "Deployment", "StatefulSet") if one["metadata"]["name"].endswith("-gateway")]
+    return workload["spec"]["template"]["spec"]
 
 
 def test_the_shutdown_fits_the_pod():
@@ -108,6 +108,32 @@ def test_with_autoscaling_helm_leaves_the_replicas_alone():
     assert "replicas" not in render.one(found, "Deployment", "turnpike-gateway")["spec"]
     scaler = render.one(found, "HorizontalPodAutoscaler", "turnpike-gateway")
     assert scaler["spec"]["scaleTargetRef"]["name"] == "turnpike-gateway"
+
+
+def test_spend_can_outlive_the_pod():
+    on = ("--set", "gateway.wal.persistence=true,gateway.autoscaling.enabled=true")
+    found = render.objects(*on)
+    assert "turnpike-gateway" not in [one["metadata"]["name"] for one in render.of_kind(found, "Deployment")]
+    workload = render.one(found, "StatefulSet", "turnpike-gateway")
+    (claim,) = workload["spec"]["volumeClaimTemplates"]
+    assert claim["spec"] == {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "4Gi"}}}
+    scaler = render.one(found, "HorizontalPodAutoscaler", "turnpike-gateway")
+    assert scaler["spec"]["scaleTargetRef"]["kind"] == "StatefulSet"
+    assert render.one(found, "Service", workload["spec"]["serviceName"])["spec"]["selector"] == workload["spec"]["selector"]["matchLabels"]
+
+    kept, lost = gateway(*on), gateway()
+    (container,) = kept["containers"]
+    assert "--wal-sync=group" in container["args"]
+    assert "--wal-sync=group" not in lost["containers"][0]["args"]
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == claim["metadata"]["name"]]
+    assert f"--data={mount['mountPath']}" in container["args"]
+    assert claim["metadata"]["name"] not in [one["name"] for one in kept["volumes"]], "it would hide the claim"
+    assert [one["emptyDir"] for one in lost["volumes"] if one["name"] == "data"] == [{"sizeLimit": "4Gi"}]
+    assert kept["securityContext"] == {**lost["securityContext"], "fsGroup": 65532, "fsGroupChangePolicy": "OnRootMismatch"}
+    spread = {key for one in kept["topologySpreadConstraints"] for key in one["matchLabelKeys"]}
+    assert spread == {"controller-revision-hash"}
+    openshift = gateway(*on, "--set", "podSecurityContext.runAsUser=null,podSecurityContext.runAsGroup=null")
+    assert "fsGroup" not in openshift["securityContext"], "the cluster picks it"
 
 
 def test_a_single_gateway_does_not_block_the_drain_of_its_node():

@@ -6,6 +6,11 @@ names, and two installations in one namespace need two instances anyway.
 {{ .Values.operator.instance }}-gateway
 {{- end }}
 
+{{/* What makes the gateway's pods: with volumes of their own they have names of their own. */}}
+{{- define "turnpike.gatewayKind" -}}
+{{ ternary "StatefulSet" "Deployment" .Values.gateway.wal.persistence }}
+{{- end }}
+
 {{- define "turnpike.operator" -}}
 {{ .Values.operator.instance }}-operator
 {{- end }}
@@ -97,7 +102,7 @@ topologySpreadConstraints:
     labelSelector:
       matchLabels:
         {{- include "turnpike.selector" (list $root (index $ 1)) | nindent 8 }}
-    matchLabelKeys: [pod-template-hash]
+    matchLabelKeys: [{{ ternary "controller-revision-hash" "pod-template-hash" (and (eq (index $ 1) "gateway") $root.Values.gateway.wal.persistence) }}]
   {{- end }}
   {{- end }}
 {{- end }}

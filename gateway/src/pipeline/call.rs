@@ -107,7 +107,7 @@ pub async fn call(
         Err(error) => return Err((error, meter)),
     };
     meter.chosen(&prepared.model, &prepared.upstream_model);
-    if let Err(error) = meter.dispatch(request) {
+    if let Err(error) = meter.dispatch(request).await {
         return Err((error, meter));
     }
     if stream {

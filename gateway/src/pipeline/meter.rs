@@ -166,8 +166,8 @@ impl Meter {
     ///
     /// # Errors
     /// It cannot be recorded, and a limit must not be passed unseen.
-    pub fn dispatch(&mut self, request: Request) -> Result<(), Error> {
-        self.record(&request)?;
+    pub async fn dispatch(&mut self, request: Request) -> Result<(), Error> {
+        self.record(&request).await?;
         self.dispatched = Some(Instant::now());
         self.owed = true;
         self.prompt = if request.bytes().len() <= INLINE {
@@ -178,7 +178,7 @@ impl Meter {
         Ok(())
     }
 
-    fn record(&mut self, request: &Request) -> Result<(), Error> {
+    async fn record(&mut self, request: &Request) -> Result<(), Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let (record, held) = &mut **open;
         let most = self.most.take().unwrap_or_else(|| {
@@ -190,16 +190,17 @@ impl Meter {
         let mut row = spend::row(record, held.slot.event(), held.hold.bound().into());
         (row.prompt_tokens, row.completion_tokens) = (most.usage.prompt, most.usage.completion);
         (row.cost_nano, row.estimated) = (most.cost, most.usage.estimated);
-        match held.wal.open(&row) {
-            Ok(_) => {
+        let recorded = match held.wal.open(&row) {
+            Ok(record) => {
                 held.recorded = Some(row);
-                Ok(())
+                held.wal.synced(record).await
             }
-            Err(error) => {
-                self.app.unrecorded(&error);
-                if held.hold.is_strict() { Err(Error::Busy("spend cannot be recorded")) } else { Ok(()) }
-            }
-        }
+            Err(error) => Err(error),
+        };
+        recorded.or_else(|error| {
+            self.app.unrecorded(&error);
+            if held.hold.is_strict() { Err(Error::Busy("spend cannot be recorded")) } else { Ok(()) }
+        })
     }
 
     /// It never got there, or was refused there: nothing is owed.

@@ -28,3 +28,4 @@ mod streams;
 mod tls;
 mod torn;
 mod wildcards;
+mod write_ahead;

@@ -18,6 +18,7 @@ use crate::{
     account::AccountId,
     exchange::{Ask, LeaseId},
     spend_log::{SpendRow, SpendStore, StoreError},
+    wal::Sync,
 };
 
 mod context;
@@ -37,6 +38,7 @@ pub struct SqliteStore {
     path: PathBuf,
     session: Option<Session>,
     retention: Retention,
+    synchronous: SqliteSynchronous,
 }
 
 impl SqliteStore {
@@ -45,13 +47,17 @@ impl SqliteStore {
     /// # Errors
     /// The file cannot be opened, is not a database, or was written by a newer version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection = connect(path).await?;
+        // In WAL mode a crash of the process loses nothing; a loss of power loses at most the last commits, never the file.
+        let synchronous = SqliteSynchronous::Normal;
+        let failed = |source| StoreError::Open { path: path.display().to_string(), source };
+        let mut connection = connect(path, synchronous).await.map_err(failed)?;
         // Not `run`, whose future cannot be moved to another thread.
         MIGRATIONS
             .run_direct(None, &mut connection, false)
             .await
             .map_err(|source| StoreError::Migrate { path: path.display().to_string(), source })?;
-        Ok(Self { path: path.to_owned(), session: Some(Session::new(connection)), retention: Retention::default() })
+        let session = Some(Session::new(connection));
+        Ok(Self { path: path.to_owned(), session, retention: Retention::default(), synchronous })
     }
 
     /// Takes back what was booked of a lease as unattributed, and returns how much that was.
@@ -69,6 +75,16 @@ impl SqliteStore {
         Self { retention: Retention::days(days), ..self }
     }
 
+    /// Makes commits survive what the records of write-ahead files survive: those are deleted after the commit.
+    #[must_use]
+    pub fn surviving(self, sync: Sync) -> Self {
+        match sync {
+            Sync::Never => self,
+            // The next use opens the file anew.
+            Sync::Group => Self { session: None, synchronous: SqliteSynchronous::Full, ..self },
+        }
+    }
+
     /// Does something with the connection, which is kept only when that went well: what it remembers may have been rolled
     /// back, or the caller may have given up in the midst of it.
     async fn with<T>(
@@ -77,7 +93,7 @@ impl SqliteStore {
     ) -> Result<T, sqlx::Error> {
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => Session::new(reopen(&self.path).await?),
+            None => Session::new(connect(&self.path, self.synchronous).await?),
         };
         let done = work(&mut session).await?;
         self.session = Some(session);
@@ -118,17 +134,12 @@ impl LeaseStore for SqliteStore {
     }
 }
 
-async fn connect(path: &Path) -> Result<SqliteConnection, StoreError> {
-    reopen(path).await.map_err(|source| StoreError::Open { path: path.display().to_string(), source })
-}
-
-async fn reopen(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+async fn connect(path: &Path, synchronous: SqliteSynchronous) -> Result<SqliteConnection, sqlx::Error> {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // In WAL mode a crash of the process loses nothing; a loss of power loses at most the last commits, never the file.
-        .synchronous(SqliteSynchronous::Normal)
+        .synchronous(synchronous)
         .busy_timeout(BUSY)
         .disable_statement_logging()
         .connect()
