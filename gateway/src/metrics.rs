@@ -33,6 +33,8 @@ pub enum Polled {
     LedgerExchanges,
     /// nano-USD let through beyond limits while the store was down, since the start.
     LedgerOverdrawn,
+    /// Ended runs whose write-ahead files this version cannot read.
+    UnreadableRuns,
     /// Log lines lost because nobody took them fast enough, since the start.
     LogLinesDropped,
 }
@@ -58,6 +60,7 @@ struct Own {
     config_loaded_at: IntGauge,
     bound_exceeded: IntCounter,
     unrecorded: IntCounter,
+    unreadable_runs: IntGauge,
     ledger_accounts: IntGauge,
     ledger_exchanges: IntCounter,
     ledger_overdrawn: Counter,
@@ -190,6 +193,10 @@ impl Own {
                 "turnpike_wal_errors_total",
                 "Attempts, or ends of attempts, that could not be recorded on disk.",
             )?,
+            unreadable_runs: gauge(
+                "turnpike_wal_unreadable_runs",
+                "Ended runs whose write-ahead files this version cannot read.",
+            )?,
             ledger_accounts: gauge("turnpike_ledger_accounts", "Accounts of budgets and rates in memory.")?,
             ledger_exchanges: counter(
                 "turnpike_ledger_exchanges_total",
@@ -212,6 +219,7 @@ impl Own {
                     let more = tally::float(value) / 1e9 - self.ledger_overdrawn.get();
                     self.ledger_overdrawn.inc_by(more.max(0.0));
                 }
+                Polled::UnreadableRuns => set(&self.unreadable_runs, value),
                 Polled::LogLinesDropped => raise(&self.log_lines_dropped, value),
             }
         }

@@ -1,6 +1,11 @@
 //! Starts a gateway, waits for the signal to end, and ends it without losing anything.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
@@ -231,6 +236,7 @@ fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books) -> anyhow::Res
          --max-buffered-bytes (a quarter of the memory limit by default)",
         args.max_body_bytes
     );
+    let Books { spend, ledger, wal, unreadable } = books;
     let app = App {
         live: Live::default(),
         admin: AdminKey::new(admin.map(|admin| Sha256::digest(admin.key.as_bytes()).into())),
@@ -241,10 +247,10 @@ fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books) -> anyhow::Res
             idle: args.read_timeout,
             buffered: Budget::new(buffered, "bytes of buffered requests"),
         },
-        spend: books.spend,
-        ledger: books.ledger,
+        spend,
+        ledger,
         exhausted: args.budget_exceeded_status.code(),
-        wal: books.wal,
+        wal,
         metrics: Arc::new(Metrics::new()?),
         health: Arc::new(Health::default()),
         nameless: "".into(),
@@ -261,6 +267,7 @@ fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books) -> anyhow::Res
     app.metrics.poll(Polled::LedgerExchanges, move || ledger.exchanges());
     let ledger = app.ledger.clone();
     app.metrics.poll(Polled::LedgerOverdrawn, move || ledger.overdrawn().unsigned_abs());
+    app.metrics.poll(Polled::UnreadableRuns, move || unreadable.load(Ordering::Relaxed));
     app.metrics.poll(Polled::LogLinesDropped, telemetry::lines_dropped);
     Ok(app)
 }

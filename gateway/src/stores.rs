@@ -1,6 +1,14 @@
 //! Where spend rows go and leases come from: one database, opened once for each of the tasks that use it.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    mem,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context;
 use tokio::{task::JoinHandle, time::sleep};
@@ -8,7 +16,7 @@ use turnpike_ledger::{
     engine::{Leases, Ledger, Running},
     spend_log::{SpendSink, SpendStore, SpendWriter, WriterOptions},
     store::{LeaseStore, MemoryStore, PostgresStore, RedisStore, SqliteStore},
-    wal::{self, Abandoned, Sync, Wal, WalOptions},
+    wal::{self, Abandoned, Sync, Wal, WalError, WalOptions},
 };
 
 /// The spend database within the data folder.
@@ -48,6 +56,8 @@ pub struct Books {
     pub ledger: Ledger,
     /// Records attempts before they are sent.
     pub wal: Arc<Wal>,
+    /// Ended runs whose write-ahead files are of an unknown format.
+    pub unreadable: Arc<AtomicU64>,
 }
 
 /// The tasks behind it.
@@ -110,26 +120,49 @@ fn start<S: SpendStore + LeaseStore>(
     spend.on_written(move |rows| confirmed.confirm(rows));
     let leases = Leases { money: opened.money, rates, holder: spend.incarnation(), longest: places.longest };
     let (ledger, leases) = Ledger::start(leases)?;
-    let recovery = tokio::spawn(recover(opened.left, dead));
-    Ok((Books { spend, ledger, wal: Arc::clone(&wal) }, Keepers { writer, leases, wal, recovery }))
+    let unreadable = Arc::new(AtomicU64::new(0));
+    let recovery = tokio::spawn(recover(opened.left, dead, Arc::clone(&unreadable)));
+    Ok((Books { spend, ledger, wal: Arc::clone(&wal), unreadable }, Keepers { writer, leases, wal, recovery }))
 }
 
-/// Books what ended runs have left, and frees what they did not use. Nobody waits for it.
-async fn recover<S: SpendStore + LeaseStore>(mut store: S, dead: Vec<Abandoned>) {
-    for dead in dead {
-        let mut said = false;
-        while let Err(error) = take_over(&mut store, &dead).await {
-            if !said {
-                let run = dead.incarnation();
-                tracing::warn!(%run, error = format!("{error:#}"), "what an earlier run spent cannot be booked yet");
-                said = true;
+/// Books what ended runs have left, and frees what they did not use. Nobody waits for it. One that cannot be booked holds up no
+/// other.
+async fn recover<S: SpendStore + LeaseStore>(mut store: S, dead: Vec<Abandoned>, unreadable: Arc<AtomicU64>) {
+    let mut waiting: Vec<(Abandoned, Told)> = dead.into_iter().map(|dead| (dead, Told::Nothing)).collect();
+    while !waiting.is_empty() {
+        for (dead, told) in mem::take(&mut waiting) {
+            let run = dead.incarnation();
+            match take_over(&mut store, &dead).await {
+                Ok(()) => {
+                    if let Err(error) = dead.delete() {
+                        tracing::warn!(%run, %error, "the write-ahead files of an earlier run cannot be deleted");
+                    }
+                }
+                Err(error) if matches!(error.downcast_ref(), Some(WalError::Format { .. })) => {
+                    unreadable.fetch_add(1, Ordering::Relaxed);
+                    // They stay for whoever knows the format. Its leases are given up like those of a lost disk.
+                    tracing::error!(%run, %error, "what an earlier run spent cannot be read by this version; its files stay");
+                }
+                Err(error) => {
+                    if told == Told::Nothing {
+                        let error = format!("{error:#}");
+                        tracing::warn!(%run, error, "what an earlier run spent cannot be booked yet");
+                    }
+                    waiting.push((dead, Told::Failure));
+                }
             }
+        }
+        if !waiting.is_empty() {
             sleep(AGAIN).await;
         }
-        if let Err(error) = dead.delete() {
-            tracing::warn!(%error, "the write-ahead files of an earlier run cannot be deleted");
-        }
     }
+}
+
+/// What the log has of a run that cannot be booked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Failure,
 }
 
 async fn take_over<S: SpendStore + LeaseStore>(store: &mut S, dead: &Abandoned) -> anyhow::Result<()> {

@@ -1,11 +1,11 @@
-//! The write-ahead files, seen from outside.
+//! The write-ahead files: what they survive, and what becomes of those of ended runs.
 
 use std::{fs, path::PathBuf};
 
 use serde_json::json;
 use turnpike_testkit::{Gateway, Script, spend::rows, upstream::Gate};
 
-use crate::stage::{CHAT, Stage, streamed};
+use crate::stage::{ALICE, CHAT, Stage, streamed};
 
 /// Bytes before the first record of a segment.
 const HEADER: usize = 23;
@@ -42,4 +42,30 @@ async fn a_record_can_be_made_to_survive_a_loss_of_power() {
         let row = rows(&stage.gateway.database(), ("spend", "sequence"), &["outcome"], 1).await.remove(0);
         assert_eq!(row["outcome"], json!("success"), "{arguments:?}");
     }
+}
+
+#[tokio::test]
+async fn a_run_of_an_unknown_format_is_left_and_told_once_and_those_after_it_are_booked() {
+    let (stage, _gate, streaming) = under_way(&[]).await;
+    let mut gateway = stage.gateway;
+    gateway.process.signal("KILL");
+    gateway.process.exit().await;
+    drop(streaming);
+    // Of another version, and the first in their order.
+    let unknown = gateway.process.data().join("wal/00000000-0000-4000-8000-000000000001");
+    fs::create_dir(&unknown).unwrap();
+    fs::write(unknown.join("lock"), "").unwrap();
+    fs::write(unknown.join("0-0.wal"), [&b"TPWAL\xff\0"[..], &[0; 100]].concat()).unwrap();
+
+    let gateway = gateway.restart().await;
+    let row = rows(&gateway.database(), ("spend", "sequence"), &["outcome"], 1).await.remove(0);
+    assert_eq!(row["outcome"], json!("crashed"));
+    gateway.metric_is("turnpike_wal_unreadable_runs", "", 1.0).await;
+    let told = |output: &str| output.matches("cannot be read by this version").count();
+    gateway.process.wrote("the unknown format", |output| told(output) > 0).await;
+    assert_eq!(told(&gateway.process.output()), 1);
+    assert!(unknown.join("0-0.wal").exists(), "whoever knows the format can still read it");
+    let client = gateway.client().with_key(ALICE);
+    stage.upstream.next(Script::chat("Hi"));
+    assert_eq!(client.post(CHAT, &crate::stage::chat()).await.status, 200);
 }
