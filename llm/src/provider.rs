@@ -220,3 +220,28 @@ impl ProviderKind {
         quirks::label(self)
     }
 }
+
+/// A route that a provider lacks; `name` as in messages to people.
+pub(crate) fn no_route(name: &str, operation: Operation) -> EncodeError {
+    let what = match operation {
+        Operation::Chat => "chat completions",
+        Operation::Completions => "legacy completions; use chat completions",
+        Operation::Embeddings => "embeddings; ask for an embedding model of another provider",
+    };
+    EncodeError {
+        message: format!("{} serves no {what}.", capitalized(name)).into(),
+        param: Some("model".into()),
+        code: "unsupported_operation",
+    }
+}
+
+fn capitalized(name: &str) -> String {
+    let mut chars = name.chars();
+    let first = chars.next().map(|first| first.to_ascii_uppercase());
+    // vLLM keeps its spelling.
+    if name.chars().nth(1).is_some_and(char::is_uppercase) {
+        name.to_owned()
+    } else {
+        first.into_iter().chain(chars).collect()
+    }
+}

@@ -10,7 +10,7 @@ use crate::{
     error::{EncodeError, UpstreamError},
     json,
     provider::{
-        AuthScheme, Decoded, Encoded, Operation, Provider, ProviderKind, Shown, Target, failure,
+        AuthScheme, Decoded, Encoded, Operation, Provider, ProviderKind, Shown, Target, failure, no_route,
         quirks::{self, Act, Developer, EncodingFormat, Metadata, Quirks, Rule, StreamUsage},
     },
     request::Request,
@@ -53,7 +53,7 @@ impl Provider for Quirks {
 
     fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
         if self.routes.path(operation).is_none() {
-            return Err(self.no_route(operation));
+            return Err(no_route(self.name, operation));
         }
         let mut edit = request.edit();
         if request.has_gateway_only() {
@@ -89,19 +89,6 @@ impl Provider for Quirks {
 }
 
 impl Quirks {
-    fn no_route(&self, operation: Operation) -> EncodeError {
-        let what = match operation {
-            Operation::Chat => "chat completions",
-            Operation::Completions => "legacy completions; use chat completions",
-            Operation::Embeddings => "embeddings; ask for an embedding model of another provider",
-        };
-        EncodeError {
-            message: format!("{} serves no {what}.", capitalized(self.name)).into(),
-            param: Some("model".into()),
-            code: "unsupported_operation",
-        }
-    }
-
     fn edit_model(&self, request: &Request, target: &Target<'_>, edit: &mut Editor<'_>) {
         let prefix = self.model_prefix;
         if !prefix.is_empty() && !target.model.contains('/') {
@@ -231,15 +218,4 @@ impl Quirks {
 fn without_overlap<'a>(base: &str, path: &'a str) -> &'a str {
     let first = path.get(1..).and_then(|rest| rest.find('/')).map_or(path, |at| path.get(..=at).unwrap_or(path));
     if !first.is_empty() && base.ends_with(first) { path.get(first.len()..).unwrap_or_default() } else { path }
-}
-
-fn capitalized(name: &str) -> String {
-    let mut chars = name.chars();
-    let first = chars.next().map(|first| first.to_ascii_uppercase());
-    // vLLM keeps its spelling.
-    if name.chars().nth(1).is_some_and(char::is_uppercase) {
-        name.to_owned()
-    } else {
-        first.into_iter().chain(chars).collect()
-    }
 }
