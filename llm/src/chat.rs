@@ -10,9 +10,12 @@
 use serde_json::{Number, value::RawValue};
 
 mod answer;
+mod recall;
 mod support;
 
 pub(crate) use answer::{Answer, Choice, Delta, Event, Finish, FinishReason};
+pub use recall::Recall;
+pub(crate) use recall::{FORMAT_TOOL, Restoring};
 pub(crate) use support::Support;
 
 /// A request, without the model's name.

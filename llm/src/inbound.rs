@@ -46,6 +46,12 @@ pub(crate) fn read_embed(request: &Request, target: &Target<'_>) -> Result<Embed
 
 /// A whole answer in the client's dialect.
 pub(crate) fn write(operation: Operation, answer: &Answer, shown: &Shown) -> Splices {
+    let restored = (!shown.recall.is_empty()).then(|| {
+        let mut answer = answer.clone();
+        shown.recall.restore(&mut answer);
+        answer
+    });
+    let answer = restored.as_ref().unwrap_or(answer);
     let body = match operation {
         Operation::Chat | Operation::Completions | Operation::Embeddings => openai::answer::write(answer, shown),
     };

@@ -19,6 +19,7 @@ mod openai_compat;
 mod params;
 mod quirks;
 
+pub use crate::chat::Recall;
 pub(crate) use failure::upstream_error;
 pub use params::CompiledParams;
 
@@ -157,6 +158,8 @@ pub struct Shown {
     pub call_id: Arc<str>,
     /// Seconds since the epoch, for `created` where the dialect has none (all but OpenAI's).
     pub created: i64,
+    /// What the request said in other words than the client's; from [`Encoded::recall`].
+    pub recall: Recall,
 }
 
 /// A request ready to be sent.
@@ -166,6 +169,8 @@ pub struct Encoded {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body as slices, in order.
     pub body: Splices,
+    /// To be handed back in [`Shown::recall`].
+    pub recall: Recall,
 }
 
 /// A whole successful answer in the client's dialect.

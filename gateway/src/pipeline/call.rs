@@ -154,6 +154,7 @@ fn prepare(call: Call, request: &Request, stream: bool) -> Result<Prepared, Erro
             upstream_model: Arc::clone(&upstream_model),
             call_id: call.arrival.request_id,
             created: call.arrival.at_us / 1_000_000,
+            recall: encoded.recall,
         },
         upstream_model,
         total: forward::timeout(&call.client).map_or(limit, |asked| asked.min(limit)),

@@ -10,7 +10,7 @@ use crate::{
     error::{EncodeError, UpstreamError},
     json,
     provider::{
-        AuthScheme, Decoded, Encoded, Operation, Provider, ProviderKind, Shown, Target, failure, no_route,
+        AuthScheme, Decoded, Encoded, Operation, Provider, ProviderKind, Recall, Shown, Target, failure, no_route,
         quirks::{self, Act, Developer, EncodingFormat, Metadata, Quirks, Rule, StreamUsage},
     },
     request::Request,
@@ -72,6 +72,7 @@ impl Provider for Quirks {
         Ok(Encoded {
             headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
             body: edit.finish(),
+            recall: Recall::default(),
         })
     }
 

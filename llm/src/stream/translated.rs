@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{CostFn, StreamDecoder, Tape, framing::Framing};
 use crate::{
-    chat::{Delta, Event},
+    chat::{Delta, Event, Restoring},
     error::UpstreamError,
     inbound::{self, Writer},
     provider::{Operation, Shown},
@@ -25,6 +25,7 @@ pub(crate) trait Events: Send {
 pub(crate) struct Translated {
     framing: Framing,
     events: Box<dyn Events>,
+    restoring: Restoring,
     client: Box<dyn Writer>,
     cost: Option<CostFn>,
     phase: Phase,
@@ -50,6 +51,7 @@ impl Translated {
         Self {
             framing,
             events,
+            restoring: Restoring::new(shown.recall.clone()),
             client: inbound::writer(operation, shown),
             cost: None,
             phase: Phase::Open,
@@ -67,7 +69,9 @@ impl Translated {
             let Some(unit) = self.framing.next_unit()? else { break };
             let read = unit.read(&mut *self.events, &mut events);
             for event in events.drain(..) {
-                self.pass_on(event, out);
+                if let Some(event) = self.restoring.event(event) {
+                    self.pass_on(event, out);
+                }
             }
             read?;
         }
