@@ -1,5 +1,10 @@
 //! What only PostgreSQL has: a server that may be another one, partitions, and several processes that migrate.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use sqlx::Connection as _;
 use turnpike_ledger::{
     exchange::Ask,
@@ -151,6 +156,53 @@ async fn each_day_has_a_partition_ahead_and_is_dropped_as_a_whole() {
     assert!(fixture.numbers("SELECT sum(requests)::bigint FROM spend_daily WHERE kind = 'key'").await == [4]);
     // The same rows again are new now, and nothing is in their way.
     assert_eq!(other.append(&rows).await.unwrap(), 2);
+}
+
+/// Counts what is logged as a warning or worse.
+struct Warnings(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        eprintln!("{event:?}");
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn gateways_that_start_together_make_each_partition_once_and_without_a_word() {
+    let warnings = Arc::new(AtomicUsize::new(0));
+    let _quiet = tracing::subscriber::set_default(Warnings(Arc::clone(&warnings)));
+    let (fixture, url) = fixture().await;
+    let mut stores = Vec::new();
+    for _ in 0..4 {
+        stores.push(PostgresStore::open(&url).await.unwrap());
+    }
+    let appends = stores.into_iter().zip(1..).map(|(mut store, number)| {
+        tokio::spawn(async move { store.append(&[plain(Uuid::from_u128(number), 1)]).await.unwrap() })
+    });
+    let appends: Vec<_> = appends.collect();
+    for append in appends {
+        assert_eq!(append.await.unwrap(), 1);
+    }
+    let partitions = "SELECT count(*) FROM pg_partition_tree('spend_row') WHERE isleaf";
+    assert_eq!(fixture.numbers(partitions).await, [5], "today, three days ahead, and the default one");
+    assert_eq!(warnings.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]

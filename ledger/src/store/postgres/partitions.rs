@@ -63,11 +63,13 @@ impl Session {
             return Ok(());
         }
         // Attached, not made in place: that would need the whole table for itself. Under the lock of who does so, looked
-        // at once more, as somebody else may have been faster. Rows that came before it move to it.
+        // at once more, as somebody else may have been faster: in the catalog itself, as what `to_regclass` goes by may be
+        // from before the wait for the lock. Rows that came before it move to it.
         let sql = format!(
             "BEGIN; SET LOCAL lock_timeout = '500ms'; SELECT pg_advisory_xact_lock({KEEPER});
             DO $$ BEGIN
-                IF to_regclass('{name}') IS NULL THEN
+                IF NOT EXISTS (SELECT 1 FROM pg_class t JOIN pg_class s USING (relnamespace)
+                    WHERE t.relname = '{name}' AND s.oid = 'spend_row'::regclass) THEN
                     CREATE TABLE {name} (LIKE spend_row INCLUDING DEFAULTS INCLUDING INDEXES);
                     LOCK TABLE spend_row_default;
                     WITH moved AS (DELETE FROM spend_row_default WHERE day = '{day}' RETURNING *)
