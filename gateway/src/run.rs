@@ -43,8 +43,9 @@ use crate::{
 
 /// How long the end waits for log lines.
 const FLUSH_LOG: Duration = Duration::from_secs(1);
-/// Longest that any request may take: beyond it a silent gateway's leases count as spent. Above every `timeouts.total`.
-const LONGEST: Duration = Duration::from_hours(1);
+/// How long a request may take at least, as the ledger counts it; a longer `timeouts.total` of a model raises it. Beyond it
+/// and a minute a silent gateway's leases count as spent.
+const LONGEST: Duration = Duration::from_mins(10);
 /// How long it waits for answers of the internal listener.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 

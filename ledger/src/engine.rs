@@ -73,6 +73,8 @@ struct Shared {
     overdrawn: AtomicI64,
     /// Round trips to the stores, since the start.
     exchanges: AtomicU64,
+    /// How long a request may take, microseconds.
+    longest: AtomicU64,
 }
 
 /// How a need is met.
@@ -110,6 +112,11 @@ impl Ledger {
     /// Let through past limits while the store was down, since the start; nano-USD.
     pub fn overdrawn(&self) -> i64 {
         self.shared.overdrawn.load(Ordering::Relaxed)
+    }
+
+    /// A request may take this long from now on. Never shortened: those under way may have begun under an earlier configuration.
+    pub fn requests_may_take(&self, longest: Duration) {
+        self.shared.longest.fetch_max(micros(longest), Ordering::Relaxed);
     }
 
     /// What could be had of an account at most; `None` = the store was not asked yet.
@@ -215,6 +222,10 @@ impl Shared {
             retry_after: spec.is_rate().then(|| retry_after(spec, need.amount)),
         }
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What is taken before dispatch.

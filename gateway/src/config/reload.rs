@@ -1,8 +1,11 @@
 //! Publishes what a source has loaded: compile, swap, tell.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use turnpike_bundle::{
@@ -64,6 +67,10 @@ impl Reload {
             warnings,
             "configuration loaded"
         );
+        // Before any request can take that long.
+        if let Some(longest) = snapshot.models.iter().map(|model| model.entry.timeouts.total).max() {
+            self.app.ledger.requests_may_take(Duration::from_millis(longest));
+        }
         self.app.live.publish(snapshot);
         self.app.health.loaded(internal::Loaded { generation, hash, loaded_at: now, problems });
     }

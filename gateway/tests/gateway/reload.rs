@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 use tokio::time::Instant;
-use turnpike_testkit::{Gateway, Script, manifest, upstream::Gate, wait::eventually};
+use turnpike_testkit::{Gateway, Script, manifest, spend::query_json, upstream::Gate, wait::eventually};
 
 use crate::stage::{ALICE, CHAT, MODEL, Stage, chat, model, secret, setup, streamed, upstream, with};
 
@@ -46,6 +46,26 @@ async fn adding_editing_and_deleting_are_live_within_200_ms() {
     took.sort_unstable();
     // The median: a machine that is busy with other tests may be late now and then.
     assert!(took[took.len() / 2] < Duration::from_millis(200), "{took:?}");
+}
+
+#[tokio::test]
+async fn how_long_a_request_may_take_is_told_the_database_for_the_case_that_the_gateway_is_lost() {
+    let stage = Stage::new().await;
+    let longest = async |seconds: u64| {
+        let sql = "select json(max(longest) / 1000000) from ledger_holder where not ended";
+        eventually(&format!("{seconds} s"), || async {
+            (query_json(&stage.gateway.database(), sql).await? == seconds).then_some(())
+        })
+        .await;
+    };
+    longest(600).await;
+    let slow = |total: &str| manifest::mock("slow", "Hi").with("timeouts", json!({"total": total})).yaml();
+    stage.gateway.write("slow.yaml", &slow("20m"));
+    longest(1200).await;
+    // Who came before the next change may still take as long.
+    stage.gateway.write("slow.yaml", &slow("5m"));
+    stage.gateway.write("later.yaml", &manifest::mock("later", "Hi").with("timeouts", json!({"total": "21m"})).yaml());
+    longest(1260).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
-use super::{Clock, Ledger, Shared, lane::Lane, task::Task};
+use super::{Clock, Ledger, Shared, lane::Lane, micros, task::Task};
 use crate::store::LeaseStore;
 
 /// Where leases are taken.
@@ -21,7 +21,7 @@ pub struct Leases<M, R> {
     pub rates: R,
     /// The run of this gateway, as in the ids of its spend rows.
     pub holder: Uuid,
-    /// How long a request may take.
+    /// How long a request may take; [`Ledger::requests_may_take`] raises it.
     pub longest: Duration,
 }
 
@@ -56,11 +56,12 @@ impl Ledger {
             rates: Lane::new(),
             overdrawn: AtomicI64::new(0),
             exchanges: AtomicU64::new(0),
+            longest: AtomicU64::new(micros(longest)),
         });
         let (stop, stopped) = watch::channel(false);
         let (end, ended) = oneshot::channel();
-        let money = Task::new(Arc::clone(&shared), |shared| &shared.money, money, longest);
-        let rates = Task::new(Arc::clone(&shared), |shared| &shared.rates, rates, longest);
+        let money = Task::new(Arc::clone(&shared), |shared| &shared.money, money);
+        let rates = Task::new(Arc::clone(&shared), |shared| &shared.rates, rates);
         let tasks = async move {
             tokio::join!(money.run(stopped.clone()), rates.run(stopped));
             // Nobody may be waiting any more.

@@ -22,6 +22,8 @@ const ROUND: u32 = 5;
 const BEAT: u32 = 50;
 /// Every so many ticks holders that went silent are looked for.
 const REAP: u32 = 300;
+/// A store that did not answer all this time, several beats long, may not have heard of others either: nobody is given up.
+const HEARING: Duration = Duration::from_secs(20);
 /// Longest exchange. Beyond it the store counts as down until the next one.
 const LIMIT: Duration = Duration::from_millis(250);
 /// Most accounts of one exchange.
@@ -31,15 +33,15 @@ pub(super) struct Task<S> {
     shared: Arc<Shared>,
     lane: fn(&Shared) -> &Lane,
     store: S,
-    /// How long a request may take.
-    longest: Duration,
     sides: HashMap<AccountId, Side>,
     is_down: bool,
+    /// Since when the store has answered; `None` = it did not when it was last asked.
+    up_since: Option<Instant>,
 }
 
 impl<S: LeaseStore> Task<S> {
-    pub(super) fn new(shared: Arc<Shared>, lane: fn(&Shared) -> &Lane, store: S, longest: Duration) -> Self {
-        Self { shared, lane, store, longest, sides: HashMap::new(), is_down: false }
+    pub(super) fn new(shared: Arc<Shared>, lane: fn(&Shared) -> &Lane, store: S) -> Self {
+        Self { shared, lane, store, sides: HashMap::new(), is_down: false, up_since: None }
     }
 
     /// Runs until told to stop, then gives everything back.
@@ -145,6 +147,7 @@ impl<S: LeaseStore> Task<S> {
 
     /// One line when the store goes, one when it is back.
     fn heard(&mut self, failure: Option<&str>) {
+        self.up_since = if failure.is_some() { None } else { self.up_since.or_else(|| Some(Instant::now())) };
         match (failure, self.is_down) {
             (Some(error), false) => {
                 tracing::warn!(error, "the ledger's store does not answer; leases already held go on");
@@ -160,14 +163,21 @@ impl<S: LeaseStore> Task<S> {
 
     async fn beat(&mut self) {
         let asked = Instant::now();
-        match timeout(LIMIT, self.store.beat(self.shared.holder, self.longest)).await {
-            Ok(Ok(now)) => self.shared.clock.learn(now, asked),
+        let longest = Duration::from_micros(self.shared.longest.load(Ordering::Relaxed));
+        match timeout(LIMIT, self.store.beat(self.shared.holder, longest)).await {
+            Ok(Ok(now)) => {
+                self.shared.clock.learn(now, asked);
+                self.heard(None);
+            }
             Ok(Err(error)) => self.heard(Some(&error.to_string())),
             Err(_) => self.heard(Some("it does not answer in time")),
         }
     }
 
     async fn reap(&mut self) {
+        if self.up_since.is_none_or(|since| since.elapsed() < HEARING) {
+            return;
+        }
         if let Ok(Ok(holders)) = timeout(LIMIT, self.store.reap()).await
             && holders > 0
         {

@@ -8,7 +8,10 @@ use tokio::{
 };
 use turnpike_ledger::engine::Cause;
 
-use crate::fleet::{Fleet, Terms, USD, limited};
+use crate::{
+    fleet::{Fleet, Gateway, Terms, USD, limited},
+    world::Mode,
+};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -71,6 +74,46 @@ async fn a_lease_that_others_gave_up_is_noticed_and_replaced() {
     let more = fleet.first().reserve(&account, 100 - lost).await.unwrap();
     assert_eq!(fleet.first().reserve(&account, 1).await.unwrap_err().cause, Cause::Exhausted);
     drop(more);
+    fleet.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_may_hold_a_request_for_longer_is_waited_for_that_long() {
+    let fleet = Fleet::new(2);
+    let account = Terms { limit: 100, ..Terms::default() }.account();
+    fleet.first().ledger.requests_may_take(Duration::from_mins(5));
+    fleet.first().ledger.requests_may_take(Duration::from_mins(1));
+    let _hold = fleet.first().reserve(&account, 40).await.unwrap();
+    sleep(MS * 10_000).await;
+    fleet.world.lock().cut_off.insert(fleet.first().holder);
+    sleep(MS * 350_000).await;
+    assert_eq!(fleet.world.booked(&account.id), 0);
+    sleep(MS * 45_000).await;
+    assert!(fleet.world.booked(&account.id) >= 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_given_up_for_a_silence_of_the_store() {
+    let mut fleet = Fleet::new(1);
+    let account = Terms { limit: 100, ..Terms::default() }.account();
+    let mut holds = Vec::new();
+    for _ in 0..3 {
+        holds.push(fleet.gateways.last().unwrap().reserve(&account, 10).await.unwrap());
+        // They do nothing at the same time.
+        sleep(MS * 1700).await;
+        fleet.gateways.push(Gateway::new(&fleet.world));
+    }
+    for outage in 0..20 {
+        fleet.world.set(Mode::Silent);
+        // All are silent for longer than 30 s a request and 60 s more.
+        sleep(MS * (100_000 + 1300 * outage)).await;
+        fleet.world.set(Mode::Up);
+        sleep(MS * 60_000).await;
+        assert_eq!(fleet.world.booked(&account.id), 0, "they all live");
+    }
+    drop(holds);
+    sleep(MS * 3000).await;
+    fleet.first().reserve(&account, 100).await.unwrap();
     fleet.check();
 }
 
