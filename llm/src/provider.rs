@@ -14,6 +14,7 @@ use crate::{
     usage::Usage,
 };
 
+mod anthropic;
 mod failure;
 mod openai_compat;
 mod params;
@@ -212,7 +213,10 @@ pub trait Provider: Send + Sync {
 impl ProviderKind {
     /// The adapter, or `None` while this provider's dialect is not spoken yet.
     pub fn adapter(self) -> Option<&'static dyn Provider> {
-        openai_compat::adapter(self)
+        match self {
+            Self::Anthropic => Some(&anthropic::Anthropic),
+            _ => openai_compat::adapter(self),
+        }
     }
 
     /// Base URL used when the spec gives none; `{region}` stands for the spec's region. `None` = the spec must give one.

@@ -1,0 +1,97 @@
+//! Schemas of answers in the subset that Anthropic takes: what it cannot enforce is moved into the descriptions, where the model
+//! reads it.
+
+use bytes::Bytes;
+
+use crate::{json, splice::Editor};
+
+/// Members that are taken as they are.
+const KEPT: &[&str] = &["type", "enum", "const", "title", "required", "$ref"];
+/// Members without a meaning for the answer.
+const IDLE: &[&str] = &["$schema", "$id", "$comment", "description", "strict"];
+/// Values of `format` that are enforced.
+const FORMATS: &[&str] =
+    &["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
+
+/// The schema as it can be enforced, `None` where it cannot: it is none, or has objects whose members are not all named. Order
+/// is kept: the model writes members in it.
+pub(super) fn enforced(schema: &[u8]) -> Option<Bytes> {
+    let text = Bytes::copy_from_slice(schema.trim_ascii());
+    let members = json::scan(&text).ok()?;
+    let mut edit = Editor::new(&text, &members);
+    let mut notes = Vec::new();
+    for member in &members {
+        let name = member.name(&text);
+        let value = member.value.of(&text);
+        match name.as_ref() {
+            name if KEPT.contains(&name) => {}
+            "$defs" | "definitions" | "properties" => edit.set(&name, each_member(value)?),
+            "items" => edit.set("items", enforced(value)?),
+            "anyOf" | "allOf" => edit.set(&name, each_element(value)?),
+            "oneOf" => {
+                edit.set("oneOf", each_element(value)?);
+                edit.rename("oneOf", "anyOf");
+            }
+            "additionalProperties" if value == b"false" => {}
+            "additionalProperties" => return None,
+            "format" if json::as_str(value).is_some_and(|format| FORMATS.contains(&format.as_ref())) => {}
+            "minItems" if matches!(value, b"0" | b"1") => {}
+            name if IDLE.contains(&name) => {}
+            name => {
+                notes.push(format!("{name}: {}", String::from_utf8_lossy(value)));
+                edit.delete(name);
+            }
+        }
+    }
+    if edit.has("$ref") {
+        // Nothing but definitions may stand beside it.
+        members.iter().map(|member| member.name(&text)).filter(|name| !matches!(name.as_ref(), "$ref" | "$defs")).for_each(
+            |name| {
+                edit.delete(&name);
+            },
+        );
+        return Some(edit.finish().to_bytes());
+    }
+    for idle in ["$schema", "$id", "$comment", "strict"] {
+        edit.delete(idle);
+    }
+    if is_object(edit.value("type")) && !edit.has("additionalProperties") {
+        if !edit.has("properties") {
+            return None;
+        }
+        edit.set("additionalProperties", Bytes::from_static(b"false"));
+    }
+    if !notes.is_empty() {
+        let described = edit.value("description").and_then(json::as_str).unwrap_or_default().into_owned();
+        let separator = if described.is_empty() { "" } else { "\n\n" };
+        edit.set_string("description", &format!("{described}{separator}{{{}}}", notes.join(", ")));
+    }
+    Some(edit.finish().to_bytes())
+}
+
+/// `"object"`, or a list of types with it.
+fn is_object(kind: Option<&[u8]>) -> bool {
+    kind.is_some_and(|kind| memchr::memmem::find(kind, b"\"object\"").is_some())
+}
+
+fn each_member(schemas: &[u8]) -> Option<Bytes> {
+    let text = Bytes::copy_from_slice(schemas);
+    let members = json::scan(&text).ok()?;
+    let mut edit = Editor::new(&text, &members);
+    for member in &members {
+        edit.set(&member.name(&text), enforced(member.value.of(&text))?);
+    }
+    Some(edit.finish().to_bytes())
+}
+
+fn each_element(schemas: &[u8]) -> Option<Bytes> {
+    let mut out = Vec::from(*b"[");
+    for (at, span) in json::elements(schemas).ok()?.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&enforced(span.of(schemas))?);
+    }
+    out.push(b']');
+    Some(out.into())
+}
