@@ -48,13 +48,13 @@ impl Provider for Anthropic {
             return Err(no_route("Anthropic", operation));
         }
         let chat = inbound::read(operation, request, target)?;
-        let request::Written { body, betas } = request::write(chat, None, target)?;
+        let request::Written { body, notes } = request::write(chat, None, target)?;
         let mut headers = vec![
             (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (HeaderName::from_static("anthropic-version"), VERSION),
         ];
-        headers.extend(betas.header());
-        Ok(Encoded { headers, body: body.into() })
+        headers.extend(notes.betas.header());
+        Ok(Encoded { headers, body: body.into(), recall: notes.recall })
     }
 
     fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {

@@ -82,6 +82,7 @@ macro_rules! providers {
 providers! {
     openai: OpenAI, "gpt-4o", "text-embedding-3-small";
     azure_openai: AzureOpenAI, "gpt-4o-deployment", "embedder";
+    anthropic: Anthropic, "claude-sonnet-4-5-20250929", "none";
     mistral: Mistral, "mistral-small-latest", "mistral-embed";
     together: TogetherAI, "meta-llama/Llama-3.3-70B-Instruct-Turbo", "BAAI/bge-large-en-v1.5";
     groq: Groq, "llama-3.3-70b-versatile", "none";

@@ -117,7 +117,9 @@ impl Blocks<'_, '_> {
                 Ok(Source::Base64 { media_type, data })
             }
             chat::Source::Url(url) if url.starts_with("https://") => Ok(Source::Url { url }),
-            chat::Source::Url(_) => Err(self.support.no_content("images by http:// URL; send them by https:// or data: URL")),
+            chat::Source::Url(_) => {
+                Err(self.support.no_content("images by http:// URL; send them by https:// or data: URL"))
+            }
             chat::Source::File(id) => Ok(self.file(id)),
         }
     }
@@ -136,11 +138,15 @@ impl Blocks<'_, '_> {
                 Source::Text { media_type: "text/plain", data }
             }
             chat::Source::Inline { media_type, .. } => {
-                return Err(self.support.no_content(&format!("files of type '{media_type}'; send PDF, text or images")));
+                return Err(self
+                    .support
+                    .no_content(&format!("files of type '{media_type}'; send PDF, text or images")));
             }
             chat::Source::Url(url) if url.starts_with("https://") => Source::Url { url },
             chat::Source::Url(_) => {
-                return Err(self.support.no_content("files by other URLs than https://; send them in place as 'file_data'"));
+                return Err(self
+                    .support
+                    .no_content("files by other URLs than https://; send them in place as 'file_data'"));
             }
             chat::Source::File(id) => self.file(id),
         };

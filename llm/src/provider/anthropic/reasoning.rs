@@ -61,8 +61,7 @@ impl Plan {
             (_, model::Thinking::Budget) => Effort::Medium.budget(),
             (reasoning, model::Thinking::Effort) => {
                 plan.thinking = Some(ADAPTIVE);
-                plan.effort =
-                    if let Reasoning::Effort(effort) = reasoning { Some(model.effort(effort)) } else { None };
+                plan.effort = if let Reasoning::Effort(effort) = reasoning { Some(model.effort(effort)) } else { None };
                 return Ok(plan);
             }
         };

@@ -10,7 +10,7 @@ use super::{
     messages::{self, Message},
     model::Model,
     reasoning::{Plan, Thinking},
-    tools::{self, Choice, OutputFormat, Tool, Tools},
+    tools::{self, Choice, Notes, OutputFormat, Tool, Tools},
 };
 use crate::{
     chat::{Chat, Content, Format, Sampling, Support},
@@ -24,10 +24,10 @@ use crate::{
 /// What stands in for a format that is JSON of no schema: no generation of models has a switch for it.
 const JSON_ONLY: &str = "Answer with a single JSON object and nothing else: no introduction, no code fence.";
 
-/// The request and what its headers must name.
+/// The request and what goes with it.
 pub(crate) struct Written {
     pub(crate) body: Bytes,
-    pub(crate) betas: Betas,
+    pub(crate) notes: Notes,
 }
 
 #[derive(Serialize)]
@@ -85,14 +85,10 @@ struct Metadata<'a> {
 ///
 /// # Errors
 /// The client's fault.
-pub(crate) fn write(
-    mut chat: Chat,
-    hosted: Option<&'static str>,
-    target: &Target<'_>,
-) -> Result<Written, EncodeError> {
+pub(crate) fn write(mut chat: Chat, hosted: Option<&'static str>, target: &Target<'_>) -> Result<Written, EncodeError> {
     let support = Support::new("Anthropic", target);
     let model = Model::of(target.model);
-    let mut betas = Betas::default();
+    let mut notes = Notes::default();
     if matches!(chat.format, Format::Json) {
         chat.system.push(Content::Text(JSON_ONLY.to_owned()).into());
     }
@@ -100,12 +96,12 @@ pub(crate) fn write(
     let search = take(&mut chat.demands, "web_search_options");
     support.rest(&chat.demands)?;
     let plan = Plan::of(&chat, target, support)?;
-    let mut tools = Tools::of(&chat, model, &plan, &mut betas)?;
+    let mut tools = Tools::of(&chat, model, &plan, &mut notes)?;
     if let Some(options) = search {
-        tools.add(tools::web_search(&options)?, &mut betas);
+        tools.add(tools::web_search(&options)?, &mut notes.betas);
     }
     let sampling = Drawn::of(&chat.sampling, model, &plan, support)?;
-    let mut blocks = Blocks { support, betas: &mut betas };
+    let mut blocks = Blocks { support, betas: &mut notes.betas };
     let system = chat.system.iter().filter_map(|block| blocks.block(block).transpose()).collect::<Result<_, _>>()?;
     let body = Body {
         model: hosted.is_none().then_some(target.model),
@@ -126,7 +122,7 @@ pub(crate) fn write(
     };
     // These types cannot fail to serialise: no maps with other keys than strings, no numbers that are none.
     let body = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());
-    Ok(Written { body: with_others(&body, others, &mut betas)?, betas })
+    Ok(Written { body: with_others(&body, others, &mut notes.betas)?, notes })
 }
 
 /// Takes a demand out.
@@ -176,11 +172,7 @@ fn is_opaque(user: &str) -> bool {
 }
 
 /// Puts in what the client meant for Anthropic: it knows better than what was derived. `output_config` is shared.
-fn with_others(
-    body: &Bytes,
-    others: Vec<(String, Box<RawValue>)>,
-    betas: &mut Betas,
-) -> Result<Bytes, EncodeError> {
+fn with_others(body: &Bytes, others: Vec<(String, Box<RawValue>)>, betas: &mut Betas) -> Result<Bytes, EncodeError> {
     if others.is_empty() {
         return Ok(body.clone());
     }

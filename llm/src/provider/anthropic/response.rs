@@ -4,7 +4,6 @@ use serde_json::value::RawValue;
 
 use super::{
     error,
-    tools::FORMAT_TOOL,
     wire::{Block, Message, Stop},
 };
 use crate::{
@@ -50,9 +49,6 @@ fn part(block: Block) -> Option<Content> {
         "redacted_thinking" => Content::RedactedThinking(block.data.unwrap_or_default()),
         "tool_use" => {
             let arguments = block.input.map_or_else(|| "{}".to_owned(), |input| input.get().to_owned());
-            if block.name.as_deref() == Some(FORMAT_TOOL) {
-                return Some(Content::Text(arguments));
-            }
             let (id, name) = (block.id.unwrap_or_default(), block.name.unwrap_or_default());
             Content::ToolCall(ToolCall { id, name, arguments, signature: None })
         }
@@ -64,11 +60,12 @@ fn part(block: Block) -> Option<Content> {
 pub(super) fn finish(stop: &Stop, calls: bool) -> Finish {
     let word = stop.stop_reason.as_deref().unwrap_or("end_turn");
     let reason = match word {
-        _ if calls && matches!(word, "end_turn" | "stop_sequence" | "tool_use" | "pause_turn") => FinishReason::ToolCalls,
+        _ if calls && matches!(word, "end_turn" | "stop_sequence" | "tool_use" | "pause_turn") => {
+            FinishReason::ToolCalls
+        }
         "stop_sequence" => FinishReason::StopSequence(stop.stop_sequence.clone()),
         "max_tokens" | "model_context_window_exceeded" | "compaction" => FinishReason::Length,
         "refusal" => FinishReason::ContentFilter,
-        // `tool_use` without a call is an answer in a format.
         _ => FinishReason::Stop,
     };
     let plain = matches!(word, "end_turn" | "stop_sequence" | "max_tokens" | "tool_use");

@@ -10,8 +10,7 @@ const KEPT: &[&str] = &["type", "enum", "const", "title", "required", "$ref"];
 /// Members without a meaning for the answer.
 const IDLE: &[&str] = &["$schema", "$id", "$comment", "description", "strict"];
 /// Values of `format` that are enforced.
-const FORMATS: &[&str] =
-    &["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
+const FORMATS: &[&str] = &["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
 
 /// The schema as it can be enforced, `None` where it cannot: it is none, or has objects whose members are not all named. Order
 /// is kept: the model writes members in it.
@@ -45,11 +44,13 @@ pub(super) fn enforced(schema: &[u8]) -> Option<Bytes> {
     }
     if edit.has("$ref") {
         // Nothing but definitions may stand beside it.
-        members.iter().map(|member| member.name(&text)).filter(|name| !matches!(name.as_ref(), "$ref" | "$defs")).for_each(
-            |name| {
+        members
+            .iter()
+            .map(|member| member.name(&text))
+            .filter(|name| !matches!(name.as_ref(), "$ref" | "$defs"))
+            .for_each(|name| {
                 edit.delete(&name);
-            },
-        );
+            });
         return Some(edit.finish().to_bytes());
     }
     for idle in ["$schema", "$id", "$comment", "strict"] {

@@ -10,7 +10,6 @@ use serde_json::value::RawValue;
 
 use super::{
     error, response,
-    tools::FORMAT_TOOL,
     wire::{Block, Message, Stop, Usage},
 };
 use crate::{
@@ -37,12 +36,15 @@ pub(crate) struct Messages {
 #[derive(Clone, Copy)]
 enum Open {
     /// A text that began after so many characters.
-    Text { start: usize },
+    Text {
+        start: usize,
+    },
     Thinking,
     /// A call by its number.
-    Call { index: u32, empty: bool },
-    /// The call that is the answer in its format.
-    Format { empty: bool },
+    Call {
+        index: u32,
+        empty: bool,
+    },
 }
 
 /// Most blocks open at a time: beyond it, new ones are not listened to.
@@ -111,7 +113,6 @@ impl Messages {
             "text" => Open::Text { start: self.said },
             "thinking" => Open::Thinking,
             "redacted_thinking" => return say(Delta::RedactedThinking(block.data.unwrap_or_default()), out),
-            "tool_use" if block.name.as_deref() == Some(FORMAT_TOOL) => Open::Format { empty: true },
             "tool_use" => {
                 let index = self.calls;
                 self.calls = self.calls.saturating_add(1);
@@ -167,12 +168,6 @@ impl Messages {
                     say(Delta::Arguments { index: *index, json }, out);
                 }
             }
-            Open::Format { empty } => {
-                if let Some(json) = given(piece.partial_json) {
-                    *empty = false;
-                    say(Delta::Text(json), out);
-                }
-            }
         }
     }
 
@@ -181,8 +176,7 @@ impl Messages {
         // A call without arguments has no pieces, and its object is still one.
         match self.open.swap_remove(at).1 {
             Open::Call { index, empty: true } => say(Delta::Arguments { index, json: "{}".to_owned() }, out),
-            Open::Format { empty: true } => say(Delta::Text("{}".to_owned()), out),
-            Open::Text { .. } | Open::Thinking | Open::Call { .. } | Open::Format { .. } => {}
+            Open::Text { .. } | Open::Thinking | Open::Call { .. } => {}
         }
     }
 

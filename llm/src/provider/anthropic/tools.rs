@@ -8,15 +8,12 @@ use serde_json::value::RawValue;
 
 use super::{beta::Betas, block::CacheControl, model::Model, reasoning::Plan, schema};
 use crate::{
-    chat::{self, Chat, Content, Format},
+    chat::{self, Chat, Content, FORMAT_TOOL, Format, Recall},
     error::EncodeError,
     inbound::{invalid, value},
     json,
     splice::Editor,
 };
-
-/// The tool whose arguments are the answer, where a schema cannot be enforced otherwise. The name is LiteLLM's.
-pub(super) const FORMAT_TOOL: &str = "json_tool_call";
 
 /// Takes anything.
 const OPEN: &str = r#"{"type":"object"}"#;
@@ -65,6 +62,15 @@ pub(super) struct OutputFormat {
     schema: Box<RawValue>,
 }
 
+/// What is found out on the way.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// For the request's headers.
+    pub(crate) betas: Betas,
+    /// For the answer.
+    pub(crate) recall: Recall,
+}
+
 /// All about tools and the answer's format.
 #[derive(Default)]
 pub(super) struct Tools<'a> {
@@ -75,10 +81,10 @@ pub(super) struct Tools<'a> {
 
 impl<'a> Tools<'a> {
     /// Decides.
-    pub(super) fn of(chat: &'a Chat, model: Model<'_>, plan: &Plan, betas: &mut Betas) -> Result<Self, EncodeError> {
+    pub(super) fn of(chat: &'a Chat, model: Model<'_>, plan: &Plan, notes: &mut Notes) -> Result<Self, EncodeError> {
         let mut all = Self::default();
         for (at, tool) in chat.tools.iter().enumerate() {
-            all.tools.push(read(tool, at, model, betas)?);
+            all.tools.push(read(tool, at, model, &mut notes.betas)?);
         }
         all.choice = choice(chat, !all.tools.is_empty());
         if all.tools.is_empty() {
@@ -89,14 +95,22 @@ impl<'a> Tools<'a> {
         if let Format::Schema { description, schema, .. } = &chat.format {
             match schema::enforced(schema.get().as_bytes()).and_then(raw).filter(|_| model.takes_schema()) {
                 Some(schema) => all.format = Some(OutputFormat { schema }),
-                None => all.answer_by_tool(description.as_deref(), schema, plan)?,
+                None => {
+                    all.answer_by_tool(description.as_deref(), schema, plan)?;
+                    notes.recall.format_as_tool();
+                }
             }
         }
         Ok(all)
     }
 
     /// Has the answer written as the arguments of a tool.
-    fn answer_by_tool(&mut self, description: Option<&'a str>, schema: &RawValue, plan: &Plan) -> Result<(), EncodeError> {
+    fn answer_by_tool(
+        &mut self,
+        description: Option<&'a str>,
+        schema: &RawValue,
+        plan: &Plan,
+    ) -> Result<(), EncodeError> {
         let input_schema = object(schema)
             .ok_or_else(|| invalid("response_format", &"for this model its schema must be one of an object"))?;
         let optional = self.tools.iter().any(|tool| matches!(tool, Tool::Native(_))) || plan.thinks();
