@@ -15,10 +15,12 @@ use crate::{
 };
 
 mod anthropic;
+mod cohere;
 mod failure;
 mod openai_compat;
 mod params;
 mod quirks;
+mod wire;
 
 pub use crate::chat::Recall;
 pub(crate) use failure::upstream_error;
@@ -215,6 +217,7 @@ impl ProviderKind {
     pub fn adapter(self) -> Option<&'static dyn Provider> {
         match self {
             Self::Anthropic => Some(&anthropic::Anthropic),
+            Self::Cohere => Some(&cohere::Cohere),
             _ => openai_compat::adapter(self),
         }
     }

@@ -7,6 +7,7 @@ mod providers {
     mod fixture;
     mod matrix;
     mod parameters;
+    mod recorded;
     mod survival;
     mod urls;
 }

@@ -12,6 +12,7 @@ use crate::{
     provider::{
         AuthScheme, Decoded, Encoded, Operation, Provider, ProviderKind, Recall, Shown, Target, failure, no_route,
         quirks::{self, Act, Developer, EncodingFormat, Metadata, Quirks, Rule, StreamUsage},
+        wire,
     },
     request::Request,
     response,
@@ -37,10 +38,9 @@ impl Provider for Quirks {
 
     fn url(&self, operation: Operation, _stream: bool, target: &Target<'_>) -> String {
         let routes = &self.routes;
-        let base = target.base_url.trim_end_matches('/');
         let model = utf8_percent_encode(target.model, SEGMENT).to_string();
         let prefix = routes.prefix.replace("{model}", &model);
-        let mut url = format!("{base}{}", without_overlap(base, &prefix));
+        let mut url = wire::joined(target.base_url, &prefix);
         // A route that the provider lacks is refused by `encode`; its URL is never called.
         url.push_str(routes.path(operation).unwrap_or_default());
         if let Some(default) = routes.api_version {
@@ -213,10 +213,4 @@ impl Quirks {
             }
         }
     }
-}
-
-/// A path to append to a base that may hold the path's first segment already (`http://host:11434/v1` + `/v1`).
-fn without_overlap<'a>(base: &str, path: &'a str) -> &'a str {
-    let first = path.get(1..).and_then(|rest| rest.find('/')).map_or(path, |at| path.get(..=at).unwrap_or(path));
-    if !first.is_empty() && base.ends_with(first) { path.get(first.len()..).unwrap_or_default() } else { path }
 }

@@ -92,6 +92,7 @@ providers! {
     vllm: VLLM, "Qwen/Qwen2.5-7B-Instruct", "BAAI/bge-m3";
     tgi: HuggingFaceTGI, "tgi", "tgi";
     nim: NvidiaNIM, "meta/llama-3.1-8b-instruct", "nvidia/nv-embedqa-e5-v5";
+    cohere: Cohere, "command-a-03-2025", "embed-v4.0";
     ollama: Ollama, "llama3.2", "nomic-embed-text";
     openai_compatible: OpenAICompatible, "m", "embedder";
 }

@@ -1,0 +1,223 @@
+//! Recorded answers of the providers whose dialect is translated, as their clients see them.
+//!
+//! Under `tests/providers/<dialect>/`: `chat/*` whole answers, `stream/*` streamed ones, `embed/*` embeddings, and `error/*` failures
+//! whose names end in the status (`too-long.400.json`). One golden for each kind of them and provider.
+
+use std::{fmt::Write, fs, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use turnpike_llm::{
+    error::UpstreamError,
+    provider::{Decoded, Operation, Provider, ProviderKind, Shown},
+    usage::Usage,
+};
+
+/// A provider with the folder of its recordings.
+struct Recorded {
+    kind: ProviderKind,
+    folder: &'static str,
+}
+
+impl Recorded {
+    fn adapter(&self) -> &'static dyn Provider {
+        self.kind.adapter().unwrap()
+    }
+
+    /// The files of one kind by name, in order.
+    fn files(&self, kind: &str) -> Vec<(String, Bytes)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/providers").join(self.folder).join(kind);
+        let mut files: Vec<(String, Bytes)> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| {
+                let path = entry.unwrap().path();
+                (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap().into())
+            })
+            .collect();
+        files.sort();
+        assert!(!files.is_empty(), "nothing is recorded");
+        files
+    }
+
+    fn golden(&self, kind: &str, text: &str) {
+        let path = format!("../golden/{kind}");
+        insta::with_settings!({ snapshot_path => path, prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(format!("{:?}", self.kind), text);
+        });
+    }
+
+    fn whole(&self, folder: &str, operation: Operation) {
+        let mut text = String::new();
+        for (name, body) in self.files(folder) {
+            writeln!(text, "{name}").unwrap();
+            match self.adapter().decode(operation, body, &shown(false)) {
+                Ok(Decoded { body, usage }) => {
+                    let body = body.to_bytes();
+                    serde_json::from_slice::<serde_json::Value>(&body).expect("valid JSON");
+                    writeln!(text, "  {}\n  {usage:?}", std::str::from_utf8(&body).unwrap()).unwrap();
+                }
+                Err(error) => writeln!(text, "  {}", failure(&error)).unwrap(),
+            }
+        }
+        self.golden(folder, &text);
+    }
+
+    fn streams(&self) {
+        let mut text = String::new();
+        for (name, body) in self.files("stream") {
+            let told = self.drive([&body[..]], true);
+            let sent = String::from_utf8(told.bytes.clone()).unwrap();
+            for line in sent.lines().filter_map(|line| line.strip_prefix("data: ")) {
+                assert!(line == "[DONE]" || serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+            }
+            let end = told.end.as_ref().map_or_else(failure, |()| "complete".to_owned());
+            writeln!(text, "=== {name}\n{sent}--- {end}\n{:?}\n{:?}\n", told.usage, told.text).unwrap();
+            assert!(!self.drive([&body[..]], false).bytes.windows(7).any(|part| part == b"\"usage\""));
+            for at in 0..body.len() {
+                let (before, after) = body.split_at(at);
+                assert_eq!(self.drive([before, after], true), told, "{name} cut at {at}");
+            }
+            assert_eq!(self.drive(body.chunks(1), true), told, "{name} byte by byte");
+        }
+        self.golden("stream", &text);
+    }
+
+    fn drive<'a>(&self, frames: impl IntoIterator<Item = &'a [u8]>, include_usage: bool) -> Told {
+        let mut decoder = self.adapter().stream(Operation::Chat, shown(include_usage));
+        decoder.set_cost(Box::new(|usage| i64::try_from(usage.total()).ok().map(|tokens| tokens * 150)));
+        let mut bytes = Vec::new();
+        let mut end = Ok(());
+        for frame in frames {
+            match decoder.push(Bytes::copy_from_slice(frame)) {
+                Ok(ready) => bytes.extend_from_slice(&ready),
+                Err(error) => {
+                    end = Err(error);
+                    break;
+                }
+            }
+            if decoder.finished() {
+                break;
+            }
+        }
+        if end.is_ok() {
+            match decoder.end() {
+                Ok(ready) => bytes.extend_from_slice(&ready),
+                Err(error) => end = Err(error),
+            }
+        }
+        Told { bytes, end, usage: decoder.usage(), text: decoder.tape().text() }
+    }
+
+    fn failures(&self) {
+        let mut text = String::new();
+        for (name, body) in self.files("error") {
+            let status = name.split('.').nth(1).unwrap().parse().unwrap();
+            let error = self.adapter().error(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), &body);
+            assert_eq!(error.status, status);
+            writeln!(text, "{name}\n  {}", failure(&error)).unwrap();
+        }
+        self.golden("error", &text);
+    }
+
+    /// Answers that are cut or garbled anywhere.
+    fn garbage(&self) {
+        for (folder, operation) in
+            [("chat", Operation::Chat), ("embed", Operation::Embeddings), ("error", Operation::Chat)]
+        {
+            for (_, body) in self.files(folder) {
+                for at in 0..body.len() {
+                    for bad in [body.slice(..at), garbled(&body, at)] {
+                        let _ = self.adapter().error(StatusCode::BAD_REQUEST, &HeaderMap::new(), &bad);
+                        let _ = self.adapter().decode(operation, bad, &shown(false));
+                    }
+                }
+            }
+        }
+        for (_, body) in self.files("stream") {
+            for at in 0..body.len() {
+                self.drive([&body[..at]], true);
+                self.drive([&garbled(&body, at)[..]], true);
+            }
+        }
+    }
+}
+
+/// All that a client and the gateway get to see of a stream.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    bytes: Vec<u8>,
+    end: Result<(), UpstreamError>,
+    usage: Option<Usage>,
+    text: String,
+}
+
+fn shown(include_usage: bool) -> Shown {
+    Shown {
+        model: Arc::from("shown"),
+        include_usage,
+        call_id: Arc::from("call-1"),
+        created: 1_700_000_000,
+        ..Shown::default()
+    }
+}
+
+fn failure(error: &UpstreamError) -> String {
+    let UpstreamError { class, status, message, kind, param, code, retry_after } = error;
+    format!(
+        "{class:?} status={status} kind={kind:?} param={param:?} code={code:?} retry_after={retry_after:?}: {message}"
+    )
+}
+
+/// The same with one byte of another kind.
+fn garbled(body: &[u8], at: usize) -> Bytes {
+    let mut body = body.to_vec();
+    body[at] = match body[at] {
+        b'{' | b'[' => b'"',
+        b'"' => b'1',
+        b':' | b',' => b'}',
+        b'0'..=b'9' => b'-',
+        _ => 0xff,
+    };
+    body.into()
+}
+
+macro_rules! dialects {
+    ($($name:ident: $kind:ident;)*) => {
+        $(
+            mod $name {
+                use super::*;
+
+                const RECORDED: Recorded = Recorded { kind: ProviderKind::$kind, folder: stringify!($name) };
+
+                #[test]
+                fn answers() {
+                    RECORDED.whole("chat", Operation::Chat);
+                }
+
+                #[test]
+                fn embeddings() {
+                    RECORDED.whole("embed", Operation::Embeddings);
+                }
+
+                #[test]
+                fn streams() {
+                    RECORDED.streams();
+                }
+
+                #[test]
+                fn failures() {
+                    RECORDED.failures();
+                }
+
+                #[test]
+                fn garbage() {
+                    RECORDED.garbage();
+                }
+            }
+        )*
+    };
+}
+
+dialects! {
+    cohere: Cohere;
+}
