@@ -35,7 +35,7 @@ use crate::{
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
     record::Record,
     routes, spend, telemetry,
-    upstream::pool::Pool,
+    upstream::{fetch::Fetcher, pool::Pool},
 };
 
 /// Shared by all runtimes; immutable but for atomics.
@@ -58,6 +58,8 @@ pub struct App {
     pub exhausted: u16,
     /// Records attempts before they are sent.
     pub wal: Arc<Wal>,
+    /// Fetches media that clients give by URL.
+    pub media: Fetcher,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What probes are told.

@@ -115,6 +115,10 @@ pub struct Args {
     #[arg(long, value_name = "CIDR", value_delimiter = ',', env = "TURNPIKE_EGRESS_ALLOW")]
     pub egress_allow: Vec<Cidr>,
 
+    /// Address ranges, beside public ones, that media may be fetched from which clients give by URL
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', env = "TURNPIKE_MEDIA_ALLOW")]
+    pub media_allow: Vec<Cidr>,
+
     /// Additional certificate authorities for upstreams (PEM files)
     #[arg(long, value_name = "FILE", value_delimiter = ',', env = "TURNPIKE_CA_FILES")]
     pub ca_file: Vec<PathBuf>,
@@ -255,6 +259,11 @@ impl Args {
             EgressMode::Open => Egress::Open,
             EgressMode::Guarded => Egress::Guarded { allow: self.egress_allow.clone() },
         }
+    }
+
+    /// The egress rules of URLs that clients give.
+    pub fn media_egress(&self) -> Egress {
+        Egress::Public { allow: self.media_allow.clone() }
     }
 
     /// Values of the proxy variables; empty ones count as unset.

@@ -12,6 +12,7 @@ pub mod call;
 pub mod deliver;
 pub mod detach;
 pub mod forward;
+pub mod media;
 pub mod meter;
 pub mod mock;
 pub mod reserve;

@@ -38,7 +38,10 @@ use crate::{
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
     stores::{self, Books, Places},
     telemetry,
-    upstream::connect::{Connector, client_config},
+    upstream::{
+        connect::{Connector, client_config},
+        fetch::Fetcher,
+    },
 };
 
 /// How long the end waits for log lines.
@@ -82,8 +85,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     };
     let (books, keepers) = stores::open(places).await?;
     let internal_listener = bind(args.internal_listen)?;
-    let app = Arc::new(app(&args, admin.as_ref(), books)?);
     let connector = Connector::new(args.egress(), &args.proxy(), client_config(&args.ca_file)?)?;
+    let app = Arc::new(app(&args, admin.as_ref(), books, &connector)?);
     let serving =
         Serving { app: Arc::clone(&app), connector, read_timeout: args.read_timeout, grace: args.shutdown_grace };
     let configured = Configured::start(source, &app, minted).await?;
@@ -229,7 +232,7 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     listener::bind(address).with_context(|| format!("cannot listen on {address}"))
 }
 
-fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books) -> anyhow::Result<App> {
+fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books, connector: &Connector) -> anyhow::Result<App> {
     let buffered = args.max_buffered_bytes.unwrap_or_else(limits::buffered_bytes);
     anyhow::ensure!(
         buffered >= args.max_body_bytes,
@@ -238,6 +241,7 @@ fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books) -> anyhow::Res
         args.max_body_bytes
     );
     let Books { spend, ledger, wal, unreadable } = books;
+    let buffered = Budget::new(buffered, "bytes of buffered requests");
     let app = App {
         live: Live::default(),
         admin: AdminKey::new(admin.map(|admin| Sha256::digest(admin.key.as_bytes()).into())),
@@ -250,6 +254,10 @@ fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books) -> anyhow::Res
         },
         spend,
         ledger,
+        media: Fetcher::new(connector.under(args.media_egress()), buffered.clone()),
+        bodies: BodyLimits { most: args.max_body_bytes, idle: args.read_timeout, buffered },
+        spend: books.spend,
+        ledger: books.ledger,
         exhausted: args.budget_exceeded_status.code(),
         wal,
         metrics: Arc::new(Metrics::new()?),

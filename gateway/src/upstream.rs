@@ -7,6 +7,7 @@ use turnpike_bundle::entry::Egress as Reach;
 
 pub mod connect;
 pub mod egress;
+pub mod fetch;
 pub mod http1;
 pub mod pool;
 pub mod proxy;

@@ -28,6 +28,7 @@ pub(crate) fn read(operation: Operation, request: &Request, target: &Target<'_>)
     let mut chat = match operation {
         Operation::Chat | Operation::Completions | Operation::Embeddings => openai::request::read(members)?,
     };
+    target.fetched.put_into(&mut chat);
     if let Some(most) = target.max_output_tokens {
         chat.max_tokens = Some(chat.max_tokens.map_or(most, |asked| asked.min(most)));
     }

@@ -17,6 +17,7 @@ pub mod embeddings;
 pub mod error;
 mod inbound;
 pub mod json;
+pub mod media;
 pub mod price;
 pub mod provider;
 pub mod request;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{EncodeError, UpstreamError},
+    media::Fetched,
     request::Request,
     splice::Splices,
     stream::StreamDecoder,
@@ -142,6 +143,8 @@ pub struct Target<'a> {
     pub drop_unsupported: bool,
     /// Most output tokens of one choice, whatever the client says; `None` = as the client says.
     pub max_output_tokens: Option<u64>,
+    /// Media that the client gave by URL and this provider takes in place only.
+    pub fetched: &'a Fetched,
 }
 
 /// How the answer is to look to this client, and what an answer's dialect may leave out.
@@ -207,6 +210,12 @@ pub trait Provider: Send + Sync {
 
     /// A decoder for one streamed 2xx answer.
     fn stream(&self, operation: Operation, shown: Shown) -> Box<dyn StreamDecoder>;
+
+    /// Whether media at this URL must be in the request itself: the gateway fetches them before it calls
+    /// [`Provider::encode`], with what came in [`Target::fetched`].
+    fn wants_in_place(&self, _url: &str) -> bool {
+        false
+    }
 
     /// Classifies a non-2xx answer.
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError;

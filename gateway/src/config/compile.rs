@@ -8,7 +8,10 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use turnpike_bundle::entry::{self, Contents, CredentialEntry, KeyEntry, ModelEntry, ObjectRef};
-use turnpike_llm::provider::{AuthScheme, CompiledParams, Operation, ProviderKind, Target};
+use turnpike_llm::{
+    media::Fetched,
+    provider::{AuthScheme, CompiledParams, Operation, ProviderKind, Target},
+};
 
 use super::snapshot::{Allowed, Backend, Caller, Key, Model, Snapshot, Upstream};
 use crate::{
@@ -147,6 +150,7 @@ impl Upstream {
             capabilities: &entry.capabilities,
             drop_unsupported: drop_unsupported || self.config.params.drop_unsupported,
             max_output_tokens: None,
+            fetched: Fetched::NONE,
         }
     }
 }

@@ -8,6 +8,7 @@ use http::{HeaderMap, Response, header};
 use http_body_util::BodyExt;
 use turnpike_llm::{
     error::{ErrorClass, UpstreamError},
+    media::Fetched,
     provider::{Decoded, Operation, Shown},
     request::Request,
     response::LargeAnswer,
@@ -77,6 +78,8 @@ pub struct Call {
     pub name: Arc<str>,
     /// The client's headers.
     pub client: HeaderMap,
+    /// Media of the request that the provider takes in place only.
+    pub fetched: Fetched,
 }
 
 /// What sending needs, by value: a non-streamed call may outlive its client.
@@ -132,6 +135,7 @@ fn prepare(call: Call, request: &Request, stream: bool) -> Result<Prepared, Erro
     let upstream_model = call.upstream_model;
     let mut target = upstream.target(&upstream_model, &model.entry, request.drop_params().unwrap_or(false));
     target.max_output_tokens = call.cap;
+    target.fetched = &call.fetched;
     let encoded = upstream.adapter.encode(call.arrival.operation, request, &target)?;
     let endpoint = upstream.endpoint(call.arrival.operation, stream, &target).map_err(|_| Error::Invalid {
         message: "This model name cannot be part of the backend's URL.".into(),

@@ -21,6 +21,7 @@ use crate::{
         body::{self, Buffered},
         call::{self, Call},
         deliver, forward,
+        media::Wanted,
         meter::{Arrival, Held, Meter},
         mock::Mock,
         reserve::{Reservation, Reserved},
@@ -119,6 +120,12 @@ impl Incoming<'_> {
         let (Some(upstream_model), Backend::Provider(_)) = (upstream_model, &model.backend) else {
             return self.mock(&model, &chosen, meter);
         };
+        let Buffered { request, mut permit } = chosen.buffered;
+        let wanted = Wanted { app: &self.worker.app, model: &model, upstream_model: &upstream_model };
+        let fetched = match wanted.fetch(self.arrival.operation, &request, &mut permit).await {
+            Ok(fetched) => fetched,
+            Err(error) => return fail(meter, error),
+        };
         let call = Call {
             model: Arc::clone(&model),
             upstream_model,
@@ -126,8 +133,8 @@ impl Incoming<'_> {
             name: chosen.name,
             client: headers,
             arrival: self.arrival.clone(),
+            fetched,
         };
-        let Buffered { request, permit } = chosen.buffered;
         let answered = call::call(&self.worker.pool, call, request, meter).await;
         drop(permit);
         match answered {

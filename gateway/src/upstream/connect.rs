@@ -73,6 +73,12 @@ impl Connector {
         Ok(Self { egress: Arc::new(egress), proxy: Arc::new(Proxy::new(variables)?), tls })
     }
 
+    /// The same under other rules.
+    #[must_use]
+    pub fn under(&self, egress: Egress) -> Self {
+        Self { egress: Arc::new(egress), ..self.clone() }
+    }
+
     /// Connects; the caller bounds the time.
     ///
     /// # Errors

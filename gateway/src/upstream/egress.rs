@@ -20,6 +20,11 @@ pub enum Egress {
         /// Private ranges that may be dialled.
         allow: Vec<Cidr>,
     },
+    /// Public addresses, and whatever lies inside these ranges.
+    Public {
+        /// Ranges of any kind that may be dialled.
+        allow: Vec<Cidr>,
+    },
 }
 
 /// An address range.
@@ -44,10 +49,15 @@ const METADATA: [IpAddr; 3] = [
 impl Egress {
     /// Whether this address may be dialled for a model of this reach.
     pub fn allows(&self, address: IpAddr, reach: Reach) -> bool {
-        let Self::Guarded { allow } = self else {
-            return true;
-        };
         let address = address.to_canonical();
+        let allow = match self {
+            Self::Open => return true,
+            Self::Public { allow } => {
+                let is_public = !never(address) && !inner(address);
+                return is_public || allow.iter().any(|range| range.contains(address));
+            }
+            Self::Guarded { allow } => allow,
+        };
         if never(address) {
             return false;
         }
@@ -181,6 +191,19 @@ mod tests {
         for address in ["10.0.0.1", "10.112.0.1", "192.168.1.1", "172.16.0.1", "100.64.0.1", "fd13::5", "240.0.0.1"] {
             assert!(!allows(&egress, address), "{address} must be refused");
         }
+    }
+
+    #[test]
+    fn public_allows_nothing_else_but_what_is_listed() {
+        let nothing = Egress::Public { allow: Vec::new() };
+        let loopback = Egress::Public { allow: vec!["127.0.0.0/8".parse().unwrap()] };
+        for address in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd13::5", "::ffff:127.0.0.1"] {
+            assert!(!allows(&nothing, address), "{address} must be refused");
+            assert!(!allows_own(&nothing, address), "{address} must be refused whatever the reach");
+        }
+        assert!(allows(&nothing, "104.18.7.192"));
+        assert!(allows(&loopback, "127.0.0.1"));
+        assert!(!allows(&loopback, "10.0.0.1"));
     }
 
     #[test]

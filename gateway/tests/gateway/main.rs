@@ -13,6 +13,7 @@ mod embeddings;
 mod headers;
 mod health;
 mod limits;
+mod media;
 mod params;
 mod permits;
 mod pools;

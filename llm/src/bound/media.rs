@@ -65,6 +65,11 @@ impl Media {
         self.image_bytes.saturating_add(self.sound)
     }
 
+    /// Whether something may be given by URL.
+    pub(crate) fn may_be_elsewhere(&self) -> bool {
+        self.images > 0 || self.refers
+    }
+
     /// Tokens of images and sound, as far as that can be said without their sizes.
     pub(crate) fn shown(&self) -> u64 {
         u64::from(self.images).saturating_mul(PER_IMAGE).saturating_add(self.heard())

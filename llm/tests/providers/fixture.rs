@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use turnpike_llm::{
     error::EncodeError,
+    media::Fetched,
     provider::{Capabilities, CompiledParams, Encoded, Operation, Provider, ProviderKind, Target},
     request::Request,
 };
@@ -112,6 +113,7 @@ impl Backend {
             capabilities: &Capabilities::default(),
             drop_unsupported: self.drop_unsupported,
             max_output_tokens: self.max_output_tokens,
+            fetched: Fetched::NONE,
         })
     }
 }
