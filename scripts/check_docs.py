@@ -263,7 +263,7 @@ def check_codes(docs):
     """The table of statuses has every code of the gateway with its status, and no other."""
     source = read("gateway/src/error/openai.rs")
     codes = {code: status for status, code in re.findall(r"Wire::new\((\w+), [^,]+, \"(\w+)\"\)", source)}
-    others = read("llm/src/request.rs", "llm/src/request", "llm/src/provider")
+    others = read("llm/src/request.rs", "llm/src/request", "llm/src/provider.rs", "llm/src/provider", "llm/src/chat", "llm/src/inbound.rs", "llm/src/inbound")
     section = docs[CONFIGURATION].split("## Status codes")[1].split("\n## ")[0]
     rows = re.findall(r"^\| ([0-9x, ]+) \| ([^|]*) \|", section, re.M)
     shown = [(status, code) for status, cell in rows for code in re.findall(r"`(\w+)`", cell)]

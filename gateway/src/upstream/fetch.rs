@@ -6,11 +6,12 @@ use std::{pin::pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::join;
-use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use turnpike_bundle::entry::Egress as Reach;
+use url::Url;
 
 use super::{
     Endpoint,
@@ -173,17 +174,5 @@ fn media_type(headers: &HeaderMap) -> Result<String, FetchError> {
 
 /// Where a redirect leads; `None` = nowhere that can be fetched.
 fn resolved(from: &str, location: &str) -> Option<String> {
-    if location.starts_with("http://") || location.starts_with("https://") {
-        return Some(location.to_owned());
-    }
-    let from: Uri = from.parse().ok()?;
-    let (scheme, authority) = (from.scheme_str()?, from.authority()?);
-    match location {
-        _ if location.starts_with("//") => Some(format!("{scheme}:{location}")),
-        _ if location.starts_with('/') => Some(format!("{scheme}://{authority}{location}")),
-        _ => {
-            let (folder, _) = from.path().rsplit_once('/')?;
-            Some(format!("{scheme}://{authority}{folder}/{location}"))
-        }
-    }
+    Some(Url::parse(from).ok()?.join(location).ok()?.into())
 }
