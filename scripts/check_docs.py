@@ -104,7 +104,7 @@ def as_shown(default):
 def check_flags(docs):
     """The tables of flags are those of the command lines, and no document names another flag."""
     gateway, operator = options(ARGS.read_text()), options(OPERATOR_ARGS.read_text())
-    subcommand = {f"--{name}" for name in re.findall(r"#\[arg\(long[^]]*\)\]\s+(\w+): String", ARGS.read_text())}
+    subcommand = {f"--{name.replace('_', '-')}" for name in re.findall(r"#\[arg\(long[^]]*\)\]\s+(\w+):", ARGS.read_text())}
     bench = {flag for path in Path("bench/src").rglob("args.rs")
              for flag in re.findall(r"#\[arg\(long.*?\)\]\s*(?:pub(?:\(crate\))? )?(\w+):", path.read_text(), re.S)}
     known = (set(gateway) | set(operator) | subcommand | {"--" + flag.replace("_", "-") for flag in bench}

@@ -12,6 +12,7 @@ use clap::{
 };
 
 use turnpike_ledger::wal::Sync;
+use uuid::Uuid;
 
 use crate::{
     telemetry::LogFormat,
@@ -156,6 +157,20 @@ pub enum Command {
         /// Where the gateway listens: host or address, and port
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4000", env = "TURNPIKE_HEALTH_ADDR")]
         address: String,
+    },
+    /// Lists what lost gateways may have used of limits and may not have, or takes it back
+    Unattributed {
+        /// Folder of the spend database
+        #[arg(long, value_name = "DIR", default_value = "turnpike-data", env = "TURNPIKE_DATA")]
+        data: PathBuf,
+
+        /// `PostgreSQL` of the gateways [default: a file in the data folder]
+        #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+        database_url: Option<String>,
+
+        /// The run whose amounts are not to count any more, as it is listed
+        #[arg(long, value_name = "RUN")]
+        void: Option<Uuid>,
     },
 }
 

@@ -25,4 +25,5 @@ pub mod run;
 pub mod spend;
 pub mod stores;
 pub mod telemetry;
+pub mod unattributed;
 pub mod upstream;

@@ -37,7 +37,7 @@ use crate::{
     metrics::{Metrics, Polled},
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
     stores::{self, Books, Places},
-    telemetry,
+    telemetry, unattributed,
     upstream::{
         connect::{Connector, client_config},
         fetch::Fetcher,
@@ -57,10 +57,15 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// # Errors
 /// Something that whoever started it must mend.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    if let Some(Command::Health { address }) = args.command {
-        return check::health(&address);
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match args.command {
+        Some(Command::Health { address }) => return check::health(&address),
+        Some(Command::Unattributed { data, database_url, void }) => {
+            let database = database_url.as_deref().filter(|url| !url.is_empty());
+            return runtime.block_on(unattributed::run(&data, database, void));
+        }
+        None => {}
+    }
     let ended = runtime.block_on(serve(args));
     telemetry::flush(FLUSH_LOG);
     ended

@@ -20,7 +20,7 @@ use turnpike_ledger::{
 };
 
 /// The spend database within the data folder.
-const DATABASE: &str = "turnpike.db";
+pub(crate) const DATABASE: &str = "turnpike.db";
 /// The folder of write-ahead files within the data folder.
 const WAL: &str = "wal";
 /// Rows of one batch, of those that an ended run left.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     account::AccountId,
-    exchange::{Ask, Reply},
+    exchange::{Ask, LeaseId, Reply},
     spend_log::StoreError,
 };
 
@@ -48,6 +48,19 @@ pub struct Balance {
     pub spent: i64,
     /// Outstanding on leases: what gateways hold and may yet use.
     pub reserved: i64,
+}
+
+/// What a lost gateway may have used of an account, and may not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unattributed {
+    /// The lease that it held.
+    pub lease: LeaseId,
+    /// The account.
+    pub account: AccountId,
+    /// In the account's unit.
+    pub amount: i64,
+    /// When this last changed, microseconds since the epoch.
+    pub changed: i64,
 }
 
 /// Leases of accounts. One owner; all methods retry nothing.

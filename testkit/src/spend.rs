@@ -41,3 +41,17 @@ pub async fn postgres_json(url: &str, sql: &str) -> Option<Value> {
     drop(connection.close().await);
     serde_json::from_str(&text?).ok()
 }
+
+/// Changes a gateway's `SQLite` file behind its back.
+pub async fn change(database: &Path, sql: &str) {
+    let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(database))
+        .await
+        .expect("a file that can be written");
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect("a statement that works");
+}
+
+/// The same on a PostgreSQL.
+pub async fn postgres_change(url: &str, sql: &str) {
+    let mut connection = sqlx::PgConnection::connect(url).await.expect("a server");
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect("a statement that works");
+}

@@ -28,5 +28,6 @@ mod status_table;
 mod streams;
 mod tls;
 mod torn;
+mod unattributed;
 mod wildcards;
 mod write_ahead;

@@ -17,7 +17,7 @@ use tokio::{task::JoinHandle, time::timeout};
 use uuid::Uuid;
 
 use self::session::Session;
-use super::{Answers, Balance, LeaseStore, retention::Retention};
+use super::{Answers, Balance, LeaseStore, Unattributed, retention::Retention};
 use crate::{
     account::AccountId,
     exchange::{Ask, LeaseId},
@@ -83,6 +83,14 @@ impl PostgresStore {
             Err(source) => return Err(StoreError::Open { path, source }),
         }
         Ok(store)
+    }
+
+    /// What is booked as unattributed, the oldest first.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn unattributed(&mut self) -> Result<Vec<Unattributed>, StoreError> {
+        self.with(async |session| session.unattributed().await).await.map_err(StoreError::Exchange)
     }
 
     /// Takes back what was booked of a lease as unattributed, and returns how much that was.

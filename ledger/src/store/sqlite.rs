@@ -13,7 +13,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use self::session::Session;
-use super::{Answers, Balance, LeaseStore, retention::Retention};
+use super::{Answers, Balance, LeaseStore, Unattributed, retention::Retention};
 use crate::{
     account::AccountId,
     exchange::{Ask, LeaseId},
@@ -58,6 +58,14 @@ impl SqliteStore {
             .map_err(|source| StoreError::Migrate { path: path.display().to_string(), source })?;
         let session = Some(Session::new(connection));
         Ok(Self { path: path.to_owned(), session, retention: Retention::default(), synchronous })
+    }
+
+    /// What is booked as unattributed, the oldest first.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn unattributed(&mut self) -> Result<Vec<Unattributed>, StoreError> {
+        self.with(async |session| session.unattributed().await).await.map_err(StoreError::Exchange)
     }
 
     /// Takes back what was booked of a lease as unattributed, and returns how much that was.

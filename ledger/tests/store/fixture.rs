@@ -10,7 +10,7 @@ use turnpike_ledger::{
     account::{AccountId, Unit},
     exchange::{Ask, LeaseId, Reply},
     spend_log::{EventId, Posting, SpendRow, SpendStore, StoreError},
-    store::{Answers, Balance, LeaseStore, PostgresStore, SqliteStore},
+    store::{Answers, Balance, LeaseStore, PostgresStore, SqliteStore, Unattributed},
     window::{Slot, WindowSpec},
 };
 use uuid::Uuid;
@@ -101,6 +101,10 @@ impl Fixture {
 impl Store {
     pub(crate) async fn void(&mut self, lease: LeaseId) -> Result<i64, StoreError> {
         either!(self, store => store.void(lease).await)
+    }
+
+    pub(crate) async fn unattributed(&mut self) -> Vec<Unattributed> {
+        either!(self, store => store.unattributed().await.unwrap())
     }
 
     pub(crate) fn keeping(self, days: u32) -> Self {

@@ -90,7 +90,11 @@ async fn an_admin_takes_back_what_was_unattributed(fixture: Fixture) {
     let lease = used(&mut store).await;
     fixture.silence(161).await;
     store.reap().await.unwrap();
+    let all = store.unattributed().await;
+    let told: Vec<_> = all.iter().map(|one| (one.lease, &one.account, one.amount)).collect();
+    assert_eq!(told, [(lease.lease, &lease.account, 70)]);
     assert_eq!(store.void(lease.lease).await.unwrap(), 70);
+    assert_eq!(store.unattributed().await, []);
     assert_eq!(standing(&mut store, &lease).await, (30, 0));
     assert_eq!(store.void(lease.lease).await.unwrap(), 0);
     assert_eq!(standing(&mut store, &lease).await, (30, 0));

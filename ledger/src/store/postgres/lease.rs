@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _, postgres::PgRow};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use crate::{
     account::AccountId,
     exchange::{Ask, LeaseId},
     store::{
-        Answers, Balance,
+        Answers, Balance, Unattributed,
         plan::{self, Asked, End, FORGOTTEN, GIVEN_UP, Kept, Key, REMEMBERED, SILENCE},
         text,
     },
@@ -167,6 +167,24 @@ impl Session {
         .execute(&mut self.connection)
         .await?;
         Ok(())
+    }
+
+    /// What is booked as unattributed.
+    pub(super) async fn unattributed(&mut self) -> Result<Vec<Unattributed>, sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT l.holder::text, l.number, a.id, l.unattributed, l.changed
+             FROM ledger_lease l JOIN ledger_account a ON a.key = l.account
+             WHERE l.unattributed > 0 ORDER BY l.changed, l.holder, l.number",
+        )
+        .fetch_all(&mut self.connection)
+        .await?;
+        let read = |row: &PgRow| {
+            let holder = Uuid::parse_str(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
+            let lease = LeaseId { holder, number: row.try_get::<i64, _>(1)?.cast_unsigned() };
+            let account = AccountId::from_stored(row.try_get(2)?);
+            Ok(Unattributed { lease, account, amount: row.try_get(3)?, changed: row.try_get(4)? })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Takes back what was booked as unattributed.

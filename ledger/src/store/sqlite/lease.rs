@@ -13,7 +13,7 @@ use crate::{
     account::AccountId,
     exchange::{Ask, Grants, LeaseId},
     store::{
-        Answers, Balance,
+        Answers, Balance, Unattributed,
         plan::{self, Asked, End, FORGOTTEN, GIVEN_UP, REMEMBERED, SILENCE},
         text,
     },
@@ -88,6 +88,23 @@ impl Session {
         forget(&mut transaction, now).await?;
         transaction.commit().await?;
         Ok(silent.len() as u64)
+    }
+
+    /// What is booked as unattributed.
+    pub(super) async fn unattributed(&mut self) -> Result<Vec<Unattributed>, sqlx::Error> {
+        let rows: Vec<(Vec<u8>, i64, String, i64, i64)> = sqlx::query_as(
+            "SELECT l.holder, l.number, a.id, l.unattributed, l.changed
+             FROM ledger_lease l JOIN ledger_account a ON a.key = l.account
+             WHERE l.unattributed > 0 ORDER BY l.changed, l.holder, l.number",
+        )
+        .fetch_all(&mut self.connection)
+        .await?;
+        let read = |(holder, number, account, amount, changed): (Vec<u8>, i64, String, i64, i64)| {
+            let holder = Uuid::from_slice(&holder).unwrap_or_default();
+            let lease = LeaseId { holder, number: number.cast_unsigned() };
+            Unattributed { lease, account: AccountId::from_stored(&account), amount, changed }
+        };
+        Ok(rows.into_iter().map(read).collect())
     }
 
     /// Takes back what was booked as unattributed.
