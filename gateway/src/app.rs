@@ -148,10 +148,13 @@ impl Drop for Busy {
 }
 
 /// Model calls by path.
-const CALLS: [(&str, Operation); 3] = [
+const CALLS: [(&str, Operation); 6] = [
     ("/chat/completions", Operation::Chat),
     ("/completions", Operation::Completions),
     ("/embeddings", Operation::Embeddings),
+    ("/messages", Operation::Messages),
+    ("/messages/count_tokens", Operation::CountTokens),
+    ("/responses", Operation::Responses),
 ];
 
 type BoxedAnswer<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -1,10 +1,12 @@
-//! Why a request is refused or failed: one enum, `Display` for the caller. Only [`openai`] makes HTTP of it.
+//! Why a request is refused or failed: one enum, `Display` for the caller. Only [`openai`] makes HTTP of it, with the
+//! words of the client's dialect.
 
 use std::{borrow::Cow, time::Duration};
 
 use turnpike_ledger::engine::Refusal;
 use turnpike_llm::error::{EncodeError, UpstreamError};
 
+mod anthropic;
 mod limited;
 pub mod openai;
 

@@ -9,6 +9,7 @@ pub mod admit;
 pub mod authenticate;
 pub mod body;
 pub mod call;
+pub mod count;
 pub mod deliver;
 pub mod detach;
 pub mod forward;

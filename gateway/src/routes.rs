@@ -1,11 +1,8 @@
 //! The public routes, a file for each noun of the URL, and the answers to what is no route.
 
-use axum::{
-    extract::Request,
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::Request, middleware::Next, response::Response};
 use http::{HeaderMap, Method, Uri};
+use turnpike_llm::provider::Dialect;
 
 use crate::{error::Error, pipeline::deliver};
 
@@ -17,24 +14,28 @@ pub mod models;
 
 /// The answer to a path that there is not.
 pub async fn unknown(uri: Uri, headers: HeaderMap) -> Response {
-    refuse(Error::NoRoute(uri.path().chars().take(256).collect()), &headers)
+    refuse(Error::NoRoute(uri.path().chars().take(256).collect()), &uri, &headers)
 }
 
 /// The answer to a method that a path does not take.
-pub async fn wrong_method(method: Method, headers: HeaderMap) -> Response {
-    refuse(Error::MethodNotAllowed(method), &headers)
+pub async fn wrong_method(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    refuse(Error::MethodNotAllowed(method), &uri, &headers)
 }
 
 /// Gives the answers of a route that makes no model call their ids.
 pub async fn identify(request: Request, next: Next) -> Response {
     let id = deliver::request_id(request.headers());
     let mut response = next.run(request).await;
-    deliver::identify(&mut response, &id);
+    deliver::identify(&mut response, Dialect::OpenAi, &id);
     response
 }
 
-fn refuse(error: Error, headers: &HeaderMap) -> Response {
-    let mut response = error.into_response();
-    deliver::identify(&mut response, &deliver::request_id(headers));
+fn refuse(error: Error, uri: &Uri, headers: &HeaderMap) -> Response {
+    let id = deliver::request_id(headers);
+    // Whoever asks for something beside Anthropic's routes reads Anthropic's errors.
+    let is_anthropic = uri.path().split('/').any(|segment| segment == "messages");
+    let dialect = if is_anthropic { Dialect::Anthropic } else { Dialect::OpenAi };
+    let mut response = error.answer(dialect, &id);
+    deliver::identify(&mut response, dialect, &id);
     response
 }

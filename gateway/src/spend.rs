@@ -104,12 +104,15 @@ pub fn outcome(end: End) -> &'static str {
     }
 }
 
-/// OpenTelemetry's `gen_ai.operation.name`.
+/// One word for the route, as in rows and logs: OpenTelemetry's `gen_ai.operation.name` where that tells routes apart.
 pub fn operation(operation: Operation) -> &'static str {
     match operation {
         Operation::Chat => "chat",
         Operation::Completions => "text_completion",
         Operation::Embeddings => "embeddings",
+        Operation::Messages => "messages",
+        Operation::CountTokens => "count_tokens",
+        Operation::Responses => "responses",
     }
 }
 

@@ -62,6 +62,9 @@ pub enum Output {
 
 /// Prompt tokens at most.
 pub fn prompt_bound(request: &Request, call: Call<'_>) -> u64 {
+    if call.operation == Operation::CountTokens {
+        return 0;
+    }
     let media = request.media();
     let text = request.bytes().len() as u64;
     let text = text.saturating_sub(media.payload());
@@ -81,7 +84,7 @@ pub fn prompt_exact(request: &Request, call: Call<'_>) -> u64 {
 
 /// Output tokens at most.
 pub fn output_bound(request: &Request, call: Call<'_>) -> Output {
-    if call.operation == Operation::Embeddings {
+    if !call.operation.generates() {
         return Output::Asked(0);
     }
     let asked = Asked::of(request, call);
@@ -94,10 +97,10 @@ pub fn output_bound(request: &Request, call: Call<'_>) -> Output {
 
 /// Output tokens of all choices together, as much as the model can give; `None` = that is not known.
 pub fn most_output(request: &Request, call: Call<'_>) -> Option<u64> {
-    match call.operation {
-        Operation::Embeddings => Some(0),
-        Operation::Chat | Operation::Completions => Some(Asked::of(request, call).all(most_of_one(call)?)),
+    if !call.operation.generates() {
+        return Some(0);
     }
+    Some(Asked::of(request, call).all(most_of_one(call)?))
 }
 
 /// How many answers are made and billed: `n` or `best_of`, for each of several prompts.
@@ -113,6 +116,9 @@ pub fn cap(request: &Request, call: Call<'_>, output: u64) -> u64 {
 
 /// Tokens that a rate of `limit` counts ahead; what was really used corrects it.
 pub fn estimate(request: &Request, call: Call<'_>, limit: u64) -> u64 {
+    if call.operation == Operation::CountTokens {
+        return 0;
+    }
     let output = match output_bound(request, call) {
         Output::Asked(tokens) => tokens,
         Output::Absent => ESTIMATED_OUTPUT,
@@ -140,7 +146,7 @@ fn beside_text(media: &Media, call: Call<'_>) -> u64 {
 fn within_window(request: &Request, call: Call<'_>, tokens: u64) -> u64 {
     let window = call.capabilities.context_window;
     let prompts = match call.operation {
-        Operation::Chat => 1,
+        Operation::Chat | Operation::Messages | Operation::CountTokens | Operation::Responses => 1,
         Operation::Completions => prompts(request),
         // A list of texts, each of which may fill the window.
         Operation::Embeddings if request.media().refers => return tokens.max(window.unwrap_or(UNKNOWN_WINDOW)),
@@ -177,11 +183,14 @@ impl Asked {
             params.apply(&mut edit);
         }
         let number = |name: &str| edit.value(name).and_then(json::as_count);
-        // Which of the two holds where both are given depends on the upstream.
-        let tokens = number("max_tokens").max(number("max_completion_tokens"));
-        let each = match call.operation {
-            Operation::Completions => number("best_of").max(number("n")).unwrap_or(1),
-            Operation::Chat | Operation::Embeddings => number("n").unwrap_or(1),
+        let (tokens, each) = match call.operation {
+            Operation::Messages | Operation::CountTokens => (number("max_tokens"), 1),
+            Operation::Responses => (number("max_output_tokens"), 1),
+            // Which of the two holds where both are given depends on the upstream.
+            Operation::Chat | Operation::Completions | Operation::Embeddings => {
+                let each = number("n").max(number("best_of").filter(|_| call.operation == Operation::Completions));
+                (number("max_tokens").max(number("max_completion_tokens")), each.unwrap_or(1))
+            }
         };
         let prompts = if call.operation == Operation::Completions { prompts(request) } else { 1 };
         let predicted = edit.value("prediction").map_or(0, |prediction| prediction.len() as u64);

@@ -27,6 +27,7 @@ pub(crate) fn read(operation: Operation, request: &Request, target: &Target<'_>)
     let members = members.iter().map(|member| (member.name(&body), member.value.of(&body)));
     let mut chat = match operation {
         Operation::Chat | Operation::Completions | Operation::Embeddings => openai::request::read(members)?,
+        Operation::Messages | Operation::CountTokens | Operation::Responses => return Err(untranslated()),
     };
     target.fetched.put_into(&mut chat);
     if let Some(most) = target.max_output_tokens {
@@ -54,7 +55,13 @@ pub(crate) fn write(operation: Operation, answer: &Answer, shown: &Shown) -> Spl
     });
     let answer = restored.as_ref().unwrap_or(answer);
     let body = match operation {
-        Operation::Chat | Operation::Completions | Operation::Embeddings => openai::answer::write(answer, shown),
+        // Those that are not OpenAI's are refused by `read`.
+        Operation::Chat
+        | Operation::Completions
+        | Operation::Embeddings
+        | Operation::Messages
+        | Operation::CountTokens
+        | Operation::Responses => openai::answer::write(answer, shown),
     };
     Splices::from(Bytes::from(body))
 }
@@ -71,9 +78,20 @@ pub(crate) trait Writer: Send {
 /// The writer of a client's dialect.
 pub(crate) fn writer(operation: Operation, shown: Shown) -> Box<dyn Writer> {
     match operation {
-        Operation::Chat | Operation::Completions | Operation::Embeddings => {
-            Box::new(openai::stream::Chunks::new(shown))
-        }
+        Operation::Chat
+        | Operation::Completions
+        | Operation::Embeddings
+        | Operation::Messages
+        | Operation::CountTokens
+        | Operation::Responses => Box::new(openai::stream::Chunks::new(shown)),
+    }
+}
+
+fn untranslated() -> EncodeError {
+    EncodeError {
+        message: "This model's provider does not speak this route's dialect; use chat completions.".into(),
+        param: Some("model".into()),
+        code: "unsupported_operation",
     }
 }
 

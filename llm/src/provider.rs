@@ -77,6 +77,46 @@ pub enum Operation {
     Completions,
     /// embeddings.
     Embeddings,
+    /// Anthropic's messages.
+    Messages,
+    /// Anthropic's messages/count_tokens.
+    CountTokens,
+    /// OpenAI's responses.
+    Responses,
+}
+
+/// How a route's clients are spoken to, in errors too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenAI's chat completions, completions and embeddings.
+    OpenAi,
+    /// Anthropic's.
+    Anthropic,
+    /// OpenAI's Responses.
+    Responses,
+}
+
+impl Operation {
+    /// Every one, in the order of their declaration.
+    pub const ALL: [Self; 6] =
+        [Self::Chat, Self::Completions, Self::Embeddings, Self::Messages, Self::CountTokens, Self::Responses];
+
+    /// What its clients speak.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::Chat | Self::Completions | Self::Embeddings => Dialect::OpenAi,
+            Self::Messages | Self::CountTokens => Dialect::Anthropic,
+            Self::Responses => Dialect::Responses,
+        }
+    }
+
+    /// Whether a model writes something: the answer may be streamed, and costs output tokens.
+    pub fn generates(self) -> bool {
+        match self {
+            Self::Chat | Self::Completions | Self::Messages | Self::Responses => true,
+            Self::Embeddings | Self::CountTokens => false,
+        }
+    }
 }
 
 /// Sizes and abilities of a model; `None` = unknown, nothing is refused on it.
@@ -190,6 +230,10 @@ pub struct Decoded {
 
 /// One provider dialect. No IO, no clock: typed values in, bytes out.
 pub trait Provider: Send + Sync {
+    /// Whether this operation's dialect is the provider's own, so that what it answers goes on with few changes. What it
+    /// does not speak is translated; tokens are then counted by the gateway itself.
+    fn speaks(&self, operation: Operation) -> bool;
+
     /// How calls are authenticated.
     fn auth(&self) -> AuthScheme;
 
@@ -248,6 +292,9 @@ pub(crate) fn no_route(name: &str, operation: Operation) -> EncodeError {
         Operation::Chat => "chat completions",
         Operation::Completions => "legacy completions; use chat completions",
         Operation::Embeddings => "embeddings; ask for an embedding model of another provider",
+        Operation::Messages => "messages",
+        Operation::CountTokens => "counts of tokens",
+        Operation::Responses => "responses",
     };
     EncodeError {
         message: format!("{} serves no {what}.", capitalized(name)).into(),

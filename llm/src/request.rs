@@ -94,9 +94,11 @@ impl Request {
         self.fields.include_usage
     }
 
-    /// Tokens that the client allows for one choice: `max_completion_tokens`, else `max_tokens`. Negative = unlimited = `None`.
+    /// Tokens that the client allows for one choice: `max_completion_tokens`, else `max_output_tokens`, else `max_tokens`.
+    /// Negative = unlimited = `None`.
     pub fn max_output_tokens(&self) -> Option<u64> {
-        self.fields.max_completion_tokens.or(self.fields.max_tokens)
+        let fields = &self.fields;
+        fields.max_completion_tokens.or(fields.max_output_tokens).or(fields.max_tokens)
     }
 
     /// `n`, the number of choices; 1 by default.
@@ -104,7 +106,7 @@ impl Request {
         self.fields.n.unwrap_or(1)
     }
 
-    /// `user`: the end user in the client's words.
+    /// `user`, else `metadata.user_id` (Anthropic's): the end user in the client's words.
     pub fn user(&self) -> Option<&str> {
         self.fields.user.as_deref()
     }

@@ -11,7 +11,7 @@ use crate::{
     json::{self, Member},
     provider::{Decoded, Operation, Shown, upstream_error},
     splice::{self, Editor, Splices},
-    usage::Reading,
+    usage::{Reading, Usage},
 };
 
 mod large;
@@ -29,12 +29,20 @@ pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decod
     let result = match operation {
         Operation::Chat | Operation::Completions => "choices",
         Operation::Embeddings => "data",
+        Operation::Messages => "content",
+        Operation::CountTokens => "input_tokens",
+        Operation::Responses => "output",
     };
-    if json::member(body, &members, result).is_none_or(|value| value.first() != Some(&b'[')) {
+    let is_result = |value: &[u8]| match operation {
+        Operation::CountTokens => json::as_count(value).is_some(),
+        _ => value.first() == Some(&b'['),
+    };
+    if !json::member(body, &members, result).is_some_and(is_result) {
         let failed = ["error", "message", "detail"].iter().any(|name| is_told(body, &members, name));
         return Err(if failed { reported(body) } else { bad_answer(&format_args!("it holds no '{result}'")) });
     }
-    let usage = reading.usage();
+    // A count of tokens costs none.
+    let usage = if operation == Operation::CountTokens { Some(Usage::default()) } else { reading.usage() };
     let model = json::quoted(&shown.model);
     let converted = match json::member(body, &members, "data") {
         Some(data) if operation == Operation::Embeddings => embeddings::convert(data, shown.base64_embeddings)?,

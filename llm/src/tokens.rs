@@ -29,11 +29,11 @@ pub fn count(model: &str, text: &str) -> u64 {
     tokenizer(model).count(text) as u64
 }
 
-/// Tokens of a request's prompt: messages, tools, prompt or input. Media count as one image each, whatever their size.
+/// Tokens of a request's prompt: messages, tools, prompt or input, and what stands before them. Media count as one image each, whatever their size.
 pub fn prompt(model: &str, request: &Request) -> u64 {
     let messages = request.member("messages").map_or(0, |messages| messages_tokens(model, messages));
     let tools = ["tools", "functions"].iter().filter_map(|name| request.member(name));
-    let texts = ["prompt", "input"].iter().filter_map(|name| request.member(name));
+    let texts = ["prompt", "input", "system", "instructions"].iter().filter_map(|name| request.member(name));
     let tools: u64 = tools.map(|tools| raw_tokens(model, tools)).sum();
     let texts: u64 = texts.map(|text| input_tokens(model, text)).sum();
     messages.saturating_add(tools).saturating_add(texts)
@@ -76,19 +76,29 @@ fn messages_tokens(model: &str, messages: &[u8]) -> u64 {
     parts.tokens.saturating_add(frame)
 }
 
-/// A text, texts, tokens, or lists of tokens.
+/// A text, texts, tokens, lists of tokens, or messages of any dialect.
 fn input_tokens(model: &str, value: &[u8]) -> u64 {
     match value.first() {
         Some(b'"') => json::as_str(value).map_or(0, |text| count(model, &text)),
         Some(b'[') if value.len() > MAX_COUNTED => value.len() as u64 / BYTES_PER_TOKEN,
         Some(b'[') => {
             let elements = json::elements(value).unwrap_or_default();
+            if elements.first().is_some_and(|span| span.of(value).first() == Some(&b'{')) {
+                return messages_tokens(model, value);
+            }
             elements.iter().map(|span| input_tokens(model, span.of(value))).sum()
         }
         // A number is a token already.
         Some(b'-' | b'0'..=b'9') => 1,
         _ => 0,
     }
+}
+
+/// Keys whose strings no model reads, in any dialect.
+fn is_envelope(key: &[u8]) -> bool {
+    let is_id = key == b"id" || key.ends_with(b"_id");
+    is_id
+        || matches!(key, b"type" | b"detail" | b"format" | b"media_type" | b"signature" | b"encrypted_content" | b"ttl")
 }
 
 /// Counts the strings of messages that a model reads.
@@ -117,9 +127,9 @@ impl Visitor for Parts<'_> {
     fn string(&mut self, key: &[u8], value: &[u8], _at: usize, _depth: u32) {
         let tokens = match key {
             b"role" => 1,
-            b"content" | b"text" | b"name" | b"arguments" | b"refusal" | b"reasoning_content" => self.text(value),
             b"url" | b"image_url" | b"file_data" | b"data" => PER_IMAGE,
-            _ => 0,
+            key if is_envelope(key) => 0,
+            _ => self.text(value),
         };
         self.tokens = self.tokens.saturating_add(tokens);
     }

@@ -104,7 +104,7 @@ fn upstream(
     let endpoint = |operation, stream| Endpoint::parse(&adapter.url(operation, stream, &target), config.egress);
     let endpoints = || -> Result<_, UrlError> {
         let pair = |operation| Ok([endpoint(operation, false)?, endpoint(operation, true)?]);
-        Ok([pair(Operation::Chat)?, pair(Operation::Completions)?, pair(Operation::Embeddings)?])
+        Operation::ALL.into_iter().map(pair).collect()
     };
     if !config.model.contains('*') {
         let endpoints = endpoints().map_err(|error| format!("its URL cannot be used: {error}"))?;

@@ -110,8 +110,9 @@ pub struct Upstream {
     pub params: CompiledParams,
     /// Authentication and the CR's own headers.
     pub headers: HeaderMap,
-    /// Endpoints by operation, each non-streamed and streamed; `None` where the upstream's model is a wildcard.
-    pub endpoints: Option<[[Endpoint; 2]; 3]>,
+    /// Endpoints in the order of [`Operation::ALL`], each non-streamed and streamed; `None` where the upstream's model is a
+    /// wildcard.
+    pub endpoints: Option<Box<[[Endpoint; 2]]>>,
     /// Upstream's model name, shared.
     pub model: Arc<str>,
     /// How its connections are treated.
@@ -124,13 +125,9 @@ impl Upstream {
     /// # Errors
     /// The URL that the adapter made cannot be dialled (a wildcard matched something that no URL can hold).
     pub fn endpoint(&self, operation: Operation, stream: bool, target: &Target<'_>) -> Result<Endpoint, UrlError> {
-        let Some([chat, completions, embeddings]) = &self.endpoints else {
+        let kept = self.endpoints.as_ref().and_then(|endpoints| endpoints.get(operation as usize));
+        let Some([whole, streamed]) = kept else {
             return Endpoint::parse(&self.adapter.url(operation, stream, target), self.config.egress);
-        };
-        let [whole, streamed] = match operation {
-            Operation::Chat => chat,
-            Operation::Completions => completions,
-            Operation::Embeddings => embeddings,
         };
         Ok(if stream { streamed.clone() } else { whole.clone() })
     }

@@ -1,4 +1,5 @@
-//! The one table from errors to HTTP answers in OpenAI's shape, and how a record names them.
+//! The one table from errors to HTTP answers, in OpenAI's shape where the client speaks no other, and how a record names
+//! them.
 
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use turnpike_ledger::engine::{Cause, Refusal};
 use turnpike_llm::{
     error::{ErrorClass, UpstreamError},
     json,
+    provider::Dialect,
 };
 
-use super::Error;
+use super::{Error, anthropic};
 use crate::record::End;
 
 /// Official SDKs retry 408, 409, 429 and every 5xx unless this header says `false`.
@@ -118,7 +120,15 @@ impl Error {
     }
 
     /// `{"error":{"message","type","param","code"}}`.
-    pub fn json(&self) -> Bytes {
+    fn json(&self) -> Bytes {
+        let mut out = Vec::from(*b"{\"error\":{");
+        self.members(&mut out);
+        out.extend_from_slice(b"}}");
+        Bytes::from(out)
+    }
+
+    /// `"message","type","param","code"`.
+    fn members(&self, out: &mut Vec<u8>) {
         let wire = self.wire();
         let (kind, param, code) = match self {
             Self::Upstream(error) | Self::Answered { error, .. } if keeps_upstream_words(error) => (
@@ -130,28 +140,25 @@ impl Error {
             Self::Scan(error) => (wire.kind, error.param, wire.code),
             _ => (wire.kind, wire.param, wire.code),
         };
-        let mut out = Vec::with_capacity(256);
         let mut member = |start: &str, text: Option<&str>| {
             out.extend_from_slice(start.as_bytes());
             match text {
                 Some(text) => {
                     out.push(b'"');
-                    json::escape_into(text, &mut out);
+                    json::escape_into(text, out);
                     out.push(b'"');
                 }
                 None => out.extend_from_slice(b"null"),
             }
         };
-        member("{\"error\":{\"message\":", Some(&self.message()));
+        member("\"message\":", Some(&self.message()));
         member(",\"type\":", Some(kind));
         member(",\"param\":", param);
         member(",\"code\":", Some(code));
-        out.extend_from_slice(b"}}");
-        Bytes::from(out)
     }
 
     /// What the caller reads. The upstream's words about our credentials are not for the caller: they may quote them.
-    fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         match self {
             Self::Upstream(error) | Self::Answered { error, .. } if error.class == ErrorClass::Authentication => {
                 format!(
@@ -164,14 +171,68 @@ impl Error {
         }
     }
 
-    /// The data-only event that ends a stream which failed after its 200.
-    pub fn event(&self) -> Bytes {
-        let json = self.json();
-        let mut out = Vec::with_capacity(json.len() + 8);
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(&json);
+    /// The event that ends a stream which failed after its 200.
+    pub fn event(&self, dialect: Dialect, request_id: &str) -> Bytes {
+        let mut out = Vec::with_capacity(256);
+        match dialect {
+            Dialect::OpenAi => {
+                out.extend_from_slice(b"data: ");
+                out.extend_from_slice(&self.json());
+            }
+            Dialect::Anthropic => {
+                out.extend_from_slice(b"event: error\ndata: ");
+                out.extend_from_slice(&anthropic::json(self, request_id));
+            }
+            // SDKs look for `error`; its type is what tells the event from others.
+            Dialect::Responses => {
+                out.extend_from_slice(b"event: error\ndata: {\"type\":\"error\",\"error\":{");
+                self.members(&mut out);
+                out.extend_from_slice(b"}}");
+            }
+        }
         out.extend_from_slice(b"\n\n");
         Bytes::from(out)
+    }
+
+    /// The answer as this client reads it.
+    pub fn answer(self, dialect: Dialect, request_id: &str) -> Response {
+        let body = match dialect {
+            Dialect::OpenAi | Dialect::Responses => self.json(),
+            Dialect::Anthropic => anthropic::json(&self, request_id),
+        };
+        self.with_body(body)
+    }
+
+    fn with_body(self, body: Bytes) -> Response {
+        let mut response = Response::new(axum::body::Body::from(body));
+        *response.status_mut() = self.status();
+        let retry = self.wire().retry;
+        match self {
+            Self::Answered { headers, .. } => *response.headers_mut() = *headers,
+            Self::Limited { refusal, .. } => {
+                let reset = refusal.resets_at.and_then(|at| Timestamp::from_microsecond(at).ok());
+                if let Some(at) = reset.filter(|_| !refusal.account.is_rate()) {
+                    // Digits and signs of a time are always a header's value.
+                    let at = HeaderValue::try_from(format!("{at:.0}"));
+                    response.headers_mut().insert(RESET_AT, at.unwrap_or(HeaderValue::from_static("")));
+                }
+            }
+            _ => {}
+        }
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match retry {
+            Retry::Default => {}
+            Retry::Never => {
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
+            Retry::After(after) => {
+                let seconds = after.as_millis().div_ceil(1000);
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
+                headers.insert(RETRY_AFTER_MS, HeaderValue::from(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));
+            }
+        }
+        response
     }
 }
 
@@ -222,35 +283,9 @@ fn upstream(error: &UpstreamError) -> Wire {
 }
 
 impl IntoResponse for Error {
+    /// For routes that answer in OpenAI's dialect only.
     fn into_response(self) -> Response {
-        let mut response = Response::new(axum::body::Body::from(self.json()));
-        *response.status_mut() = self.status();
-        let retry = self.wire().retry;
-        match self {
-            Self::Answered { headers, .. } => *response.headers_mut() = *headers,
-            Self::Limited { refusal, .. } => {
-                let reset = refusal.resets_at.and_then(|at| Timestamp::from_microsecond(at).ok());
-                if let Some(at) = reset.filter(|_| !refusal.account.is_rate()) {
-                    // Digits and signs of a time are always a header's value.
-                    let at = HeaderValue::try_from(format!("{at:.0}"));
-                    response.headers_mut().insert(RESET_AT, at.unwrap_or(HeaderValue::from_static("")));
-                }
-            }
-            _ => {}
-        }
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        match retry {
-            Retry::Default => {}
-            Retry::Never => {
-                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-            }
-            Retry::After(after) => {
-                let seconds = after.as_millis().div_ceil(1000);
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
-                headers.insert(RETRY_AFTER_MS, HeaderValue::from(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));
-            }
-        }
-        response
+        let body = self.json();
+        self.with_body(body)
     }
 }

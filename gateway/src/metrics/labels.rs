@@ -185,7 +185,7 @@ impl Label {
             Self::StatusCode | Self::ExceptionStatus => Cow::Owned(call.status.to_string()),
             Self::ExceptionClass => Cow::Borrowed(exception(call.end)),
             Self::Type | Self::GenAiTokenType => Cow::Borrowed(token_type),
-            Self::GenAiOperation => Cow::Borrowed(spend::operation(call.operation)),
+            Self::GenAiOperation => Cow::Borrowed(gen_ai(call.operation)),
             Self::ErrorType => Cow::Borrowed(match call.end {
                 End::Success => "",
                 End::Cancelled | End::Refused(_) | End::Upstream(_) => spend::outcome(call.end),
@@ -194,11 +194,22 @@ impl Label {
     }
 }
 
+/// OpenTelemetry's `gen_ai.operation.name`: what is done, in whatever dialect.
+fn gen_ai(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Chat | Operation::Messages | Operation::Responses => "chat",
+        Operation::Completions | Operation::Embeddings | Operation::CountTokens => spend::operation(operation),
+    }
+}
+
 fn route(operation: Operation) -> &'static str {
     match operation {
         Operation::Chat => "/v1/chat/completions",
         Operation::Completions => "/v1/completions",
         Operation::Embeddings => "/v1/embeddings",
+        Operation::Messages => "/v1/messages",
+        Operation::CountTokens => "/v1/messages/count_tokens",
+        Operation::Responses => "/v1/responses",
     }
 }
 

@@ -104,7 +104,7 @@ pub async fn call(
     request: Request,
     mut meter: Meter,
 ) -> Result<(Reply, Meter), (Error, Meter)> {
-    let stream = request.stream() && call.arrival.operation != Operation::Embeddings;
+    let stream = request.stream() && call.arrival.operation.generates();
     let prepared = match prepare(call, &request, stream) {
         Ok(prepared) => prepared,
         Err(error) => return Err((error, meter)),
@@ -212,16 +212,17 @@ async fn whole(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Result
         let response = send(pool, &mut prepared, meter).await?;
         let (head, body) = response.into_parts();
         let mut decoding = Decoding::of(&head.headers)?;
-        let converts = prepared.operation == Operation::Embeddings;
+        let is_own = upstream_of(&prepared.model)?.adapter.speaks(prepared.operation);
+        let converts = prepared.operation == Operation::Embeddings || !is_own;
         let collected = collect(body, if converts { COLLECT_CONVERTED } else { COLLECT }).await?;
         meter.answered();
         match collected {
             Collected::Whole(bytes) => {
                 let bytes = decoding.take(bytes, COLLECT_CONVERTED)?;
-                let decoded = decode(&prepared, bytes.clone()).await?;
+                let decoded = decode(&prepared, bytes).await?;
                 match decoded.usage {
                     Some(usage) => meter.used(usage),
-                    None => meter.seen(&Tape::of_answer(&bytes)),
+                    None => meter.seen(&Tape::of_answer(&decoded.body.to_bytes())),
                 }
                 Ok(Reply::Whole { body: decoded.body, headers: head.headers })
             }

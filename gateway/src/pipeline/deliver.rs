@@ -11,7 +11,7 @@ use axum::{body::Body as AxumBody, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
-use turnpike_llm::{price::nano_to_usd_string, splice::Splices};
+use turnpike_llm::{price::nano_to_usd_string, provider::Dialect, splice::Splices};
 use uuid::Uuid;
 
 use super::{call::Reply, forward, meter::Meter, stream::Streaming};
@@ -32,6 +32,8 @@ const VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const CAPPED: HeaderName = HeaderName::from_static("x-turnpike-max-tokens-capped");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where Anthropic's clients look for it.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// The headers that all whole answers of a model share; cloned, they have room for the others.
 pub fn headers(id: HeaderValue, base: HeaderValue) -> HeaderMap {
@@ -87,8 +89,11 @@ pub fn request_id(client: &HeaderMap) -> Arc<str> {
 }
 
 /// The ids that every response carries, errors too.
-pub fn identify(response: &mut Response, request_id: &str) {
+pub fn identify(response: &mut Response, dialect: Dialect, request_id: &str) {
     let id = forward::value(request_id);
+    if dialect == Dialect::Anthropic {
+        response.headers_mut().insert(ANTHROPIC_REQUEST_ID, id.clone());
+    }
     response.headers_mut().insert(CALL_ID, id.clone());
     response.headers_mut().insert(REQUEST_ID, id);
 }

@@ -4,25 +4,27 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Headers of the client that reach the upstream: tracing, and switches of OpenAI's API.
-const REQUEST: [HeaderName; 5] = [
+/// Headers of the client that reach the upstream: tracing, and switches of OpenAI's and Anthropic's APIs.
+const REQUEST: [HeaderName; 6] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("openai-beta"),
+    HeaderName::from_static("anthropic-beta"),
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("accept-language"),
 ];
 
 /// Headers of the upstream that reach the client under `llm_provider-`, as users of LiteLLM read them.
-const RESPONSE: [(HeaderName, HeaderName); 4] = [
+const RESPONSE: [(HeaderName, HeaderName); 5] = [
     (HeaderName::from_static("x-request-id"), HeaderName::from_static("llm_provider-x-request-id")),
+    (HeaderName::from_static("request-id"), HeaderName::from_static("llm_provider-request-id")),
     (HeaderName::from_static("openai-processing-ms"), HeaderName::from_static("llm_provider-openai-processing-ms")),
     (HeaderName::from_static("openai-version"), HeaderName::from_static("llm_provider-openai-version")),
     (HeaderName::from_static("retry-after"), HeaderName::from_static("llm_provider-retry-after")),
 ];
 
 /// Rate limits of the upstream pass under their own names.
-const RATE_LIMIT: &str = "x-ratelimit-";
+const RATE_LIMITS: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
 
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
@@ -46,7 +48,7 @@ pub fn request(template: &HeaderMap, client: &HeaderMap) -> HeaderMap {
 /// Adds what the client may see of the upstream's headers.
 pub fn response(upstream: &HeaderMap, shown: &mut HeaderMap) {
     for (name, value) in upstream {
-        if name.as_str().starts_with(RATE_LIMIT) {
+        if RATE_LIMITS.iter().any(|prefix| name.as_str().starts_with(prefix)) {
             shown.insert(name.clone(), value.clone());
         } else if let Some((_, alias)) = RESPONSE.iter().find(|(known, _)| known == name) {
             shown.insert(alias.clone(), value.clone());

@@ -12,7 +12,14 @@ use turnpike_ledger::{
     spend_log::{SpendRow, SpendSlot},
     wal::WalWriter,
 };
-use turnpike_llm::{price, provider::Operation, request::Request, stream::Tape, tokens, usage::Usage};
+use turnpike_llm::{
+    price,
+    provider::{Dialect, Operation},
+    request::Request,
+    stream::Tape,
+    tokens,
+    usage::Usage,
+};
 
 use super::{admit::Permit, body::INLINE, reserve::Reserved};
 use crate::{
@@ -55,7 +62,7 @@ pub struct Meter {
     app: Arc<App>,
     /// Boxed: the meter is moved from step to step.
     open: Option<Box<(Record, Held)>>,
-    arrival: Instant,
+    arrival: Arrival,
     dispatched: Option<Instant>,
     /// The upstream got the request and did not refuse it: it is paid for even if nobody sees the answer.
     owed: bool,
@@ -112,7 +119,7 @@ impl Meter {
         Self {
             app,
             open: Some(Box::new((record, held))),
-            arrival: arrival.at,
+            arrival: arrival.clone(),
             dispatched: None,
             owed: false,
             prompt: Prompt::None,
@@ -120,6 +127,11 @@ impl Meter {
             mock: false,
             most: None,
         }
+    }
+
+    /// What the client speaks, and our id of its request.
+    pub fn client(&self) -> (Dialect, Arc<str>) {
+        (self.arrival.operation.dialect(), Arc::clone(&self.arrival.request_id))
     }
 
     fn update(&mut self, change: impl FnOnce(&mut Record)) {
@@ -217,7 +229,7 @@ impl Meter {
 
     /// The first byte of the answer's body goes out.
     pub fn first_byte(&mut self) {
-        let arrival = self.arrival;
+        let arrival = self.arrival.at;
         self.update(|record| {
             record.first_byte.get_or_insert_with(|| arrival.elapsed());
         });
@@ -244,7 +256,7 @@ impl Meter {
 
     /// Arrival to now.
     pub fn elapsed(&self) -> Duration {
-        self.arrival.elapsed()
+        self.arrival.at.elapsed()
     }
 
     /// From dispatch to the end of the upstream's answer, or to now.
@@ -272,7 +284,7 @@ impl Meter {
         let (mut record, Held { permit, slot, hold, wal, recorded }) = *open;
         let ended = Ended { slot, hold, recorded: recorded.map(|row| (wal, row)) };
         record.end = end;
-        record.total = self.arrival.elapsed();
+        record.total = self.arrival.at.elapsed();
         if record.upstream.is_none() {
             record.upstream = self.dispatched.map(|at| at.elapsed());
         }

@@ -3,6 +3,7 @@
 use std::{
     io::Write,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -13,7 +14,7 @@ use http::{HeaderMap, header};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, Sleep};
-use turnpike_llm::stream::StreamDecoder;
+use turnpike_llm::{provider::Dialect, stream::StreamDecoder};
 
 use super::{call::bad_answer, meter::Meter};
 use crate::{error::Error, record::End, upstream::pool::UpstreamBody};
@@ -214,6 +215,7 @@ pub struct Streaming {
     last: Instant,
     yielded: bool,
     failed: Option<Error>,
+    client: (Dialect, Arc<str>),
 }
 
 impl Streaming {
@@ -221,7 +223,8 @@ impl Streaming {
     pub fn new(mut source: Box<Source>, meter: Meter, events: bool) -> Self {
         let timer = Box::pin(tokio::time::sleep(source.idle));
         let failed = source.failed.take();
-        Self { source, meter: Some(meter), events, timer, last: Instant::now(), yielded: false, failed }
+        let client = meter.client();
+        Self { source, meter: Some(meter), events, timer, last: Instant::now(), yielded: false, failed, client }
     }
 
     /// Reads what is there now, without waiting: all of a burst goes out in one write, a lone token at once.
@@ -318,7 +321,8 @@ impl Body for Streaming {
             return match (failed, this.events) {
                 (None, _) => finish(this.source.ready.take()),
                 (Some(error), true) => {
-                    this.source.ready.push(error.event());
+                    let (dialect, request_id) = &this.client;
+                    this.source.ready.push(error.event(*dialect, request_id));
                     finish(this.source.ready.take())
                 }
                 // A JSON body cut short must not look whole.

@@ -1,12 +1,8 @@
-//! chat/completions, completions and embeddings: one way for all three.
+//! Every model call, in whatever dialect: one way for all of them.
 
 use std::sync::Arc;
 
-use axum::{
-    body::Body,
-    extract::Request,
-    response::{IntoResponse, Response},
-};
+use axum::{body::Body, extract::Request, response::Response};
 use http::{HeaderMap, request::Parts};
 use tokio::time::Instant;
 use turnpike_ledger::engine::Hold;
@@ -20,7 +16,7 @@ use crate::{
         authenticate::authenticate,
         body::{self, Buffered},
         call::{self, Call},
-        deliver, forward,
+        count, deliver, forward,
         media::Wanted,
         meter::{Arrival, Held, Meter},
         mock::Mock,
@@ -43,10 +39,10 @@ pub async fn serve(worker: Arc<Worker>, operation: Operation, named: Option<&str
         Err(error) => {
             worker.app.metrics.refused(operation, error.status(), error.code());
             body::forget(body).await;
-            error.into_response()
+            error.answer(operation.dialect(), &arrival.request_id)
         }
     };
-    deliver::identify(&mut response, &arrival.request_id);
+    deliver::identify(&mut response, operation.dialect(), &arrival.request_id);
     response
 }
 
@@ -117,6 +113,9 @@ impl Incoming<'_> {
         };
         let cap = reserved.cap;
         meter.hold(reserved);
+        if self.arrival.operation == Operation::CountTokens && !counts_tokens(&model) {
+            return self.count(&model, upstream_model.as_ref().unwrap_or(&name), &chosen, meter).await;
+        }
         let (Some(upstream_model), Backend::Provider(_)) = (upstream_model, &model.backend) else {
             return self.mock(&model, &chosen, meter);
         };
@@ -164,6 +163,20 @@ impl Incoming<'_> {
         Box::pin(reservation.reserve(&self.worker.app, accounts)).await
     }
 
+    async fn count(
+        &self,
+        model: &Arc<Model>,
+        upstream_model: &Arc<str>,
+        chosen: &Chosen,
+        mut meter: Meter,
+    ) -> Response {
+        meter.chosen(model, upstream_model);
+        match count::count(&chosen.buffered.request, upstream_model, &mut meter).await {
+            Ok(reply) => deliver::respond(reply, meter, model, &chosen.name),
+            Err(error) => fail(meter, error),
+        }
+    }
+
     fn mock(&self, model: &Arc<Model>, chosen: &Chosen, mut meter: Meter) -> Response {
         let Backend::Mock { response: text } = &model.backend else {
             return fail(meter, Error::Internal);
@@ -190,7 +203,15 @@ struct Chosen {
     buffered: Buffered,
 }
 
+fn counts_tokens(model: &Model) -> bool {
+    match &model.backend {
+        Backend::Provider(upstream) => upstream.adapter.speaks(Operation::CountTokens),
+        Backend::Mock { .. } => false,
+    }
+}
+
 fn fail(meter: Meter, error: Error) -> Response {
+    let (dialect, request_id) = meter.client();
     meter.fail(&error);
-    error.into_response()
+    error.answer(dialect, &request_id)
 }

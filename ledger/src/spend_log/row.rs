@@ -54,7 +54,7 @@ pub struct SpendRow {
     pub provider: Option<&'static str>,
     /// The provider's name of the model.
     pub upstream_model: Option<Arc<str>>,
-    /// OpenTelemetry's name of the operation: `chat`, `text_completion`, `embeddings`.
+    /// What was called: `chat`, `text_completion`, `embeddings`, `messages`, `count_tokens`, `responses`.
     pub operation: &'static str,
     /// The answer was streamed.
     pub stream: bool,

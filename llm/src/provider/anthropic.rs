@@ -34,6 +34,10 @@ const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 pub(super) struct Anthropic;
 
 impl Provider for Anthropic {
+    fn speaks(&self, _operation: Operation) -> bool {
+        false
+    }
+
     fn auth(&self) -> AuthScheme {
         AuthScheme::Header("x-api-key")
     }
@@ -44,7 +48,7 @@ impl Provider for Anthropic {
     }
 
     fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
-        if operation != Operation::Chat {
+        if !matches!(operation, Operation::Chat | Operation::Messages | Operation::Responses) {
             return Err(no_route("Anthropic", operation));
         }
         let chat = inbound::read(operation, request, target)?;

@@ -24,6 +24,10 @@ pub(super) struct Cohere;
 const NAME: &str = "Cohere";
 
 impl Provider for Cohere {
+    fn speaks(&self, _operation: Operation) -> bool {
+        false
+    }
+
     fn auth(&self) -> AuthScheme {
         AuthScheme::Bearer
     }
@@ -34,12 +38,12 @@ impl Provider for Cohere {
 
     fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
         match operation {
-            Operation::Chat => {
+            Operation::Chat | Operation::Messages | Operation::Responses => {
                 let chat = inbound::read(operation, request, target)?;
                 request::encode(&chat, target)
             }
             Operation::Embeddings => embed::encode(&inbound::read_embed(request, target)?, target),
-            Operation::Completions => Err(no_route(NAME, operation)),
+            Operation::Completions | Operation::CountTokens => Err(no_route(NAME, operation)),
         }
     }
 

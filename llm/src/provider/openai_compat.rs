@@ -32,6 +32,13 @@ pub(super) fn adapter(kind: ProviderKind) -> Option<&'static dyn Provider> {
 }
 
 impl Provider for Quirks {
+    fn speaks(&self, operation: Operation) -> bool {
+        match operation {
+            Operation::Chat | Operation::Completions | Operation::Embeddings => true,
+            Operation::Messages | Operation::CountTokens | Operation::Responses => false,
+        }
+    }
+
     fn auth(&self) -> AuthScheme {
         self.auth
     }
@@ -118,7 +125,7 @@ impl Quirks {
         edit: &mut Editor<'_>,
     ) -> Result<(), EncodeError> {
         target.params.apply(edit);
-        if let Some(most) = target.max_output_tokens.filter(|_| operation != Operation::Embeddings) {
+        if let Some(most) = target.max_output_tokens.filter(|_| operation.generates()) {
             self.cap_output(most, operation, target, edit);
         }
         let rules = self.rules.iter().copied().flatten();
@@ -205,8 +212,7 @@ impl Quirks {
             }
             StreamUsage::Ask => {
                 // A backend that drops it knows why: its server refuses it.
-                let wanted =
-                    operation != Operation::Embeddings && request.stream() && !target.params.drops("stream_options");
+                let wanted = operation.generates() && request.stream() && !target.params.drops("stream_options");
                 if wanted {
                     edit.ask_for_usage();
                 }

@@ -96,6 +96,7 @@ impl Routes {
             Operation::Chat => Some("/chat/completions"),
             Operation::Completions => self.completions.then_some("/completions"),
             Operation::Embeddings => self.embeddings.then_some("/embeddings"),
+            Operation::Messages | Operation::CountTokens | Operation::Responses => None,
         }
     }
 }

@@ -13,6 +13,7 @@ pub(super) struct Fields {
     pub(super) include_usage: bool,
     pub(super) max_tokens: Option<u64>,
     pub(super) max_completion_tokens: Option<u64>,
+    pub(super) max_output_tokens: Option<u64>,
     pub(super) n: Option<u64>,
     pub(super) user: Option<Box<str>>,
     pub(super) metadata: Option<Span>,
@@ -51,6 +52,7 @@ interpreted! {
     StreamOptions = "stream_options",
     MaxTokens = "max_tokens",
     MaxCompletionTokens = "max_completion_tokens",
+    MaxOutputTokens = "max_output_tokens",
     N = "n",
     User = "user",
     Metadata = "metadata",
@@ -82,7 +84,7 @@ impl Fields {
             fields.gateway_only |= gateway_only(&name);
         }
         if let Some(metadata) = fields.metadata {
-            fields.tags_of_metadata(metadata.of(body))?;
+            fields.of_metadata(metadata.of(body))?;
         }
         Ok(fields)
     }
@@ -98,6 +100,7 @@ impl Fields {
             Field::StreamOptions => self.stream_options(value)?,
             Field::MaxTokens => self.max_tokens = count(field, value)?,
             Field::MaxCompletionTokens => self.max_completion_tokens = count(field, value)?,
+            Field::MaxOutputTokens => self.max_output_tokens = count(field, value)?,
             Field::N => self.n = count(field, value)?.map(|n| n.max(1)),
             Field::User => self.user = Some(string(field, value)?),
             Field::Metadata if value.first() == Some(&b'{') => self.metadata = Some(span),
@@ -140,12 +143,18 @@ impl Fields {
         Ok(())
     }
 
-    /// `metadata` belongs to the caller: a `tags` in it that is no list of strings is left alone.
-    fn tags_of_metadata(&mut self, metadata: &[u8]) -> Result<(), ScanError> {
-        if let Some(value) = json::member(metadata, &json::scan(metadata)?, "tags")
+    /// `metadata` belongs to the caller: a `tags` in it that is no list of strings is left alone, and so is a `user_id` that
+    /// is no string.
+    fn of_metadata(&mut self, metadata: &[u8]) -> Result<(), ScanError> {
+        let members = json::scan(metadata)?;
+        if let Some(value) = json::member(metadata, &members, "tags")
             && let Some(tags) = strings(value)?
         {
             self.add_tags(tags);
+        }
+        if self.user.is_none() {
+            let id = json::member(metadata, &members, "user_id").and_then(json::as_str);
+            self.user = id.filter(|id| !id.is_empty()).map(Into::into);
         }
         Ok(())
     }
