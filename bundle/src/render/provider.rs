@@ -77,7 +77,6 @@ fn is_spoken(provider: ProviderKind, report: &mut Report) -> bool {
         return true;
     }
     let instead = match provider {
-        ProviderKind::Anthropic => "use type OpenAICompatible with baseURL https://api.anthropic.com/v1 until then",
         ProviderKind::Gemini => {
             "use type OpenAICompatible with baseURL https://generativelanguage.googleapis.com/v1beta/openai until then"
         }
