@@ -23,6 +23,7 @@ use hyper::{body::Incoming, service::Service};
 use tower::ServiceExt;
 use turnpike_ledger::{
     engine::{Hold, Ledger, Settled},
+    limits::EndUsers,
     spend_log::{SpendRow, SpendSink, SpendSlot},
     wal::{Wal, WalError, WalWriter},
 };
@@ -54,6 +55,8 @@ pub struct App {
     pub spend: SpendSink,
     /// Holds what requests may use.
     pub ledger: Ledger,
+    /// The end users that have pots of their own.
+    pub end_users: EndUsers,
     /// HTTP status of an exhausted budget.
     pub exhausted: u16,
     /// Records attempts before they are sent.

@@ -84,6 +84,10 @@ pub struct Args {
     #[arg(long, value_name = "KEY", env = "LITELLM_MASTER_KEY", hide = true, hide_env_values = true)]
     pub master_key: Option<String>,
 
+    /// End users of a key that get a pot of their own in a day, where a budget has one for each; more share one
+    #[arg(long, value_name = "N", default_value_t = 10_000, env = "TURNPIKE_MAX_END_USERS")]
+    pub max_end_users: usize,
+
     /// Requests that may be under way at once; more get 503
     #[arg(long, value_name = "N", default_value_t = 10_000, env = "TURNPIKE_MAX_IN_FLIGHT")]
     pub max_in_flight: usize,

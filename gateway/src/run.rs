@@ -16,6 +16,7 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
+use turnpike_ledger::limits::EndUsers;
 
 use crate::{
     app::App,
@@ -256,6 +257,7 @@ fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books, connector: &Co
         bodies: BodyLimits { most: args.max_body_bytes, idle: args.read_timeout, buffered },
         spend,
         ledger,
+        end_users: EndUsers::new(args.max_end_users),
         exhausted: args.budget_exceeded_status.code(),
         wal,
         metrics: Arc::new(Metrics::new()?),

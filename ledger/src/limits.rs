@@ -15,6 +15,10 @@ use crate::{
     window::WindowSpec,
 };
 
+pub use end_users::EndUsers;
+
+mod end_users;
+
 /// Share of a limit that a gateway lets pass in an outage where nothing else is said: one part in so many.
 const OUTAGE_SHARE: i64 = 20;
 

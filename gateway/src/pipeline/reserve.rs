@@ -76,7 +76,7 @@ impl Reservation<'_> {
     }
 
     /// The accounts that count it, sorted by id, each once.
-    pub fn accounts(&self) -> Vec<Arc<AccountSpec>> {
+    pub fn accounts(&self, app: &App) -> Vec<Arc<AccountSpec>> {
         let mut accounts = self.model.limits.clone();
         for limit in &self.caller.limits {
             if !self.is_counted(limit) {
@@ -86,7 +86,11 @@ impl Reservation<'_> {
                 Pots::One(account) => accounts.push(Arc::clone(account)),
                 Pots::PerEndUser(budget) => {
                     let user = self.request.user().map(clipped).unwrap_or_default();
-                    accounts.extend(limits::of_budget(budget, &format!("user:{user}")));
+                    let pot = match limit.end_users {
+                        EndUsers::Only(_) => format!("user:{user}"),
+                        EndUsers::All | EndUsers::Any => app.end_users.pot(&self.caller.key_id, user, app.ledger.now()),
+                    };
+                    accounts.extend(limits::of_budget(budget, &pot));
                 }
             }
         }

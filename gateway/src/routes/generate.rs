@@ -155,7 +155,7 @@ impl Incoming<'_> {
             operation: self.arrival.operation,
             request: &chosen.buffered.request,
         };
-        let accounts = reservation.accounts();
+        let accounts = reservation.accounts(&self.worker.app);
         if accounts.is_empty() {
             return Ok(Reserved::default());
         }

@@ -167,6 +167,37 @@ async fn each_end_user_has_a_pot() {
 }
 
 #[tokio::test]
+async fn end_users_that_a_client_makes_up_share_a_pot() {
+    let stage = Stage::with(|setup, _| {
+        let budget = manifest::budget("users", &json!({"window": "Day", "requests": 2}))
+            .with("share", "PerUser")
+            .with("scope.endUser", "*");
+        let other = manifest::key("other", "sk-other-0123456789abcdef");
+        setup.manifests(&[budget, other]).arg("--max-end-users").arg("2")
+    })
+    .await;
+    let ask = |user: &str| with(asking(10), "user", json!(user));
+    let expected = [
+        ("ann", 200),
+        ("ben", 200),
+        ("made-up-1", 200),
+        ("made-up-2", 200),
+        ("made-up-3", 429),
+        ("ann", 200),
+        ("ann", 429),
+    ];
+    for (user, status) in expected {
+        let reply = stage.alice().post(CHAT, &ask(user)).await;
+        assert_eq!(reply.status, status, "{user}");
+        if user == "made-up-3" {
+            assert!(reply.text().contains("(pot others:vk_"), "{}", reply.text());
+        }
+    }
+    let other = stage.gateway.client().with_key("sk-other-0123456789abcdef");
+    assert_eq!(other.post(CHAT, &ask("made-up-3")).await.status, 200, "its users are its own");
+}
+
+#[tokio::test]
 async fn budgets_narrow_the_models_of_their_keys() {
     let stage = Stage::with(|setup, upstream| {
         let budget = manifest::budget("some", &json!({"window": "Day", "requests": 100}))
