@@ -15,6 +15,7 @@ pub mod bound;
 mod chat;
 pub mod embeddings;
 pub mod error;
+pub mod eventstream;
 mod inbound;
 pub mod json;
 pub mod media;

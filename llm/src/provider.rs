@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod anthropic;
+mod bedrock;
 mod cohere;
 mod failure;
 mod openai_compat;
@@ -24,7 +25,7 @@ mod quirks;
 mod wire;
 
 pub use crate::chat::Recall;
-pub(crate) use failure::upstream_error;
+pub(crate) use failure::{aws_exception, upstream_error};
 pub use params::CompiledParams;
 
 /// `spec.provider.type`.
@@ -270,6 +271,7 @@ impl ProviderKind {
     pub fn adapter(self) -> Option<&'static dyn Provider> {
         match self {
             Self::Anthropic => Some(&anthropic::Anthropic),
+            Self::Bedrock => Some(&bedrock::Bedrock),
             Self::Cohere => Some(&cohere::Cohere),
             _ => openai_compat::adapter(self),
         }

@@ -27,6 +27,10 @@ mod stream;
 mod tools;
 mod wire;
 
+pub(super) use model::{Model, Thinking};
+pub(super) use schema::enforced;
+pub(super) use tools::object;
+
 /// The only version that there is.
 const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 

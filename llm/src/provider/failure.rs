@@ -6,9 +6,11 @@ use http::{HeaderMap, StatusCode};
 
 use crate::error::{ErrorClass, UpstreamError};
 
+mod aws;
 mod classify;
 mod shape;
 
+pub(crate) use aws::{aws_error, aws_exception};
 use shape::Words;
 
 /// Longest message passed on, bytes.
@@ -18,8 +20,13 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// Reads a non-2xx answer of OpenAI's dialect, or of what stands in front of it (proxies answer HTML).
 pub(crate) fn upstream_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
-    let mut words = Words::of(body);
+    let words = Words::of(body);
     let class = classify::class(status, &words);
+    told(status, headers, words, class)
+}
+
+/// An error of this class, in the upstream's words.
+fn told(status: StatusCode, headers: &HeaderMap, mut words: Words, class: ErrorClass) -> UpstreamError {
     if words.message.is_empty() {
         words.message = format!("The upstream answered {status} without a message.");
     }

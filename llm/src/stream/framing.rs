@@ -6,6 +6,8 @@ use super::translated::Events;
 use crate::{
     chat::Event,
     error::UpstreamError,
+    eventstream::{Kind, Message, Messages},
+    provider::aws_exception,
     response,
     sse::{self, Splitter},
 };
@@ -19,11 +21,14 @@ pub(crate) enum Framing {
         /// What the stream ended in, without the blank line that would have ended it.
         last: Option<sse::Event>,
     },
+    /// AWS event-stream messages.
+    AwsEvents(Messages),
 }
 
 /// One event as it came.
 pub(crate) enum Unit {
     Sse(sse::Event),
+    Aws(Message),
 }
 
 impl Framing {
@@ -32,10 +37,16 @@ impl Framing {
         Self::Sse { splitter: Splitter::default(), last: None }
     }
 
+    /// AWS event-stream messages; exceptions among them end the stream with their error.
+    pub(crate) fn aws_events() -> Self {
+        Self::AwsEvents(Messages::default())
+    }
+
     /// Hands in the next bytes.
     pub(super) fn feed(&mut self, frame: Bytes) {
         match self {
             Self::Sse { splitter, .. } => splitter.feed(frame),
+            Self::AwsEvents(messages) => messages.feed(&frame),
         }
     }
 
@@ -43,6 +54,8 @@ impl Framing {
     pub(super) fn finish(&mut self) {
         match self {
             Self::Sse { splitter, last } => *last = splitter.finish(),
+            // The begin of a message says nothing.
+            Self::AwsEvents(_) => {}
         }
     }
 
@@ -52,6 +65,15 @@ impl Framing {
             Self::Sse { splitter, last } => {
                 let event = splitter.next_event().map_err(|error| response::bad_answer(&error))?;
                 Ok(event.or_else(|| last.take()).map(Unit::Sse))
+            }
+            Self::AwsEvents(messages) => {
+                let message = messages.next_message().map_err(|error| response::bad_answer(&error))?;
+                match message {
+                    Some(Message { kind: Kind::Exception | Kind::Error, name, payload }) => {
+                        Err(aws_exception(&name, &payload))
+                    }
+                    event => Ok(event.map(Unit::Aws)),
+                }
             }
         }
     }
@@ -70,6 +92,7 @@ impl Unit {
                     Some(data) => events.read(name, data, out),
                 }
             }
+            Self::Aws(message) => events.read(Some(&message.name), &message.payload, out),
         }
     }
 }

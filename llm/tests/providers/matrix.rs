@@ -95,4 +95,5 @@ providers! {
     cohere: Cohere, "command-a-03-2025", "embed-v4.0";
     ollama: Ollama, "llama3.2", "nomic-embed-text";
     openai_compatible: OpenAICompatible, "m", "embedder";
+    bedrock: Bedrock, "us.anthropic.claude-sonnet-4-20250514-v1:0", "amazon.titan-embed-text-v2:0";
 }

@@ -14,7 +14,7 @@ const FORMATS: &[&str] = &["date-time", "time", "date", "duration", "email", "ho
 
 /// The schema as it can be enforced, `None` where it cannot: it is none, or has objects whose members are not all named. Order
 /// is kept: the model writes members in it.
-pub(super) fn enforced(schema: &[u8]) -> Option<Bytes> {
+pub(crate) fn enforced(schema: &[u8]) -> Option<Bytes> {
     let text = Bytes::copy_from_slice(schema.trim_ascii());
     let members = json::scan(&text).ok()?;
     let mut edit = Editor::new(&text, &members);

@@ -164,7 +164,7 @@ fn read<'a>(tool: &'a chat::Tool, at: usize, model: Model<'_>, betas: &mut Betas
 }
 
 /// The schema with the type that Anthropic wants to see; `None` where it is not of an object.
-fn object(schema: &RawValue) -> Option<Box<RawValue>> {
+pub(crate) fn object(schema: &RawValue) -> Option<Box<RawValue>> {
     let text = Bytes::copy_from_slice(schema.get().as_bytes());
     let members = json::scan(&text).ok()?;
     let mut edit = Editor::new(&text, &members);

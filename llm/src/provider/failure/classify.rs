@@ -27,6 +27,9 @@ const CONTEXT_WINDOW: &[&str] = &[
     "too large for model with",
     "prompt is too long",
     "too many tokens",
+    "input is too long",
+    "too many input tokens",
+    "expected maxlength:",
 ];
 
 /// Any of these in a message: refused by the provider's safety system.

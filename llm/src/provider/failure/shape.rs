@@ -6,6 +6,7 @@
 //! {"error":"text","error_type":"..."}                                 Ollama, TGI
 //! {"object":"error","message","type","param","code"}                  Mistral, older vLLM
 //! {"message":{"detail":[{"loc","msg"}]}}                              Mistral's validation
+//! {"message"} | {"Message"} | {"__type","message"}                    AWS
 //! {"detail":"text" | [{"loc","msg"}]}                                 FastAPI, NIM
 //! text, HTML                                                          proxies
 //! ```
@@ -51,7 +52,7 @@ impl Words {
     }
 
     fn of_object(object: &Value) -> Self {
-        let message = ["message", "detail", "msg", "title"].iter().find_map(|name| prose(object.get(name)?));
+        let message = ["message", "Message", "detail", "msg", "title"].iter().find_map(|name| prose(object.get(name)?));
         Self {
             message: message.unwrap_or_default(),
             kind: ["type", "error_type", "status"]
