@@ -53,6 +53,10 @@ struct Call<'a> {
 }
 
 impl Provider for Bedrock {
+    fn speaks(&self, _operation: Operation) -> bool {
+        false
+    }
+
     fn auth(&self) -> AuthScheme {
         AuthScheme::SigV4 { service: "bedrock" }
     }
