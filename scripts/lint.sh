@@ -17,6 +17,7 @@ mapfile -t shell < <(git ls-files --cached --others --exclude-standard -- '*.sh'
 shellcheck -x "${shell[@]}"
 echo "=== formatting"
 cargo fmt --all --check
+cargo fmt --manifest-path llm/fuzz/Cargo.toml --check
 echo "=== clippy"
 timeout --kill-after=30 45m cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 if command -v cargo-deny >/dev/null; then

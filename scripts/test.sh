@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Runs every test, each suite to its end, and closes with one line that totals what the runners said.
-# Usage: test.sh [SUITE...] with suites rust, sdk, litellm, node, engine, chart, crds, cluster, e2e (default: all).
+# Usage: test.sh [SUITE...] with suites rust, fuzz, sdk, litellm, node, engine, chart, crds, cluster, e2e (default: all).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CACHE/target}"
-all=(rust sdk litellm node engine chart crds cluster e2e)
+all=(rust fuzz sdk litellm node engine chart crds cluster e2e)
 suites=("${@:-${all[@]}}")
 logs="$(mktemp -d)"
 trap 'rm -rf "$logs"' EXIT
@@ -34,6 +34,10 @@ for name in "${suites[@]}"; do
     case "$name" in
     rust)
         suite rust 45m cargo test --workspace --locked --no-fail-fast
+        ;;
+    fuzz)
+        # A bounded run; the first build takes a few minutes.
+        suite fuzz 20m scripts/fuzz.sh 20
         ;;
     sdk)
         gateway

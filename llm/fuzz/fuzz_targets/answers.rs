@@ -1,0 +1,15 @@
+//! Upstreams' whole answers and errors.
+#![no_main]
+
+use http::{HeaderMap, StatusCode};
+use libfuzzer_sys::fuzz_target;
+use turnpike_llm_fuzz::{Input, shown};
+
+fuzz_target!(|data: &[u8]| {
+    let Some(Input { adapter, operation, body }) = Input::new(data) else { return };
+    let _ = adapter.error(StatusCode::BAD_REQUEST, &HeaderMap::new(), &body);
+    if let Ok(decoded) = adapter.decode(operation, body, &shown()) {
+        let told = decoded.body.to_bytes();
+        assert!(turnpike_llm::json::scan(&told).is_ok(), "what a client is told must be JSON");
+    }
+});

@@ -1,0 +1,23 @@
+//! Clients' requests: scanned, bounded, and encoded for a provider. Whatever is encoded is JSON of the length it claims.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use turnpike_llm::{
+    bound,
+    provider::{Capabilities, CompiledParams},
+    request::Request,
+};
+use turnpike_llm_fuzz::{Input, target};
+
+fuzz_target!(|data: &[u8]| {
+    let Some(Input { adapter, operation, body }) = Input::new(data) else { return };
+    let Ok(request) = Request::scan(body) else { return };
+    let (params, capabilities) = (CompiledParams::default(), Capabilities::default());
+    let target = target(&params, &capabilities);
+    let call = bound::Call { operation, model: target.model, capabilities: &capabilities, params: None };
+    let _ = (bound::prompt_bound(&request, call), bound::output_bound(&request, call));
+    let Ok(encoded) = adapter.encode(operation, &request, &target) else { return };
+    let sent = encoded.body.to_bytes();
+    assert_eq!(sent.len(), encoded.body.len());
+    assert!(turnpike_llm::json::scan(&sent).is_ok(), "what is sent must be JSON");
+});

@@ -1,0 +1,33 @@
+//! Upstreams' streams: where frames are cut makes no difference to what the client gets.
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use turnpike_llm::stream::StreamDecoder;
+use turnpike_llm_fuzz::{Input, shown};
+
+/// What a client gets, and the error that ended it.
+fn told(mut decoder: Box<dyn StreamDecoder>, frames: impl Iterator<Item = Bytes>) -> (Vec<u8>, Option<String>) {
+    let mut out = Vec::new();
+    for frame in frames {
+        match decoder.push(frame) {
+            Ok(bytes) => out.extend_from_slice(&bytes),
+            Err(error) => return (out, Some(error.to_string())),
+        }
+        if decoder.finished() {
+            break;
+        }
+    }
+    match decoder.end() {
+        Ok(bytes) => out.extend_from_slice(&bytes),
+        Err(error) => return (out, Some(error.to_string())),
+    }
+    (out, None)
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some(Input { adapter, operation, body }) = Input::new(data) else { return };
+    let whole = told(adapter.stream(operation, shown()), std::iter::once(body.clone()));
+    let bytes = (0..body.len()).map(|at| body.slice(at..=at));
+    assert_eq!(whole, told(adapter.stream(operation, shown()), bytes));
+});
