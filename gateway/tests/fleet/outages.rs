@@ -92,7 +92,7 @@ async fn a_minute_without_the_database_under_load_loses_no_row_fails_nobody_and_
     let pause = Duration::from_millis(20);
     let on: Vec<_> = (0..6).map(|number| call(number, KEY, pause)).collect();
     let strict: Vec<_> = (0..6).map(|number| call(number, closed, pause)).collect();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    fleet.upstream.wait_for("all clients are at work", |log| log.len() > 100).await;
     postgres.stop();
     tokio::time::sleep(OUTAGE).await;
     postgres.resume().await;

@@ -113,7 +113,8 @@ async fn a_refused_client_that_is_still_sending_keeps_its_connection() {
     let refused = head(&format!("content-length: {}", body.len())).replace(ALICE, "sk-of-nobody-0123456789abcdef");
     let mut raw = Raw::connect(stage.gateway.public).await;
     raw.write(refused.as_bytes()).await;
-    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    // It is refused before its body comes, and told so afterwards.
+    stage.gateway.metric_is("litellm_proxy_failed_requests_metric_total", r#"exception_status="401""#, 1.0).await;
     raw.write(body.as_bytes()).await;
     let first = raw.read_until("the refusal", |bytes| bytes.windows(4).any(|end| end == b"\r\n\r\n")).await;
     assert!(first.starts_with(b"HTTP/1.1 401"), "{}", String::from_utf8_lossy(&first));

@@ -11,6 +11,7 @@ use turnpike_ledger::{
     spend_log::{Full, SpendRow, SpendSink, SpendStore, SpendWriter, StoreError, Unwritten, WriterOptions},
     store::SqliteStore,
 };
+use turnpike_testkit::wait::eventually;
 
 use crate::rows::{count, reader, row};
 
@@ -54,9 +55,8 @@ impl Scripted {
 
     /// Waits for something that the writer's thread will bring about.
     async fn until(&self, reached: impl Fn(&Script) -> bool) {
-        while !reached(&self.0.lock().unwrap()) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        eventually("the writer's thread has got there", || async { reached(&self.0.lock().unwrap()).then_some(()) })
+            .await;
     }
 }
 
@@ -125,19 +125,14 @@ async fn places_bound_running_requests_and_waiting_rows_together() {
     assert!(!sink.is_full());
 
     // The batch in hand is outside the queue: capacity + batch rows at most.
-    let taken = async {
-        loop {
-            match sink.try_reserve() {
-                Ok(slot) => {
-                    let row = row(slot.event());
-                    slot.submit(row);
-                }
-                Err(Full) if sink.backlog() == 6 => return,
-                Err(Full) => tokio::time::sleep(Duration::from_millis(1)).await,
-            }
+    eventually("all places are taken", || async {
+        while let Ok(slot) = sink.try_reserve() {
+            let row = row(slot.event());
+            slot.submit(row);
         }
-    };
-    tokio::time::timeout(LONG, taken).await.unwrap();
+        (sink.backlog() == 6).then_some(())
+    })
+    .await;
     store.set_down(false);
     writer.flush(LONG).await.unwrap();
     assert_eq!(store.0.lock().unwrap().events.len(), 6);
@@ -167,10 +162,8 @@ async fn a_locked_file_delays_rows_but_loses_none() {
     let mut other = reader(&path).await;
     sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
     (0..40).for_each(|_| submit(&sink));
-    while sink.status().failure.is_none() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert!(sink.status().failure.unwrap().contains("locked"));
+    let failure = eventually("a batch is refused", || async { sink.status().failure }).await;
+    assert!(failure.contains("locked"), "{failure}");
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
     writer.flush(LONG).await.unwrap();
     assert_eq!(count(&path).await, 40);
@@ -183,9 +176,7 @@ async fn a_flush_waits_for_requests_in_flight() {
     let slot = sink.try_reserve().unwrap();
     let abandoned = sink.try_reserve().unwrap();
     let flush = tokio::spawn(writer.flush(LONG));
-    while sink.try_reserve().is_ok() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually("the flush has begun", || async { sink.try_reserve().is_err().then_some(()) }).await;
     assert!(!flush.is_finished());
     drop(abandoned);
     let last = row(slot.event());
