@@ -9,6 +9,8 @@
 
 use serde_json::{Number, value::RawValue};
 
+use crate::json;
+
 mod answer;
 mod recall;
 mod support;
@@ -143,6 +145,19 @@ pub(crate) struct ToolCall {
     pub(crate) arguments: String,
     /// Gemini's thought signature.
     pub(crate) signature: Option<String>,
+}
+
+impl ToolCall {
+    /// The arguments as an object, for dialects that want one. What a model wrote wrong is kept as text in it: a
+    /// conversation must be able to go on.
+    pub(crate) fn input(&self) -> Box<RawValue> {
+        let text = if self.arguments.trim().is_empty() { "{}" } else { &self.arguments };
+        let object = json::scan(text.as_bytes()).ok().and_then(|_| RawValue::from_string(text.to_owned()).ok());
+        object.unwrap_or_else(|| {
+            let text = serde_json::json!({ "arguments": text }).to_string();
+            RawValue::from_string(text).unwrap_or_default()
+        })
+    }
 }
 
 /// Where media are.

@@ -12,6 +12,7 @@ use crate::{
     usage::Usage,
 };
 
+mod anthropic;
 mod embeddings;
 mod openai;
 
@@ -27,7 +28,8 @@ pub(crate) fn read(operation: Operation, request: &Request, target: &Target<'_>)
     let members = members.iter().map(|member| (member.name(&body), member.value.of(&body)));
     let mut chat = match operation {
         Operation::Chat | Operation::Completions | Operation::Embeddings => openai::request::read(members)?,
-        Operation::Messages | Operation::CountTokens | Operation::Responses => return Err(untranslated()),
+        Operation::Messages | Operation::CountTokens => anthropic::request::read(members)?,
+        Operation::Responses => return Err(untranslated()),
     };
     target.fetched.put_into(&mut chat);
     if let Some(most) = target.max_output_tokens {
@@ -59,9 +61,8 @@ pub(crate) fn write(operation: Operation, answer: &Answer, shown: &Shown) -> Spl
         Operation::Chat
         | Operation::Completions
         | Operation::Embeddings
-        | Operation::Messages
-        | Operation::CountTokens
         | Operation::Responses => openai::answer::write(answer, shown),
+        Operation::Messages | Operation::CountTokens => anthropic::answer::write(answer, shown),
     };
     Splices::from(Bytes::from(body))
 }
@@ -81,9 +82,8 @@ pub(crate) fn writer(operation: Operation, shown: Shown) -> Box<dyn Writer> {
         Operation::Chat
         | Operation::Completions
         | Operation::Embeddings
-        | Operation::Messages
-        | Operation::CountTokens
         | Operation::Responses => Box::new(openai::stream::Chunks::new(shown)),
+        Operation::Messages | Operation::CountTokens => Box::new(anthropic::stream::Blocks::new(shown)),
     }
 }
 

@@ -8,9 +8,8 @@ use serde_json::value::RawValue;
 
 use super::beta::Betas;
 use crate::{
-    chat::{self, CacheLifetime, Content, Support, ToolCall},
+    chat::{self, CacheLifetime, Content, Support},
     error::EncodeError,
-    json,
 };
 
 /// A part, with its mark.
@@ -99,7 +98,7 @@ impl Blocks<'_, '_> {
             Content::Thinking { signature: None, .. } => return Ok(None),
             Content::Thinking { text, signature: Some(signature) } => Says::Thinking { thinking: text, signature },
             Content::RedactedThinking(data) => Says::RedactedThinking { data },
-            Content::ToolCall(call) => Says::ToolUse { id: id(&call.id), name: &call.name, input: input(call) },
+            Content::ToolCall(call) => Says::ToolUse { id: id(&call.id), name: &call.name, input: call.input() },
             Content::ToolResult { id: of, content, failed, .. } => {
                 let content = content.iter().filter_map(|block| self.block(block).transpose());
                 Says::ToolResult { tool_use_id: id(of), content: content.collect::<Result<_, _>>()?, is_error: *failed }
@@ -167,14 +166,4 @@ fn id(id: &str) -> Cow<'_, str> {
     }
     let id: String = id.chars().map(|c| if taken(c) { c } else { '_' }).collect();
     Cow::Owned(if id.is_empty() { "call".to_owned() } else { id })
-}
-
-/// Arguments as the object that they have to be. What a model wrote wrong is kept as text: a conversation must be able to go on.
-fn input(call: &ToolCall) -> Box<RawValue> {
-    let text = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
-    let object = json::scan(text.as_bytes()).ok().and_then(|_| RawValue::from_string(text.to_owned()).ok());
-    object.unwrap_or_else(|| {
-        let text = serde_json::json!({ "arguments": text }).to_string();
-        RawValue::from_string(text).unwrap_or_default()
-    })
 }
