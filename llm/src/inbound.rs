@@ -58,10 +58,9 @@ pub(crate) fn write(operation: Operation, answer: &Answer, shown: &Shown) -> Spl
     let answer = restored.as_ref().unwrap_or(answer);
     let body = match operation {
         // Those that are not OpenAI's are refused by `read`.
-        Operation::Chat
-        | Operation::Completions
-        | Operation::Embeddings
-        | Operation::Responses => openai::answer::write(answer, shown),
+        Operation::Chat | Operation::Completions | Operation::Embeddings | Operation::Responses => {
+            openai::answer::write(answer, shown)
+        }
         Operation::Messages | Operation::CountTokens => anthropic::answer::write(answer, shown),
     };
     Splices::from(Bytes::from(body))
@@ -79,10 +78,9 @@ pub(crate) trait Writer: Send {
 /// The writer of a client's dialect.
 pub(crate) fn writer(operation: Operation, shown: Shown) -> Box<dyn Writer> {
     match operation {
-        Operation::Chat
-        | Operation::Completions
-        | Operation::Embeddings
-        | Operation::Responses => Box::new(openai::stream::Chunks::new(shown)),
+        Operation::Chat | Operation::Completions | Operation::Embeddings | Operation::Responses => {
+            Box::new(openai::stream::Chunks::new(shown))
+        }
         Operation::Messages | Operation::CountTokens => Box::new(anthropic::stream::Blocks::new(shown)),
     }
 }

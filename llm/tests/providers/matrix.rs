@@ -29,6 +29,18 @@ fn golden(kind: ProviderKind, chat: &'static str, embedding: &'static str) {
     });
 }
 
+/// Every case of a client that speaks Anthropic's Messages, likewise.
+fn messages(kind: ProviderKind, model: &'static str) {
+    let mut text = String::new();
+    for (name, body) in bodies("messages") {
+        writeln!(text, "messages/{name}").unwrap();
+        case(&mut text, &Backend::new(kind, model), Operation::Messages, &body);
+    }
+    insta::with_settings!({ snapshot_path => "../golden/messages", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(format!("{kind:?}"), text);
+    });
+}
+
 fn case(text: &mut String, backend: &Backend, operation: Operation, body: &str) {
     let asked: serde_json::Value = serde_json::from_str(body).unwrap();
     let model = asked["model"].as_str().unwrap();
@@ -96,4 +108,15 @@ providers! {
     ollama: Ollama, "llama3.2", "nomic-embed-text";
     openai_compatible: OpenAICompatible, "m", "embedder";
     bedrock: Bedrock, "us.anthropic.claude-sonnet-4-20250514-v1:0", "amazon.titan-embed-text-v2:0";
+}
+
+#[test]
+fn clients_of_messages() {
+    for (kind, model) in [
+        (ProviderKind::Anthropic, "claude-sonnet-4-5-20250929"),
+        (ProviderKind::Bedrock, "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        (ProviderKind::Cohere, "command-a-03-2025"),
+    ] {
+        messages(kind, model);
+    }
 }

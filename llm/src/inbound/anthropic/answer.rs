@@ -196,8 +196,7 @@ impl Usage {
             cache_read_input_tokens: usage.cached,
             cache_creation: (written > 0).then_some(creation),
             output_tokens: usage.completion,
-            output_tokens_details: (usage.reasoning > 0)
-                .then_some(OutputDetails { thinking_tokens: usage.reasoning }),
+            output_tokens_details: (usage.reasoning > 0).then_some(OutputDetails { thinking_tokens: usage.reasoning }),
         }
     }
 }
