@@ -58,6 +58,7 @@ struct Empty {}
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "Anthropic's names")]
 enum Piece<'a> {
     TextDelta { text: &'a str },
     ThinkingDelta { thinking: &'a str },

@@ -76,9 +76,8 @@ impl<'a> Model<'a> {
         match asked {
             Effort::Minimal | Effort::Low => "low",
             Effort::Medium => "medium",
-            Effort::High => "high",
             Effort::XHigh if self.since(4, 7) => "xhigh",
-            Effort::XHigh => "high",
+            Effort::High | Effort::XHigh => "high",
             Effort::Max => "max",
         }
     }

@@ -109,7 +109,7 @@ pub(crate) fn write(mut chat: Chat, hosted: Option<&'static str>, target: &Targe
         max_tokens: plan.max_tokens,
         system,
         messages: messages::messages(&chat.turns, &mut blocks)?,
-        tools: tools.tools,
+        tools: tools.all,
         tool_choice: tools.choice,
         thinking: plan.thinking,
         output_config: OutputConfig { effort: plan.effort, format: tools.format },

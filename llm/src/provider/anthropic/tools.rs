@@ -74,7 +74,7 @@ pub(crate) struct Notes {
 /// All about tools and the answer's format.
 #[derive(Default)]
 pub(super) struct Tools<'a> {
-    pub(super) tools: Vec<Tool<'a>>,
+    pub(super) all: Vec<Tool<'a>>,
     pub(super) choice: Option<Choice<'a>>,
     pub(super) format: Option<OutputFormat>,
 }
@@ -82,26 +82,27 @@ pub(super) struct Tools<'a> {
 impl<'a> Tools<'a> {
     /// Decides.
     pub(super) fn of(chat: &'a Chat, model: Model<'_>, plan: &Plan, notes: &mut Notes) -> Result<Self, EncodeError> {
-        let mut all = Self::default();
+        let mut found = Self::default();
         for (at, tool) in chat.tools.iter().enumerate() {
-            all.tools.push(read(tool, at, model, &mut notes.betas)?);
+            found.all.push(read(tool, at, model, &mut notes.betas)?);
         }
-        all.choice = choice(chat, !all.tools.is_empty());
-        if all.tools.is_empty() {
+        found.choice = choice(chat, !found.all.is_empty());
+        if found.all.is_empty() {
             // Conversations with calls need the tools that were called; that none may be called now is what no tools means.
-            all.tools = called(chat);
-            all.choice = (!all.tools.is_empty()).then_some(Choice::None);
+            found.all = called(chat);
+            found.choice = (!found.all.is_empty()).then_some(Choice::None);
         }
         if let Format::Schema { description, schema, .. } = &chat.format {
-            match schema::enforced(schema.get().as_bytes()).and_then(raw).filter(|_| model.takes_schema()) {
-                Some(schema) => all.format = Some(OutputFormat { schema }),
-                None => {
-                    all.answer_by_tool(description.as_deref(), schema, plan)?;
-                    notes.recall.format_as_tool();
-                }
+            let enforced =
+                model.takes_schema().then(|| schema::enforced(schema.get().as_bytes()).and_then(raw)).flatten();
+            if let Some(schema) = enforced {
+                found.format = Some(OutputFormat { schema });
+            } else {
+                found.answer_by_tool(description.as_deref(), schema, plan)?;
+                notes.recall.format_as_tool();
             }
         }
-        Ok(all)
+        Ok(found)
     }
 
     /// Has the answer written as the arguments of a tool.
@@ -113,14 +114,14 @@ impl<'a> Tools<'a> {
     ) -> Result<(), EncodeError> {
         let input_schema = object(schema)
             .ok_or_else(|| invalid("response_format", &"for this model its schema must be one of an object"))?;
-        let optional = self.tools.iter().any(|tool| matches!(tool, Tool::Native(_))) || plan.thinks();
+        let optional = self.all.iter().any(|tool| matches!(tool, Tool::Native(_))) || plan.thinks();
         self.choice = Some(match self.choice {
             // Thoughts and a forced call exclude each other.
             _ if optional => Choice::Auto { disable_parallel_tool_use: false },
             None | Some(Choice::None) => Choice::Tool { name: FORMAT_TOOL, disable_parallel_tool_use: false },
             Some(_) => Choice::Any { disable_parallel_tool_use: false },
         });
-        self.tools.push(Tool::Custom {
+        self.all.push(Tool::Custom {
             name: FORMAT_TOOL,
             description: Some(description.unwrap_or("Gives the answer to the user; call it once you know it.")),
             input_schema,
@@ -133,7 +134,7 @@ impl<'a> Tools<'a> {
     /// Adds a tool in Anthropic's words.
     pub(super) fn add(&mut self, tool: Box<RawValue>, betas: &mut Betas) {
         betas.tool(&tool);
-        self.tools.push(Tool::Native(tool));
+        self.all.push(Tool::Native(tool));
     }
 }
 
