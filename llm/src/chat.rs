@@ -13,6 +13,7 @@ use crate::json;
 
 mod answer;
 mod recall;
+pub(crate) mod signature;
 mod support;
 
 pub(crate) use answer::{Answer, Choice, Delta, Event, Finish, FinishReason};

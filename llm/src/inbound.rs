@@ -32,6 +32,7 @@ pub(crate) fn read(operation: Operation, request: &Request, target: &Target<'_>)
         Operation::Responses => return Err(untranslated()),
     };
     target.fetched.put_into(&mut chat);
+    chat.take_signatures();
     if let Some(most) = target.max_output_tokens {
         chat.max_tokens = Some(chat.max_tokens.map_or(most, |asked| asked.min(most)));
     }

@@ -19,6 +19,7 @@ mod anthropic;
 mod bedrock;
 mod cohere;
 mod failure;
+mod gemini;
 mod openai_compat;
 mod params;
 mod quirks;
@@ -273,6 +274,7 @@ impl ProviderKind {
             Self::Anthropic => Some(&anthropic::Anthropic),
             Self::Bedrock => Some(&bedrock::Bedrock),
             Self::Cohere => Some(&cohere::Cohere),
+            Self::Gemini => Some(&gemini::GEMINI),
             _ => openai_compat::adapter(self),
         }
     }

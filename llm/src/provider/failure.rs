@@ -16,7 +16,7 @@ use shape::Words;
 /// Longest message passed on, bytes.
 const MAX_MESSAGE: usize = 4096;
 /// Longer waits are of no use to a caller, and some upstreams count in days.
-const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// Reads a non-2xx answer of OpenAI's dialect, or of what stands in front of it (proxies answer HTML).
 pub(crate) fn upstream_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {

@@ -108,6 +108,7 @@ providers! {
     ollama: Ollama, "llama3.2", "nomic-embed-text";
     openai_compatible: OpenAICompatible, "m", "embedder";
     bedrock: Bedrock, "us.anthropic.claude-sonnet-4-20250514-v1:0", "amazon.titan-embed-text-v2:0";
+    gemini: Gemini, "gemini-2.5-flash", "gemini-embedding-001";
 }
 
 #[test]

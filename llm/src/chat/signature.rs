@@ -1,0 +1,80 @@
+//! Thought signatures of Google's models: a tool call without its own is refused by them, and most clients drop what they do
+//! not know. So a signature also travels inside the call's id, which every client returns, and is taken out again here.
+
+use super::{Chat, Content};
+
+/// Stands between the id and the signature. LiteLLM uses the same, so conversations begun there go on here.
+const IN_ID: &str = "__thought__";
+/// Marks the signature of a thinking block as Google's: other providers refuse what they did not sign.
+const OF_GOOGLE: &str = "google:";
+
+/// An id that carries the signature, in letters that any provider takes in an id.
+pub(crate) fn into_id(id: &str, signature: &str) -> String {
+    let plain = signature.trim_end_matches('=').chars().map(|c| match c {
+        '+' => '-',
+        '/' => '_',
+        c => c,
+    });
+    id.chars().chain(IN_ID.chars()).chain(plain).collect()
+}
+
+/// The id alone, and the signature in standard base64.
+fn out_of_id(id: &str) -> Option<(&str, String)> {
+    let (id, plain) = id.split_once(IN_ID)?;
+    let mut signature: String = plain
+        .trim_end_matches('=')
+        .chars()
+        .map(|c| match c {
+            '-' => '+',
+            '_' => '/',
+            c => c,
+        })
+        .collect();
+    while !signature.len().is_multiple_of(4) {
+        signature.push('=');
+    }
+    Some((id, signature))
+}
+
+/// A signature for a thinking block that clients return.
+pub(crate) fn marked(signature: &str) -> String {
+    format!("{OF_GOOGLE}{signature}")
+}
+
+/// Google's own signature in a thinking block's; `None` = somebody else's.
+pub(crate) fn of_google(signature: &str) -> Option<&str> {
+    signature.strip_prefix(OF_GOOGLE)
+}
+
+impl Chat {
+    /// Takes signatures out of the ids of calls and results.
+    pub(crate) fn take_signatures(&mut self) {
+        for block in self.turns.iter_mut().flat_map(|turn| &mut turn.blocks) {
+            match &mut block.content {
+                Content::ToolCall(call) => {
+                    if let Some((id, signature)) = out_of_id(&call.id) {
+                        let id = id.to_owned();
+                        call.signature.get_or_insert(signature);
+                        call.id = id;
+                    }
+                }
+                Content::ToolResult { id, .. } => {
+                    if let Some((plain, _)) = out_of_id(id) {
+                        *id = plain.to_owned();
+                    }
+                }
+                Content::Text(_)
+                | Content::Image { .. }
+                | Content::Document { .. }
+                | Content::Audio(_)
+                | Content::Thinking { .. }
+                | Content::RedactedThinking(_)
+                | Content::Refusal(_) => {}
+            }
+        }
+    }
+}
+
+/// What goes where a call of a Gemini 3 model has no signature, because another model made it or a client lost it: by Google's
+/// documentation the value that skips the check.
+pub(crate) const SKIP: &str = "skip_thought_signature_validator";

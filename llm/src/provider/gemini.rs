@@ -1,0 +1,135 @@
+//! Google's Gemini API (AI Studio). Vertex AI takes the same bodies under other addresses, see [`super::vertex`].
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::{
+    error::{EncodeError, UpstreamError},
+    inbound,
+    provider::{AuthScheme, Decoded, Encoded, Operation, Provider, Recall, Shown, Target, no_route},
+    request::Request,
+    splice::Splices,
+    stream::{Framing, StreamDecoder, Translated},
+};
+
+mod embed;
+mod error;
+mod family;
+mod grounding;
+mod object;
+mod parts;
+mod request;
+mod response;
+mod schema;
+mod stream;
+mod tools;
+mod wire;
+
+/// What a model's name may hold unescaped in a path: the version of a partner's model follows an @.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
+
+/// The adapter.
+pub(super) static GEMINI: Gemini = Gemini;
+
+/// Google AI Studio.
+#[derive(Debug)]
+pub(super) struct Gemini;
+
+/// Who serves Google's models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Platform {
+    AiStudio,
+    Vertex,
+}
+
+impl Platform {
+    /// As in messages to people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AiStudio => "Gemini",
+            Self::Vertex => "Vertex AI",
+        }
+    }
+
+    /// Whether it fetches what stands under this URL itself.
+    fn reads(self, url: &str) -> bool {
+        const VIDEOS: &[&str] = &["https://www.youtube.com/", "https://youtube.com/", "https://youtu.be/"];
+        let uploaded = url.starts_with("https://generativelanguage.googleapis.com/");
+        VIDEOS.iter().any(|start| url.starts_with(start))
+            || match self {
+                Self::AiStudio => uploaded || url.starts_with("gs://"),
+                Self::Vertex => url.starts_with("gs://"),
+            }
+    }
+
+    /// The URI of a file under the id that its upload gave.
+    fn file_uri(self, id: &str) -> Option<String> {
+        let uploaded = self == Self::AiStudio && id.starts_with("files/");
+        uploaded.then(|| format!("https://generativelanguage.googleapis.com/v1beta/{id}"))
+    }
+}
+
+impl Provider for Gemini {
+    fn auth(&self) -> AuthScheme {
+        AuthScheme::Header("x-goog-api-key")
+    }
+
+    fn url(&self, operation: Operation, stream: bool, target: &Target<'_>) -> String {
+        let base = target.base_url.trim_end_matches('/');
+        format!("{base}/{}:{}", path(target.model), method(operation, stream))
+    }
+
+    fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
+        let body = match operation {
+            Operation::Embeddings => embed::batch(&inbound::read_embed(request, target)?, &path(target.model), target)?,
+            Operation::Completions => return Err(no_route(Platform::AiStudio.name(), operation)),
+            Operation::Chat => {
+                request::write(inbound::read(operation, request, target)?, target, Platform::AiStudio, &[])?
+            }
+        };
+        Ok(encoded(body))
+    }
+
+    fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
+        if operation == Operation::Embeddings {
+            return embed::vectors(&body)?.write(shown);
+        }
+        response::decode(operation, &body, shown)
+    }
+
+    fn stream(&self, operation: Operation, shown: Shown) -> Box<dyn StreamDecoder> {
+        let events = stream::Reader::new(&shown);
+        Box::new(Translated::new(Framing::sse(), Box::new(events), operation, shown))
+    }
+
+    fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
+        error::read(status, headers, body)
+    }
+}
+
+fn encoded(body: Vec<u8>) -> Encoded {
+    Encoded {
+        headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        body: Splices::from(Bytes::from(body)),
+        recall: Recall::default(),
+    }
+}
+
+/// `models/NAME`, or what the name says itself (`tunedModels/NAME`).
+fn path(model: &str) -> String {
+    let (folder, name) = match model.split_once('/') {
+        Some((folder @ ("models" | "tunedModels"), name)) => (folder, name),
+        _ => ("models", model),
+    };
+    format!("{folder}/{}", utf8_percent_encode(name, SEGMENT))
+}
+
+/// What follows the model's name.
+fn method(operation: Operation, stream: bool) -> &'static str {
+    match operation {
+        Operation::Embeddings => "batchEmbedContents",
+        Operation::Chat | Operation::Completions if stream => "streamGenerateContent?alt=sse",
+        Operation::Chat | Operation::Completions => "generateContent",
+    }
+}
