@@ -275,6 +275,7 @@ impl ProviderKind {
             Self::Bedrock => Some(&bedrock::Bedrock),
             Self::Cohere => Some(&cohere::Cohere),
             Self::Gemini => Some(&gemini::GEMINI),
+            Self::VertexAI => Some(&gemini::vertex::VERTEX),
             _ => openai_compat::adapter(self),
         }
     }
@@ -282,6 +283,16 @@ impl ProviderKind {
     /// Base URL used when the spec gives none; `{region}` stands for the spec's region. `None` = the spec must give one.
     pub fn default_base_url(self) -> Option<&'static str> {
         quirks::default_base_url(self)
+    }
+
+    /// [`ProviderKind::default_base_url`] of a region: Vertex AI has hosts of another form for places that are no single one.
+    pub fn base_url_in(self, region: &str) -> Option<String> {
+        let plain = self.default_base_url()?;
+        Some(match (self, region) {
+            (Self::VertexAI, "global") => "https://aiplatform.googleapis.com".to_owned(),
+            (Self::VertexAI, "us" | "eu") => format!("https://aiplatform.{region}.rep.googleapis.com"),
+            _ => plain.replace("{region}", region),
+        })
     }
 
     /// OpenTelemetry's `gen_ai.provider.name` (well-known values where there is one).

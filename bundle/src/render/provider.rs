@@ -24,6 +24,7 @@ pub(super) fn compile(
 ) -> Option<(ProviderBackend, Option<CredentialEntry>)> {
     let provider = kind(spec.provider_type);
     let spoken = is_spoken(provider, report);
+    let placed = is_placed(provider, spec, report);
     let model = upstream_model(model_name, spec, report);
     let base_url = base_url(provider, spec, report);
     let region = plain("region", spec.region.as_ref(), b"-", report);
@@ -31,7 +32,7 @@ pub(super) fn compile(
     let api_version = plain("apiVersion", spec.api_version.as_ref(), b"._-", report);
     let credential = credentials::compile(context, object, spec, report);
     let params = params(spec, report);
-    if !spoken {
+    if !spoken || !placed {
         return None;
     }
     let (credential, base_url) = (credential.ok()?, base_url?);
@@ -76,19 +77,36 @@ fn is_spoken(provider: ProviderKind, report: &mut Report) -> bool {
     if provider.adapter().is_some() {
         return true;
     }
-    let instead = match provider {
-        ProviderKind::Gemini => {
-            "use type OpenAICompatible with baseURL https://generativelanguage.googleapis.com/v1beta/openai until then"
-        }
-        _ => "use an OpenAI-compatible address of the provider with type OpenAICompatible until then",
-    };
     report.problem(
         "spec.provider.type",
         Reason::NotYetSupported,
         format!("the dialect of {provider:?} is not supported yet"),
-        instead,
+        "use an OpenAI-compatible address of the provider with type OpenAICompatible until then",
     );
     false
+}
+
+/// Vertex AI's paths name the project and the region, whatever the host.
+fn is_placed(provider: ProviderKind, spec: &Provider, report: &mut Report) -> bool {
+    if provider != ProviderKind::VertexAI {
+        return true;
+    }
+    if spec.project.is_none() {
+        report.invalid(
+            "spec.provider.project",
+            "type VertexAI needs a project",
+            "set provider.project, such as my-project",
+        );
+    }
+    // Without a base URL of its own the region is asked for with the default one.
+    if spec.region.is_none() && spec.base_url.is_some() {
+        report.invalid(
+            "spec.provider.region",
+            "type VertexAI needs a region",
+            "set provider.region, such as europe-west4",
+        );
+    }
+    spec.project.is_some() && spec.region.is_some()
 }
 
 fn upstream_model(model_name: &str, spec: &Provider, report: &mut Report) -> Option<String> {
@@ -129,7 +147,7 @@ fn base_url(provider: ProviderKind, spec: &Provider, report: &mut Report) -> Opt
         return None;
     };
     match &spec.region {
-        Some(region) => Some(default.replace("{region}", region)),
+        Some(region) => provider.base_url_in(region),
         None if !default.contains("{region}") => Some(default.to_owned()),
         None => {
             let fault = format!("type {provider:?} needs a region");

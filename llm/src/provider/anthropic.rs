@@ -20,7 +20,7 @@ mod error;
 mod messages;
 mod model;
 mod reasoning;
-mod request;
+pub(super) mod request;
 mod response;
 mod schema;
 mod stream;

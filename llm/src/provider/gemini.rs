@@ -1,4 +1,4 @@
-//! Google's Gemini API (AI Studio). Vertex AI takes the same bodies under other addresses, see [`super::vertex`].
+//! Google's Gemini API (AI Studio). Vertex AI takes the same bodies under other addresses, see [`vertex`].
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -17,6 +17,7 @@ mod embed;
 mod error;
 mod family;
 mod grounding;
+mod name;
 mod object;
 mod parts;
 mod request;
@@ -24,6 +25,7 @@ mod response;
 mod schema;
 mod stream;
 mod tools;
+pub(super) mod vertex;
 mod wire;
 
 /// What a model's name may hold unescaped in a path: the version of a partner's model follows an @.
@@ -81,14 +83,18 @@ impl Provider for Gemini {
     }
 
     fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
-        let body = match operation {
-            Operation::Embeddings => embed::batch(&inbound::read_embed(request, target)?, &path(target.model), target)?,
-            Operation::Completions => return Err(no_route(Platform::AiStudio.name(), operation)),
-            Operation::Chat => {
-                request::write(inbound::read(operation, request, target)?, target, Platform::AiStudio, &[])?
+        match operation {
+            Operation::Embeddings => {
+                let body = embed::batch(&inbound::read_embed(request, target)?, &path(target.model));
+                Ok(encoded(body, Recall::default()))
             }
-        };
-        Ok(encoded(body))
+            Operation::Completions => Err(no_route(Platform::AiStudio.name(), operation)),
+            Operation::Chat => {
+                let chat = inbound::read(operation, request, target)?;
+                let (body, recall) = request::write(chat, target, Platform::AiStudio, &[])?;
+                Ok(encoded(body, recall))
+            }
+        }
     }
 
     fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
@@ -108,11 +114,11 @@ impl Provider for Gemini {
     }
 }
 
-fn encoded(body: Vec<u8>) -> Encoded {
+fn encoded(body: Vec<u8>, recall: Recall) -> Encoded {
     Encoded {
         headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
         body: Splices::from(Bytes::from(body)),
-        recall: Recall::default(),
+        recall,
     }
 }
 

@@ -122,6 +122,15 @@ const PLAIN: Quirks = Quirks {
     rules: &[],
 };
 
+/// Models of others on Vertex AI, which are reached through OpenAI's dialect there.
+pub(crate) static VERTEX_PARTNERS: Quirks = Quirks {
+    kind: ProviderKind::VertexAI,
+    name: "Vertex AI",
+    routes: Routes::CHAT,
+    rules: &[rules::MAX_TOKENS],
+    ..PLAIN
+};
+
 /// One row per upstream that speaks OpenAI's dialect.
 pub(crate) static TABLE: &[Quirks] = &[
     Quirks {

@@ -109,6 +109,7 @@ providers! {
     openai_compatible: OpenAICompatible, "m", "embedder";
     bedrock: Bedrock, "us.anthropic.claude-sonnet-4-20250514-v1:0", "amazon.titan-embed-text-v2:0";
     gemini: Gemini, "gemini-2.5-flash", "gemini-embedding-001";
+    vertex: VertexAI, "gemini-3-pro-preview", "text-embedding-005";
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Betas {
     }
 
     /// The header, if there is anything to say.
-    pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+    pub(crate) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         let value = HeaderValue::try_from(self.0.join(",")).ok().filter(|value| !value.is_empty())?;
         Some((HeaderName::from_static("anthropic-beta"), value))
     }

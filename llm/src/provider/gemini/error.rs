@@ -5,10 +5,11 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use super::response;
 use crate::{
     error::{ErrorClass, UpstreamError},
+    json,
     provider::{failure::MAX_RETRY_AFTER, upstream_error},
+    response::bad_answer,
 };
 
 #[derive(Deserialize)]
@@ -46,11 +47,14 @@ pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Upst
     error
 }
 
-/// An error under a 2xx status, or no answer at all.
+/// An error under a 2xx status, or an answer without what it should hold.
 #[cold]
-pub(super) fn within(body: &[u8]) -> UpstreamError {
+pub(super) fn within(body: &[u8], wanted: &str) -> UpstreamError {
     match parse(body) {
-        None => response::unreadable(body),
+        None => match json::scan(body) {
+            Err(error) => bad_answer(&error),
+            Ok(_) => bad_answer(&format_args!("it holds no '{wanted}'")),
+        },
         Some(failure) => {
             let status = StatusCode::from_u16(failure.code).ok().filter(|status| status.as_u16() >= 400);
             let error = read(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &HeaderMap::new(), body);

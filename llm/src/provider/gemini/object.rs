@@ -35,10 +35,6 @@ impl Object {
         }
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,9 +1,11 @@
 //! Messages as Google's `contents`.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Platform, family::Family};
+use super::{Platform, family::Family, name};
 use crate::{
     chat::{Block, Chat, Content, Role, Source, Support, ToolCall, Turn, signature},
     error::EncodeError,
@@ -57,7 +59,7 @@ struct FileData {
 struct Call<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     id: &'a str,
-    name: &'a str,
+    name: Cow<'a, str>,
     args: &'a RawValue,
 }
 
@@ -65,7 +67,7 @@ struct Call<'a> {
 struct Returned<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     id: &'a str,
-    name: &'a str,
+    name: Cow<'a, str>,
     response: Outcome,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parts: Vec<Part<'a>>,
@@ -164,7 +166,7 @@ impl<'a> Parts<'a> {
             let why = format!("the arguments of the call of '{}' are not a JSON object", call.name);
             invalid(&format!("messages[{at}].tool_calls"), &why)
         };
-        let function_call = Some(Call { id: &call.id, name: &call.name, args: args.ok_or_else(why)? });
+        let function_call = Some(Call { id: &call.id, name: name::fit(&call.name), args: args.ok_or_else(why)? });
         Ok(Part { function_call, thought_signature: call.signature.as_deref(), ..Part::default() })
     }
 
@@ -198,7 +200,7 @@ impl<'a> Parts<'a> {
         let response = if failed { Outcome::Error(said) } else { Outcome::Output(said) };
         // Older models see media beside the result.
         let (inside, beside) = if self.family.third { (media, Vec::new()) } else { (Vec::new(), media) };
-        let function_response = Some(Returned { id, name, response, parts: inside });
+        let function_response = Some(Returned { id, name: name::fit(name), response, parts: inside });
         parts.push(Part { function_response, ..Part::default() });
         parts.extend(beside);
         Ok(())

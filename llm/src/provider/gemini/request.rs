@@ -13,7 +13,7 @@ use super::{
     schema, tools,
 };
 use crate::{
-    chat::{Block, Chat, Content, Format, Reasoning, Role, Sampling, Support, Turn},
+    chat::{Block, Chat, Content, Format, Reasoning, Recall, Role, Sampling, Support, Tool, Turn},
     error::EncodeError,
     inbound::invalid,
     provider::Target,
@@ -58,19 +58,29 @@ const CONFIG: &[(&str, &str)] = &[
     ("candidateCount", "candidateCount"),
 ];
 
+/// What stands in for JSON of no schema beside functions, where a model takes no format then.
+const JSON_ONLY: &str = "Answer with a single JSON object and nothing else: no introduction, no code fence.";
+
 /// Writes the body. `labels` are those of the request's metadata, where the platform takes any.
 pub(super) fn write(
     mut chat: Chat,
     target: &Target<'_>,
     platform: Platform,
     labels: &[(Cow<'_, str>, Cow<'_, str>)],
-) -> Result<Vec<u8>, EncodeError> {
+) -> Result<(Vec<u8>, Recall), EncodeError> {
     let support = Support::new(platform.name(), target);
     let family = Family::of(target.model);
     let others = std::mem::take(&mut chat.others);
-    let searches = take(&mut chat, "web_search_options").is_some();
+    if take(&mut chat, "web_search_options").is_some() {
+        chat.tools.extend(tools::search());
+    }
     let modalities = modalities(&mut chat)?;
     support.rest(&chat.demands)?;
+    let functions = chat.tools.iter().any(|tool| matches!(tool, Tool::Function { .. }));
+    if functions && !family.third && matches!(chat.format, Format::Json) {
+        chat.format = Format::Text;
+        chat.system.push(Content::Text(JSON_ONLY.to_owned()).into());
+    }
     if !family.system || chat.turns.is_empty() {
         system_as_user(&mut chat);
     }
@@ -85,12 +95,15 @@ pub(super) fn write(
     body.set("contents", &contents);
     let system = system(&chat.system);
     body.set_some("systemInstruction", system.as_ref());
-    tools::put(&chat, support, searches, &mut body)?;
+    let mut recall = Recall::default();
+    tools::put(&chat, family, support, &mut recall, &mut body)?;
 
     let mut config = Object::default();
     sampling(&chat.sampling, family, support, &mut config)?;
     config.set_some("maxOutputTokens", chat.max_tokens.as_ref());
-    format(&chat.format, family, &mut config)?;
+    if !tools::answers_by_call(&chat, family) {
+        format(&chat.format, family, &mut config)?;
+    }
     if let Some(reasoning) = chat.reasoning {
         let thinking = family.thinking.config(reasoning);
         support.lacks("reasoning_effort", thinking.is_none() && reasoning != Reasoning::Off)?;
@@ -105,7 +118,7 @@ pub(super) fn write(
     if !config.is_empty() {
         body.set("generationConfig", &config);
     }
-    Ok(body.write())
+    Ok((body.write(), recall))
 }
 
 struct Labels<'a>(&'a [(Cow<'a, str>, Cow<'a, str>)]);

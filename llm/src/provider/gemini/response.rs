@@ -11,20 +11,19 @@ use super::{
 use crate::{
     chat::{Answer, Choice, Content, Finish, FinishReason, Source, ToolCall, signature},
     error::UpstreamError,
-    inbound, json,
+    inbound,
     provider::{Decoded, Operation, Shown},
-    response::bad_answer,
 };
 
 /// Reads it and writes it for the client.
 pub(super) fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
-    let response: Response = serde_json::from_slice(body).map_err(|_| error::within(body))?;
+    let response: Response = serde_json::from_slice(body).map_err(|_| error::within(body, "candidates"))?;
     let queries = response.candidates.iter().map(grounding::queries).sum();
     let usage = response.usage_metadata.as_ref().and_then(|counts| counts.usage(queries));
     let blocked = response.prompt_feedback.and_then(|feedback| feedback.block_reason);
     let choices = match blocked {
         Some(reason) if response.candidates.is_empty() => vec![withheld(reason)],
-        _ if response.candidates.is_empty() => return Err(error::within(body)),
+        _ if response.candidates.is_empty() => return Err(error::within(body, "candidates")),
         _ => {
             let mut calls = Calls::new(shown);
             response.candidates.into_iter().map(|candidate| choice(candidate, &mut calls)).collect()
@@ -196,12 +195,4 @@ fn compact(text: &str) -> String {
         out.push(c);
     }
     out
-}
-
-/// An answer that cannot be read.
-pub(super) fn unreadable(body: &[u8]) -> UpstreamError {
-    match json::scan(body) {
-        Err(error) => bad_answer(&error),
-        Ok(_) => bad_answer(&"it holds no 'candidates'"),
-    }
 }

@@ -108,10 +108,10 @@ impl Progress {
 
 impl Events for Reader {
     fn read(&mut self, _name: Option<&str>, data: &[u8], out: &mut Vec<Event>) -> Result<(), UpstreamError> {
-        let response: Response = serde_json::from_slice(data).map_err(|_| error::within(data))?;
+        let response: Response = serde_json::from_slice(data).map_err(|_| error::within(data, "candidates"))?;
         let blocked = response.prompt_feedback.and_then(|feedback| feedback.block_reason);
         if response.candidates.is_empty() && response.usage_metadata.is_none() && blocked.is_none() {
-            return Err(error::within(data));
+            return Err(error::within(data, "candidates"));
         }
         if !self.started {
             self.started = true;

@@ -1,14 +1,18 @@
 //! What a Gemini model may call: functions by their cleaned schemas, and the tools that Google runs itself.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
+    family::Family,
+    name,
     object::{self, Object},
     schema::{self, Schema},
 };
 use crate::{
-    chat::{Chat, Support, Tool, ToolChoice},
+    chat::{Chat, FORMAT_TOOL, Format, Recall, Support, Tool, ToolChoice},
     error::EncodeError,
     inbound::invalid,
 };
@@ -38,7 +42,7 @@ struct Functions<'a> {
 
 #[derive(Serialize)]
 struct Declaration<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,24 +60,34 @@ struct Config<'a> {
 struct Calling<'a> {
     mode: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    allowed_function_names: Option<[&'a str; 1]>,
+    allowed_function_names: Option<[Cow<'a, str>; 1]>,
+}
+
+/// Whether the answer's format is asked for as a call: older models take no format beside functions.
+pub(super) fn answers_by_call(chat: &Chat, family: Family) -> bool {
+    let functions = chat.tools.iter().any(|tool| matches!(tool, Tool::Function { .. }));
+    functions && !family.third && matches!(chat.format, Format::Schema { .. })
 }
 
 /// Puts `tools` and `toolConfig`.
-pub(super) fn put(chat: &Chat, support: Support<'_>, searches: bool, body: &mut Object) -> Result<(), EncodeError> {
-    let mut declared = Functions { function_declarations: Vec::new() };
+pub(super) fn put(
+    chat: &Chat,
+    family: Family,
+    support: Support<'_>,
+    recall: &mut Recall,
+    body: &mut Object,
+) -> Result<(), EncodeError> {
+    let mut functions = Vec::new();
     let mut tools: Vec<Box<RawValue>> = Vec::new();
     for (at, tool) in chat.tools.iter().enumerate() {
         match tool {
             Tool::Function { name, description, parameters, .. } => {
-                let parameters = parameters.as_deref().map(schema::cleaned).transpose();
-                let parameters =
-                    parameters.map_err(|why| invalid(&format!("tools[{at}].function.parameters"), &why))?;
-                declared.function_declarations.push(Declaration {
-                    name,
-                    description: description.as_deref(),
-                    parameters: parameters.filter(|schema| !schema.takes_nothing()),
-                });
+                let param = format!("tools[{at}].function.parameters");
+                let own = name::fit(name);
+                if own != name.as_str() {
+                    recall.renamed(&own, name);
+                }
+                functions.push(Declaration::of(own, description.as_deref(), parameters.as_deref(), &param)?);
             }
             Tool::Native(raw) => match native(raw) {
                 Some(tool) => tools.push(tool),
@@ -81,30 +95,58 @@ pub(super) fn put(chat: &Chat, support: Support<'_>, searches: bool, body: &mut 
             },
         }
     }
-    if searches && !tools.iter().any(|tool| tool.get().contains("oogle")) {
-        tools.extend(empty("googleSearch"));
-    }
-    let functions = declared.function_declarations.len();
     // The model decides how many it calls at once, which matters where there are several.
-    support.lacks("parallel_tool_calls", chat.parallel_tools == Some(false) && functions > 1)?;
-    if functions > 0 {
-        tools.insert(0, to_raw_value(&declared).unwrap_or_default());
-        let allowed = match &chat.tool_choice {
-            Some(ToolChoice::Function(name)) => Some([name.as_str()]),
-            _ => None,
-        };
-        let mode = chat.tool_choice.as_ref().map(|choice| match choice {
-            ToolChoice::Auto => "AUTO",
-            ToolChoice::None => "NONE",
-            ToolChoice::Required | ToolChoice::Function(_) => "ANY",
-        });
-        let config = |mode| Config { function_calling_config: Calling { mode, allowed_function_names: allowed } };
-        body.set_some("toolConfig", mode.map(config).as_ref());
+    support.lacks("parallel_tool_calls", chat.parallel_tools == Some(false) && functions.len() > 1)?;
+    let calling = match &chat.format {
+        Format::Schema { schema, description, .. } if answers_by_call(chat, family) => {
+            let description =
+                description.as_deref().unwrap_or("Gives the answer to the user; call it once you know it.");
+            let name = Cow::Borrowed(FORMAT_TOOL);
+            functions.push(Declaration::of(name, Some(description), Some(schema), "response_format")?);
+            recall.format_as_tool();
+            let only = chat.tool_choice == Some(ToolChoice::None);
+            Some(Calling { mode: "ANY", allowed_function_names: only.then_some([FORMAT_TOOL.into()]) })
+        }
+        _ => chat.tool_choice.as_ref().map(Calling::of),
+    };
+    if !functions.is_empty() {
+        let functions = Functions { function_declarations: functions };
+        tools.insert(0, to_raw_value(&functions).unwrap_or_default());
+        body.set_some("toolConfig", calling.map(|function_calling_config| Config { function_calling_config }).as_ref());
     }
     if !tools.is_empty() {
         body.set("tools", &tools);
     }
     Ok(())
+}
+
+impl<'a> Declaration<'a> {
+    fn of(
+        name: Cow<'a, str>,
+        description: Option<&'a str>,
+        parameters: Option<&RawValue>,
+        param: &str,
+    ) -> Result<Self, EncodeError> {
+        let parameters = parameters.map(schema::cleaned).transpose().map_err(|why| invalid(param, &why))?;
+        Ok(Self { name, description, parameters: parameters.filter(|schema| !schema.takes_nothing()) })
+    }
+}
+
+impl<'a> Calling<'a> {
+    fn of(choice: &'a ToolChoice) -> Self {
+        let (mode, only) = match choice {
+            ToolChoice::Auto => ("AUTO", None),
+            ToolChoice::None => ("NONE", None),
+            ToolChoice::Required => ("ANY", None),
+            ToolChoice::Function(name) => ("ANY", Some([name::fit(name)])),
+        };
+        Self { mode, allowed_function_names: only }
+    }
+}
+
+/// The tool behind `web_search_options`.
+pub(super) fn search() -> Option<Tool> {
+    Some(Tool::Native(empty("googleSearch")?))
 }
 
 /// A tool that is no function, in Google's words; `None` = Google has none of the kind.
