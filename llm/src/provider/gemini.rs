@@ -73,6 +73,10 @@ impl Platform {
 }
 
 impl Provider for Gemini {
+    fn speaks(&self, _operation: Operation) -> bool {
+        false
+    }
+
     fn auth(&self) -> AuthScheme {
         AuthScheme::Header("x-goog-api-key")
     }
@@ -88,8 +92,8 @@ impl Provider for Gemini {
                 let body = embed::batch(&inbound::read_embed(request, target)?, &path(target.model));
                 Ok(encoded(body, Recall::default()))
             }
-            Operation::Completions => Err(no_route(Platform::AiStudio.name(), operation)),
-            Operation::Chat => {
+            Operation::Completions | Operation::CountTokens => Err(no_route(Platform::AiStudio.name(), operation)),
+            Operation::Chat | Operation::Messages | Operation::Responses => {
                 let chat = inbound::read(operation, request, target)?;
                 let (body, recall) = request::write(chat, target, Platform::AiStudio, &[])?;
                 Ok(encoded(body, recall))
@@ -107,6 +111,10 @@ impl Provider for Gemini {
     fn stream(&self, operation: Operation, shown: Shown) -> Box<dyn StreamDecoder> {
         let events = stream::Reader::new(&shown);
         Box::new(Translated::new(Framing::sse(), Box::new(events), operation, shown))
+    }
+
+    fn wants_in_place(&self, url: &str) -> bool {
+        !Platform::AiStudio.reads(url)
     }
 
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
@@ -135,7 +143,7 @@ fn path(model: &str) -> String {
 fn method(operation: Operation, stream: bool) -> &'static str {
     match operation {
         Operation::Embeddings => "batchEmbedContents",
-        Operation::Chat | Operation::Completions if stream => "streamGenerateContent?alt=sse",
-        Operation::Chat | Operation::Completions => "generateContent",
+        _ if stream => "streamGenerateContent?alt=sse",
+        _ => "generateContent",
     }
 }

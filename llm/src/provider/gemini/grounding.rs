@@ -34,14 +34,13 @@ pub(super) fn annotations(
 ) -> Vec<Box<RawValue>> {
     let mut out = Vec::new();
     if let Some(grounding) = grounding {
-        for support in &grounding.grounding_supports {
+        for support in &grounding.supports {
             let at = support.segment.as_ref().and_then(|segment| characters(text, segment));
-            let pages =
-                support.grounding_chunk_indices.iter().filter_map(|at| grounding.grounding_chunks.get(*at)?.page());
+            let pages = support.grounding_chunk_indices.iter().filter_map(|at| grounding.chunks.get(*at)?.page());
             out.extend(pages.filter_map(|page| annotation(at.unwrap_or_default(), &page.uri, page.title.as_deref())));
         }
-        if grounding.grounding_supports.is_empty() {
-            let pages = grounding.grounding_chunks.iter().filter_map(|chunk| chunk.page());
+        if grounding.supports.is_empty() {
+            let pages = grounding.chunks.iter().filter_map(|chunk| chunk.page());
             out.extend(pages.filter_map(|Page { uri, title }| annotation((0, 0), uri, title.as_deref())));
         }
     }

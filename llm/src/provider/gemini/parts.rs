@@ -137,7 +137,7 @@ impl<'a> Parts<'a> {
                 // Readable to its own provider only, which is not this one.
                 Content::RedactedThinking(_) => {}
                 Content::ToolCall(call) => {
-                    let part = self.call(call, at)?;
+                    let part = Self::call(call, at)?;
                     let signature = part.thought_signature.or_else(|| pending.take());
                     parts.push(Part { thought_signature: signature, ..part });
                 }
@@ -159,7 +159,7 @@ impl<'a> Parts<'a> {
         Ok(parts)
     }
 
-    fn call(self, call: &'a ToolCall, at: usize) -> Result<Part<'a>, EncodeError> {
+    fn call(call: &'a ToolCall, at: usize) -> Result<Part<'a>, EncodeError> {
         let arguments = if call.arguments.trim().is_empty() { "{}" } else { call.arguments.trim() };
         let args = serde_json::from_str::<&RawValue>(arguments).ok().filter(|args| args.get().starts_with('{'));
         let why = || {
@@ -220,7 +220,7 @@ impl<'a> Parts<'a> {
                 let mime_type = media_type(name.unwrap_or(url)).or_else(|| media_type(url));
                 Ok(Part { file_data: Some(FileData { mime_type, file_uri: url.clone() }), ..Part::default() })
             }
-            Source::Url(_) => Err(self.support.no_content("images by URL; send them as data: URLs")),
+            Source::Url(_) => Err(self.support.no_content("media from this URL; send them as data: URLs")),
             Source::File(id) => {
                 let file_uri = self.platform.file_uri(id).ok_or_else(|| {
                     self.support.no_content("this file id; send the file's data, or its URI at Google")

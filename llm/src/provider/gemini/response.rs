@@ -29,7 +29,7 @@ pub(super) fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Resul
             response.candidates.into_iter().map(|candidate| choice(candidate, &mut calls)).collect()
         }
     };
-    let answer = Answer { id: response.response_id, choices, usage };
+    let answer = Answer { id: response.id, choices, usage };
     Ok(Decoded { body: inbound::write(operation, &answer, shown), usage })
 }
 
@@ -123,8 +123,7 @@ pub(super) fn read(part: wire::Part, calls: &mut Calls, out: &mut Vec<Content>) 
 pub(super) fn finish(word: &str, called: bool) -> Finish {
     let reason = match word {
         "STOP" if called => FinishReason::ToolCalls,
-        "STOP" => FinishReason::Stop,
-        "MAX_TOKENS" => FinishReason::Length,
+        "MAX_TOKENS" | "CONTINUATION" => FinishReason::Length,
         "SAFETY"
         | "RECITATION"
         | "LANGUAGE"
@@ -138,7 +137,7 @@ pub(super) fn finish(word: &str, called: bool) -> Finish {
         | "IMAGE_OTHER"
         | "MODEL_ARMOR"
         | "ESCALATION" => FinishReason::ContentFilter,
-        "CONTINUATION" => FinishReason::Length,
+        // STOP, and what nobody knows yet.
         _ => FinishReason::Stop,
     };
     let native = (!matches!(word, "STOP" | "MAX_TOKENS")).then(|| word.to_owned());
@@ -160,12 +159,13 @@ pub(super) fn logprobs(result: &Logprobs) -> Option<Box<RawValue>> {
     }
     #[derive(Serialize)]
     struct Token<'a> {
-        token: &'a str,
+        #[serde(rename = "token")]
+        text: &'a str,
         logprob: f64,
         bytes: &'a [u8],
     }
     fn token(token: &wire::Token) -> Token<'_> {
-        Token { token: &token.token, logprob: token.log_probability, bytes: token.token.as_bytes() }
+        Token { text: &token.token, logprob: token.log_probability, bytes: token.token.as_bytes() }
     }
     if result.chosen_candidates.is_empty() {
         return None;

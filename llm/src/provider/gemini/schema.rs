@@ -1,4 +1,4 @@
-//! JSON Schema cut down to the part of OpenAPI's that Google takes for a function's parameters: whatever else is in it is
+//! JSON Schema cut down to the part of `OpenAPI`'s that Google takes for a function's parameters: whatever else is in it is
 //! refused there. `$ref`s are written out, `null` among types becomes `nullable`, and members without a counterpart go.
 
 use std::borrow::Cow;

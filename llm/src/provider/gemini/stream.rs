@@ -115,7 +115,7 @@ impl Events for Reader {
         }
         if !self.started {
             self.started = true;
-            out.push(Event::Start { id: response.response_id });
+            out.push(Event::Start { id: response.id });
         }
         let queries = response.candidates.iter().map(grounding::queries).sum();
         self.queries = self.queries.max(queries);

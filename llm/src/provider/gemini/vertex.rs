@@ -104,6 +104,10 @@ fn embeds_in_batches(name: &str) -> bool {
 }
 
 impl Provider for Vertex {
+    fn speaks(&self, _operation: Operation) -> bool {
+        false
+    }
+
     fn auth(&self) -> AuthScheme {
         AuthScheme::GoogleToken
     }
@@ -128,24 +132,18 @@ impl Provider for Vertex {
             });
         }
         let model = Model::of(target.model);
-        match (model, operation) {
-            (Model::Mistral(own), Operation::Chat) => {
-                quirks_of(model)?.encode(operation, request, &Target { model: own, ..*target })
+        match (operation, model) {
+            (Operation::Chat | Operation::Messages | Operation::Responses, _) => {
+                chat(model, operation, request, target)
             }
-            (Model::OpenApi, Operation::Chat) => quirks_of(model)?.encode(operation, request, target),
-            (Model::Anthropic(_), Operation::Chat) => claude(operation, request, target),
-            (Model::Google(_) | Model::Endpoint(_), Operation::Chat) => {
-                let chat = inbound::read(operation, request, target)?;
-                let (body, recall) = body::write(chat, target, Platform::Vertex, &labels(request))?;
-                Ok(encoded(body, recall))
-            }
-            (Model::Google(name) | Model::Endpoint(name), Operation::Embeddings) => {
+            (Operation::Embeddings, Model::Google(name) | Model::Endpoint(name)) => {
                 let embed = inbound::read_embed(request, target)?;
                 let body = if embeds_in_batches(name) { embed::configured(&embed) } else { embed::instances(&embed) };
                 Ok(encoded(body, Recall::default()))
             }
-            (Model::Mistral(_) | Model::OpenApi | Model::Anthropic(_), Operation::Embeddings)
-            | (_, Operation::Completions) => Err(no_route(Platform::Vertex.name(), operation)),
+            (Operation::Embeddings | Operation::Completions | Operation::CountTokens, _) => {
+                Err(no_route(Platform::Vertex.name(), operation))
+            }
         }
     }
 
@@ -173,6 +171,10 @@ impl Provider for Vertex {
         }
     }
 
+    fn wants_in_place(&self, url: &str) -> bool {
+        !Platform::Vertex.reads(url)
+    }
+
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
         // Partners answer in their own words, which begin with what they are; Google's always hold `error.status`.
         if body.trim_ascii_start().starts_with(br#"{"type":"error""#) {
@@ -183,12 +185,24 @@ impl Provider for Vertex {
     }
 }
 
-fn quirks_of(model: Model<'_>) -> Result<&'static Quirks, EncodeError> {
-    model.quirks().ok_or_else(|| no_route(Platform::Vertex.name(), Operation::Chat))
-}
-
-fn claude(operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
+fn chat(
+    model: Model<'_>,
+    operation: Operation,
+    request: &Request,
+    target: &Target<'_>,
+) -> Result<Encoded, EncodeError> {
+    if let Some(quirks) = model.quirks() {
+        let own = match model {
+            Model::Mistral(own) => own,
+            _ => target.model,
+        };
+        return quirks.encode(operation, request, &Target { model: own, ..*target });
+    }
     let chat = inbound::read(operation, request, target)?;
+    if !matches!(model, Model::Anthropic(_)) {
+        let (body, recall) = body::write(chat, target, Platform::Vertex, &labels(request))?;
+        return Ok(encoded(body, recall));
+    }
     let written = anthropic::request::write(chat, Some(ANTHROPIC_VERSION), target)?;
     let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     headers.extend(written.notes.betas.header());

@@ -12,7 +12,8 @@ pub(super) struct Response {
     pub(super) candidates: Vec<Candidate>,
     pub(super) prompt_feedback: Option<Feedback>,
     pub(super) usage_metadata: Option<Counts>,
-    pub(super) response_id: Option<String>,
+    #[serde(rename = "responseId")]
+    pub(super) id: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,10 +94,10 @@ pub(super) struct Feedback {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Grounding {
-    #[serde(default)]
-    pub(super) grounding_chunks: Vec<Chunk>,
-    #[serde(default)]
-    pub(super) grounding_supports: Vec<Supported>,
+    #[serde(default, rename = "groundingChunks")]
+    pub(super) chunks: Vec<Chunk>,
+    #[serde(default, rename = "groundingSupports")]
+    pub(super) supports: Vec<Supported>,
     #[serde(default)]
     pub(super) web_search_queries: Vec<String>,
 }
