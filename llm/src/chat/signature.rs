@@ -47,6 +47,15 @@ pub(crate) fn of_google(signature: &str) -> Option<&str> {
 }
 
 impl Chat {
+    /// For models that refuse what Google's have signed.
+    pub(crate) fn drop_googles_signatures(&mut self) {
+        for block in self.turns.iter_mut().flat_map(|turn| &mut turn.blocks) {
+            if let Content::Thinking { signature, .. } = &mut block.content {
+                signature.take_if(|signature| of_google(signature).is_some());
+            }
+        }
+    }
+
     /// Takes signatures out of the ids of calls and results.
     pub(crate) fn take_signatures(&mut self) {
         for block in self.turns.iter_mut().flat_map(|turn| &mut turn.blocks) {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::beta::Betas;
 use crate::{
-    chat::{self, CacheLifetime, Content, Support, signature},
+    chat::{self, CacheLifetime, Content, Support},
     error::EncodeError,
 };
 
@@ -87,7 +87,7 @@ pub(super) struct Blocks<'a, 'b> {
 }
 
 impl Blocks<'_, '_> {
-    /// A part; `None` for what Anthropic refuses though it says nothing: white space, and thoughts that it did not sign.
+    /// A part; `None` for what Anthropic refuses though it says nothing: white space, and thoughts without a signature.
     pub(super) fn block<'c>(&mut self, block: &'c chat::Block) -> Result<Option<Block<'c>>, EncodeError> {
         let says = match &block.content {
             Content::Text(text) | Content::Refusal(text) if text.trim().is_empty() => return Ok(None),
@@ -96,9 +96,6 @@ impl Blocks<'_, '_> {
             Content::Document { source, name } => self.document(source, name.as_deref())?,
             Content::Audio(_) => return Err(self.support.no_content("audio")),
             Content::Thinking { signature: None, .. } => return Ok(None),
-            Content::Thinking { signature: Some(signature), .. } if signature::of_google(signature).is_some() => {
-                return Ok(None);
-            }
             Content::Thinking { text, signature: Some(signature) } => Says::Thinking { thinking: text, signature },
             Content::RedactedThinking(data) => Says::RedactedThinking { data },
             Content::ToolCall(call) => Says::ToolUse { id: id(&call.id), name: &call.name, input: call.input() },
