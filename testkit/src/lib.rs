@@ -18,6 +18,7 @@ pub mod client;
 pub mod gateway;
 pub mod manifest;
 pub mod postgres;
+pub mod provider;
 pub mod proxy;
 pub mod raw;
 pub mod redis;

@@ -1,4 +1,5 @@
-//! A scripted provider that speaks `OpenAI`'s dialect, refuses what the real one refuses and records what it saw.
+//! A scripted provider that speaks `OpenAI`'s dialect or another one, refuses what the real one refuses and records what it
+//! saw.
 //!
 //! A request is answered by, in this order: the script queued for its model, the next queued script, the standing
 //! script of its model, a natural answer to its route.
@@ -15,18 +16,24 @@ use std::{
 use rustls::ServerConfig;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-use crate::{tls::Authority, wait::within};
+use crate::{
+    provider::{Dialect, OpenAi},
+    tls::Authority,
+    wait::within,
+};
 
-mod answer;
+pub(crate) mod answer;
 mod record;
 mod script;
 mod serve;
-mod strict;
+pub(crate) mod strict;
 mod wire;
 
-pub use answer::Usage;
+pub(crate) use answer::vector;
+pub use answer::{Parts, Say, Usage};
 pub use record::{Handshake, Outcome, Recorded};
 pub use script::{Cut, Gate, Script};
+pub use strict::Refusal;
 
 /// The running upstream; stops when dropped.
 #[derive(Debug)]
@@ -43,6 +50,7 @@ struct State {
     authority: String,
     tls: Option<Arc<ServerConfig>>,
     api_key: Option<String>,
+    dialect: &'static dyn Dialect,
     models: Option<Vec<String>>,
     queues: Mutex<Queues>,
     log: watch::Sender<Vec<Recorded>>,
@@ -58,15 +66,29 @@ struct Queues {
 }
 
 /// What the upstream insists on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Demands {
     api_key: Option<String>,
+    dialect: &'static dyn Dialect,
     models: Option<Vec<String>>,
     host: Option<String>,
     tls: Option<Arc<ServerConfig>>,
 }
 
+impl Default for Demands {
+    fn default() -> Self {
+        Self { api_key: None, dialect: &OpenAi, models: None, host: None, tls: None }
+    }
+}
+
 impl Demands {
+    /// Speaks this instead of `OpenAI`'s dialect.
+    #[must_use]
+    pub fn speaks(mut self, dialect: &'static dyn Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+
     /// Serves TLS, with a certificate for these names and addresses.
     #[must_use]
     pub fn tls(mut self, authority: &Authority, names: &[&str]) -> Self {
@@ -81,7 +103,7 @@ impl Demands {
         self
     }
 
-    /// Answers 401 to any other key (`Authorization: Bearer` or `api-key`).
+    /// Answers 401 to any other key, wherever the dialect has it.
     #[must_use]
     pub fn api_key(mut self, key: &str) -> Self {
         self.api_key = Some(key.to_owned());
@@ -104,6 +126,7 @@ impl Demands {
             authority: format!("{host}:{}", address.port()),
             tls: self.tls,
             api_key: self.api_key,
+            dialect: self.dialect,
             models: self.models,
             queues: Mutex::default(),
             log: watch::Sender::new(Vec::new()),

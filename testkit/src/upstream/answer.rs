@@ -37,11 +37,11 @@ impl Usage {
 
 /// The content of a natural answer.
 #[derive(Clone, Debug)]
-pub(super) struct Say {
+pub struct Say {
     /// The text, piece by piece: one chunk each in a stream.
-    pub(super) pieces: Vec<String>,
+    pub pieces: Vec<String>,
     /// `None` = never reported.
-    pub(super) usage: Option<Usage>,
+    pub usage: Option<Usage>,
     /// Embeddings always in this format, whatever was asked.
     pub(super) fixed_format: Option<&'static str>,
     /// Reports no more completion tokens than the request allows.
@@ -59,25 +59,33 @@ impl Say {
 
 /// A body in the pieces in which it is sent.
 #[derive(Clone, Debug)]
-pub(super) struct Parts {
-    pub(super) content_type: &'static str,
-    pub(super) parts: Vec<Bytes>,
+pub struct Parts {
+    /// Of the whole.
+    pub content_type: &'static str,
+    /// One after the other.
+    pub parts: Vec<Bytes>,
 }
 
 impl Parts {
-    fn json(value: &Value) -> Self {
+    /// A whole JSON answer.
+    pub fn json(value: &Value) -> Self {
         Self { content_type: "application/json", parts: vec![Bytes::from(value.to_string())] }
+    }
+
+    /// A stream of server-sent events.
+    pub fn events(parts: Vec<Bytes>) -> Self {
+        Self { content_type: "text/event-stream; charset=utf-8", parts }
     }
 }
 
 /// The vector that embeds input number `index`: values that do not survive a careless conversion.
-pub(super) fn vector(index: usize) -> Vec<f32> {
+pub(crate) fn vector(index: usize) -> Vec<f32> {
     let nth = f32::from(u16::try_from(index).unwrap_or(u16::MAX));
     vec![0.1 + nth, -1.0 / 3.0, 1.0e-7, f32::MIN_POSITIVE, 12345.678, 0.0]
 }
 
 /// Answers `request` on `path`.
-pub(super) fn natural(say: &Say, path: &str, request: &Value) -> Parts {
+pub(crate) fn natural(say: &Say, path: &str, request: &Value) -> Parts {
     if path.ends_with("/embeddings") {
         return embeddings(say, request);
     }
@@ -142,7 +150,7 @@ fn stream(say: &Say, chat: bool, request: &Value) -> Parts {
         parts.push(chunk(json!([]), usage.json()));
     }
     parts.push(Bytes::from_static(b"data: [DONE]\n\n"));
-    Parts { content_type: "text/event-stream; charset=utf-8", parts }
+    Parts::events(parts)
 }
 
 fn embeddings(say: &Say, request: &Value) -> Parts {

@@ -5,11 +5,11 @@ use std::{io::Write, sync::Arc, time::Duration};
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use http::{HeaderName, HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{
-    answer::{self, Parts, Say, Usage},
+    answer::{Parts, Say, Usage},
     wire::Farewell,
 };
 
@@ -269,7 +269,7 @@ impl Script {
     }
 
     /// Makes the script concrete.
-    pub(super) fn render(&self, path: &str, request: &Value) -> Rendered {
+    pub(super) fn render(&self, natural: impl FnOnce(&Say) -> Parts) -> Rendered {
         let mut rendered = Rendered {
             status: self.status,
             headers: Vec::new(),
@@ -279,7 +279,7 @@ impl Script {
             farewell: None,
         };
         let mut answer = match &self.body {
-            Body::Natural(say) => answer::natural(say, path, request),
+            Body::Natural(say) => natural(say),
             Body::Fixed(parts) => parts.clone(),
             Body::Nothing(farewell) => {
                 rendered.farewell = Some(farewell.clone());

@@ -18,8 +18,11 @@ use tokio::{
     time::Instant,
 };
 
+use crate::provider::Asked;
+
 use super::{
     State,
+    answer::Parts,
     record::{Handshake, Outcome, Recorded},
     script::{Cut, Rendered, Script, Step},
     strict::{self, Refusal},
@@ -141,20 +144,34 @@ async fn answer(
     let tracked = Tracked::begin(Arc::clone(&state), from, &head);
     let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
     tracked.edit(|entry| entry.body = body.clone());
-    let path = head.uri.path();
-    let checked = strict::head(&state, &head.method, &head.headers)
-        .and_then(|()| if head.method == Method::POST { strict::body(&state, path, &body) } else { Ok(Value::Null) });
-    let rendered = match checked {
-        Ok(_) if head.method == Method::GET => {
-            Script::raw("application/json", models(&state)).render(path, &Value::Null)
-        }
-        Ok(request) => {
-            let model = request.get("model").and_then(Value::as_str).unwrap_or_default();
-            state.script_for(model).render(path, &request)
-        }
-        Err(refusal) => refuse(&tracked, &refusal).render(path, &Value::Null),
+    let rendered = match ask(&state, &head, &body) {
+        Ok(rendered) => rendered,
+        Err(refusal) => refuse(&tracked, &state, &refusal).render(|_| Parts::json(&Value::Null)),
     };
     play(rendered, tracked, handle).await
+}
+
+/// Finds the answer to a request that the dialect takes.
+fn ask(state: &State, head: &http::request::Parts, raw: &[u8]) -> Result<Rendered, Refusal> {
+    strict::head(state, &head.method, &head.headers)?;
+    let get = head.method == Method::GET;
+    let body = if get { Value::Null } else { strict::parse(raw)? };
+    let asked = Asked {
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+        raw,
+        body: &body,
+        key: state.api_key.as_deref(),
+    };
+    state.dialect.authenticate(&asked)?;
+    if get {
+        return Ok(Script::raw("application/json", models(state)).render(|_| Parts::json(&Value::Null)));
+    }
+    state.dialect.check(&asked)?;
+    let model = state.dialect.model(&asked);
+    strict::model(state, model)?;
+    Ok(state.script_for(model).render(|say| state.dialect.answer(&asked, say)))
 }
 
 fn models(state: &State) -> String {
@@ -162,9 +179,9 @@ fn models(state: &State) -> String {
     json!({"object": "list", "data": data}).to_string()
 }
 
-fn refuse(tracked: &Tracked, refusal: &Refusal) -> Script {
+fn refuse(tracked: &Tracked, state: &State, refusal: &Refusal) -> Script {
     tracked.edit(|entry| entry.refused = Some(refusal.message.clone()));
-    Script::raw("application/json", refusal.body().to_string()).status(refusal.status.as_u16())
+    Script::raw("application/json", state.dialect.error(refusal).to_string()).status(refusal.status.as_u16())
 }
 
 async fn play(rendered: Rendered, mut tracked: Tracked, handle: Handle) -> Result<Response<Body>, Broken> {

@@ -1,4 +1,5 @@
-//! The checks that a real `OpenAI` endpoint makes, so that a gateway cannot get away with sending it something else.
+//! The checks that a real endpoint makes, so that a gateway cannot get away with sending it something else: of the head for
+//! every dialect, of the body for `OpenAI`'s.
 
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
@@ -28,34 +29,42 @@ const GATEWAY_ONLY: &[&str] = &[
 /// Members that begin like this are meant for gateways as well.
 const GATEWAY_ONLY_PREFIXES: &[&str] = &["litellm_", "mock_"];
 
-/// A refusal in `OpenAI`'s shape.
+/// Why a request is refused.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
-    pub(super) message: String,
-    pub(super) code: Option<&'static str>,
+pub struct Refusal {
+    /// The answer's.
+    pub status: StatusCode,
+    /// For people.
+    pub message: String,
+    /// The dialect's word for it, where it has one.
+    pub code: Option<&'static str>,
 }
 
 impl Refusal {
-    fn bad(message: impl Into<String>) -> Self {
+    /// 400.
+    pub fn bad(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message: message.into(), code: None }
     }
 
-    pub(super) fn body(&self) -> Value {
+    /// 401.
+    pub fn key(message: &str, code: &'static str) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, message: message.to_owned(), code: Some(code) }
+    }
+
+    /// 404.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, message: message.into(), code: Some("model_not_found") }
+    }
+
+    /// In `OpenAI`'s shape.
+    pub(crate) fn body(&self) -> Value {
         json!({"error": {"message": self.message, "type": "invalid_request_error", "param": null, "code": self.code}})
     }
 }
 
-/// Checks the head: authentication, host, content type.
+/// Checks the head: host, content type.
 pub(super) fn head(state: &State, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(expected) = &state.api_key {
-        let sent = text("authorization").and_then(|value| value.strip_prefix("Bearer ")).or_else(|| text("api-key"));
-        if sent != Some(expected) {
-            let message = "Incorrect API key provided.".to_owned();
-            return Err(Refusal { status: StatusCode::UNAUTHORIZED, message, code: Some("invalid_api_key") });
-        }
-    }
     if text("host") != Some(&state.authority) {
         return Err(Refusal::bad("misdirected request: the Host header names another server"));
     }
@@ -72,10 +81,22 @@ pub(super) fn head(state: &State, method: &Method, headers: &HeaderMap) -> Resul
     Ok(())
 }
 
-/// Checks a POST's body for its route and returns it parsed.
-pub(super) fn body(state: &State, path: &str, body: &[u8]) -> Result<Value, Refusal> {
-    let parsed: Value = serde_json::from_slice(body)
-        .map_err(|error| Refusal::bad(format!("We could not parse the JSON body of your request: {error}")))?;
+/// Parses a POST's body.
+pub(super) fn parse(body: &[u8]) -> Result<Value, Refusal> {
+    serde_json::from_slice(body)
+        .map_err(|error| Refusal::bad(format!("We could not parse the JSON body of your request: {error}")))
+}
+
+/// Checks that the model is one of those that are served.
+pub(super) fn model(state: &State, model: &str) -> Result<(), Refusal> {
+    if state.models.as_ref().is_some_and(|known| !model.is_empty() && !known.iter().any(|name| name == model)) {
+        return Err(Refusal::not_found(format!("The model `{model}` does not exist or you do not have access to it.")));
+    }
+    Ok(())
+}
+
+/// Checks a POST's body for its route.
+pub(crate) fn body(path: &str, parsed: &Value) -> Result<(), Refusal> {
     let Some(members) = parsed.as_object() else {
         return Err(Refusal::bad("the body must be a JSON object"));
     };
@@ -90,10 +111,6 @@ pub(super) fn body(state: &State, path: &str, body: &[u8]) -> Result<Value, Refu
     if model.is_empty() && !azure {
         return Err(Refusal::bad("you must provide a model parameter"));
     }
-    if state.models.as_ref().is_some_and(|known| !azure && !known.iter().any(|name| name == model)) {
-        let message = format!("The model `{model}` does not exist or you do not have access to it.");
-        return Err(Refusal { status: StatusCode::NOT_FOUND, message, code: Some("model_not_found") });
-    }
     let required = match path.rsplit('/').next() {
         Some("embeddings") => "input",
         Some("completions") if path.ends_with("/chat/completions") => "messages",
@@ -102,8 +119,7 @@ pub(super) fn body(state: &State, path: &str, body: &[u8]) -> Result<Value, Refu
     if !members.contains_key(required) {
         return Err(Refusal::bad(format!("Missing required parameter: '{required}'.")));
     }
-    check_values(members)?;
-    Ok(parsed)
+    check_values(members)
 }
 
 fn check_values(members: &serde_json::Map<String, Value>) -> Result<(), Refusal> {
