@@ -5,6 +5,7 @@ mod providers {
     mod capping;
     mod failures;
     mod fixture;
+    mod frames;
     mod matrix;
     mod parameters;
     mod recorded;

@@ -1,7 +1,7 @@
 //! Recorded answers of the providers whose dialect is translated, as their clients see them.
 //!
 //! Under `tests/providers/<dialect>/`: `chat/*` whole answers, `stream/*` streamed ones, `embed/*` embeddings, and `error/*` failures
-//! whose names end in the status (`too-long.400.json`). One golden for each kind of them and provider.
+//! whose names end in the status (`too-long.400.json`). Files that end in `.events` are AWS event-stream messages as text. One golden for each kind of them and provider.
 
 use std::{fmt::Write, fs, path::Path, sync::Arc};
 
@@ -12,6 +12,8 @@ use turnpike_llm::{
     provider::{Decoded, Operation, Provider, ProviderKind, Shown},
     usage::Usage,
 };
+
+use super::frames;
 
 /// A provider with the folder of its recordings.
 struct Recorded {
@@ -31,7 +33,10 @@ impl Recorded {
             .unwrap()
             .map(|entry| {
                 let path = entry.unwrap().path();
-                (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap().into())
+                let bytes = fs::read(&path).unwrap();
+                let is_aws = path.extension().is_some_and(|extension| extension == "events");
+                let bytes = if is_aws { frames::messages(str::from_utf8(&bytes).unwrap()) } else { bytes };
+                (path.file_name().unwrap().to_str().unwrap().to_owned(), bytes.into())
             })
             .collect();
         files.sort();
@@ -219,5 +224,6 @@ macro_rules! dialects {
 }
 
 dialects! {
+    bedrock: Bedrock;
     cohere: Cohere;
 }
