@@ -4,6 +4,7 @@
 mod bytes {
     mod arbitrary;
     mod embeddings;
+    mod eventstream;
     mod large;
     mod requests;
     mod responses;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod providers {
+    mod bedrock;
     mod capping;
     mod failures;
     mod fixture;

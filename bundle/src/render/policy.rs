@@ -127,7 +127,7 @@ pub(super) fn with_built_in(
     backend: &ProviderBackend,
     report: &mut Report,
 ) -> (Option<Price>, Capabilities) {
-    let row = price::lookup(backend.provider, &backend.model);
+    let row = price::lookup(backend.provider, &backend.model, backend.region.as_deref());
     let base = row.map(Row::price);
     let known = row.map(Row::capabilities).unwrap_or_default();
     let capabilities = Capabilities {

@@ -182,7 +182,8 @@ impl Model {
         match (&self.entry.price, &self.backend) {
             (Some(price), _) => Some(Cow::Borrowed(price)),
             (None, Backend::Provider(upstream)) if upstream.config.model.contains('*') => {
-                Some(Cow::Owned(price::lookup(upstream.config.provider, upstream_model)?.price()))
+                let config = &upstream.config;
+                Some(Cow::Owned(price::lookup(config.provider, upstream_model, config.region.as_deref())?.price()))
             }
             (None, Backend::Provider(_) | Backend::Mock { .. }) => None,
         }

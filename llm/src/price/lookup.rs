@@ -8,15 +8,21 @@ use crate::{
 /// The row of a model as its provider names it; `None` = price unknown, which is not the same as free.
 ///
 /// Tried in order: the name itself; without another tool's prefix (`openai/gpt-4o`, `bedrock/us.anthropic...`); without
-/// what the provider lets one add (an ARN's path and a region's prefix at Bedrock, the account at Fireworks, the owner
-/// of a fine-tune); each of them also without a date (`-2024-08-06`, `-20250929`, `@20250929`) or `@default`, `@latest`.
+/// what the provider lets one add (an ARN's path and then a group of regions at Bedrock, the account at Fireworks, the
+/// owner of a fine-tune); each of them also without a date (`-2024-08-06`, `-20250929`, `@20250929`) or `@default`,
+/// `@latest`. Bedrock's prices in a `region` come before those of everywhere.
 /// Servers that run anybody's models (vLLM, TGI, `OpenAICompatible`) have no price list.
-pub fn lookup(provider: ProviderKind, model: &str) -> Option<&'static Row> {
+pub fn lookup(provider: ProviderKind, model: &str, region: Option<&str>) -> Option<&'static Row> {
     let stripped = without_prefix(provider, model);
-    let plain = without_addition(provider, stripped);
-    [model, stripped, plain]
-        .into_iter()
-        .find_map(|name| find(provider, name).or_else(|| without_date(name).and_then(|name| find(provider, name))))
+    let named = without_arn(provider, stripped);
+    let plain = without_addition(provider, named);
+    let region = region.filter(|_| provider == ProviderKind::Bedrock);
+    [model, stripped, named, plain].into_iter().find_map(|name| {
+        let regional = region.and_then(|region| find(provider, &format!("{region}/{name}")));
+        // A model of a group of regions has the group's price or everybody's.
+        let regional = regional.filter(|_| name == named);
+        regional.or_else(|| find(provider, name)).or_else(|| find(provider, without_date(name)?))
+    })
 }
 
 fn find(provider: ProviderKind, model: &str) -> Option<&'static Row> {
@@ -47,12 +53,20 @@ fn without_prefix(provider: ProviderKind, model: &str) -> &str {
     prefixes.iter().find_map(|prefix| model.strip_prefix(prefix)).unwrap_or(model)
 }
 
+/// What a Bedrock ARN names; an application's inference profile names no model.
+fn without_arn(provider: ProviderKind, model: &str) -> &str {
+    let is_arn = provider == ProviderKind::Bedrock && model.starts_with("arn:");
+    model.rsplit('/').next().filter(|_| is_arn).unwrap_or(model)
+}
+
 fn without_addition(provider: ProviderKind, model: &str) -> &str {
     match provider {
         ProviderKind::Bedrock => {
-            const REGIONS: &[&str] = &["us-gov.", "us.", "eu.", "apac.", "global.", "jp.", "au.", "ca.", "in.", "sa."];
-            let name = if model.starts_with("arn:") { model.rsplit('/').next().unwrap_or(model) } else { model };
-            REGIONS.iter().find_map(|region| name.strip_prefix(region)).unwrap_or(name)
+            const GROUPS: &[&str] = &["us-gov.", "us.", "eu.", "apac.", "global.", "jp.", "au.", "ca.", "in.", "sa."];
+            let name = GROUPS.iter().find_map(|group| model.strip_prefix(group)).unwrap_or(model);
+            // `...-v1:0:200k`: a variant for provisioned throughput.
+            let variant = name.rsplit_once(':').filter(|(_, size)| size.ends_with('k'));
+            variant.map_or(name, |(base, _)| base)
         }
         ProviderKind::FireworksAI => model.strip_prefix("accounts/fireworks/models/").unwrap_or(model),
         // ft:gpt-4o-mini-2024-07-18:org::id

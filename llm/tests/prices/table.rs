@@ -8,7 +8,7 @@ use turnpike_llm::{
 };
 
 fn price(kind: ProviderKind, model: &str) -> Price {
-    lookup(kind, model).unwrap_or_else(|| panic!("{kind:?} {model} has no price")).price()
+    lookup(kind, model, None).unwrap_or_else(|| panic!("{kind:?} {model} has no price")).price()
 }
 
 /// Input, output, cached input in USD per million tokens.
@@ -53,13 +53,13 @@ fn all_parts_of_a_row() {
     assert_eq!(tier.cached_input, Some(250_000_000));
     assert_eq!(price.batch.unwrap().input, Some(625_000_000));
     assert_eq!(price.priority.unwrap().output, Some(18_000_000_000));
-    let claude = lookup(ProviderKind::Anthropic, "claude-sonnet-4-5").unwrap().price();
+    let claude = lookup(ProviderKind::Anthropic, "claude-sonnet-4-5", None).unwrap().price();
     assert_eq!(claude.cache_write_5m, Some(3_750_000_000));
     assert_eq!(claude.cache_write_1h, Some(6_000_000_000));
     // The source has no 1 h rate for the tier: twice the tier's input, as it is twice the base's.
-    let bedrock = lookup(ProviderKind::Bedrock, "us.anthropic.claude-sonnet-4-5-20250929-v1:0").unwrap().price();
+    let bedrock = lookup(ProviderKind::Bedrock, "us.anthropic.claude-sonnet-4-5-20250929-v1:0", None).unwrap().price();
     assert_eq!(bedrock.tiers.first().unwrap().cache_write_1h, Some(13_200_000_000));
-    let rerank = lookup(ProviderKind::Cohere, "rerank-v3.5").unwrap().price();
+    let rerank = lookup(ProviderKind::Cohere, "rerank-v3.5", None).unwrap().price();
     assert_eq!((rerank.input, rerank.per_query), (0, 2_000_000));
 }
 
@@ -77,7 +77,7 @@ fn corrections_are_applied() {
         (ProviderKind::OpenAI, "container"),
     ];
     for (kind, model) in dropped {
-        assert!(lookup(kind, model).is_none(), "{kind:?} {model}");
+        assert!(lookup(kind, model, None).is_none(), "{kind:?} {model}");
     }
     assert_eq!(price(ProviderKind::Ollama, "llama3.1"), Price::free());
 }
@@ -105,9 +105,30 @@ fn names_are_found_as_people_write_them() {
         (ProviderKind::Gemini, "models/gemini-2.5-pro", "gemini-2.5-pro"),
     ];
     for (kind, asked, row) in found {
-        let found = lookup(kind, asked).unwrap_or_else(|| panic!("{asked}"));
+        let found = lookup(kind, asked, None).unwrap_or_else(|| panic!("{asked}"));
         assert_eq!((found.provider(), found.model()), (kind, row), "{asked}");
     }
+}
+
+#[test]
+fn bedrock_charges_by_region() {
+    let found = |model: &str, region| lookup(ProviderKind::Bedrock, model, region).unwrap().model();
+    let llama = "meta.llama3-70b-instruct-v1:0";
+    assert_eq!(found(llama, Some("eu-west-2")), "eu-west-2/meta.llama3-70b-instruct-v1:0");
+    assert_eq!(found(llama, Some("eu-north-1")), llama);
+    assert_eq!(found(llama, None), llama);
+    let arn = "arn:aws:bedrock:eu-west-2::foundation-model/meta.llama3-70b-instruct-v1:0";
+    assert_eq!(found(arn, Some("eu-west-2")), "eu-west-2/meta.llama3-70b-instruct-v1:0");
+    // A profile over a group of regions has its own price, wherever it is called from.
+    let group = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+    assert_eq!(found(group, Some("us-gov-west-1")), group);
+    let profile =
+        "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+    assert_eq!(found(profile, Some("us-east-1")), group);
+    assert_eq!(found("apac.anthropic.claude-3-opus-20240229-v1:0", None), "anthropic.claude-3-opus-20240229-v1:0");
+    assert_eq!(found("amazon.nova-lite-v1:0:24k", Some("us-east-1")), "amazon.nova-lite-v1:0");
+    let opaque = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/k3qn2x9u1c7d";
+    assert!(lookup(ProviderKind::Bedrock, opaque, Some("us-east-1")).is_none());
 }
 
 #[test]
@@ -121,13 +142,13 @@ fn an_unknown_price_is_not_guessed() {
         (ProviderKind::Anthropic, "gpt-4o"),
     ];
     for (kind, model) in unknown {
-        assert!(lookup(kind, model).is_none(), "{kind:?} {model}");
+        assert!(lookup(kind, model, None).is_none(), "{kind:?} {model}");
     }
 }
 
 #[test]
 fn capabilities_come_with_the_price() {
-    let row = lookup(ProviderKind::OpenAI, "gpt-4o").unwrap();
+    let row = lookup(ProviderKind::OpenAI, "gpt-4o", None).unwrap();
     assert_eq!(
         row.capabilities(),
         Capabilities {
@@ -140,7 +161,7 @@ fn capabilities_come_with_the_price() {
             reasoning: None,
         }
     );
-    let embedder = lookup(ProviderKind::OpenAI, "text-embedding-3-small").unwrap().capabilities();
+    let embedder = lookup(ProviderKind::OpenAI, "text-embedding-3-small", None).unwrap().capabilities();
     assert_eq!((embedder.embeddings, embedder.context_window), (Some(true), Some(8191)));
-    assert_eq!(lookup(ProviderKind::OpenAI, "gpt-5").unwrap().capabilities().reasoning, Some(true));
+    assert_eq!(lookup(ProviderKind::OpenAI, "gpt-5", None).unwrap().capabilities().reasoning, Some(true));
 }

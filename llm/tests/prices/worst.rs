@@ -114,7 +114,7 @@ fn a_tier_counts_only_where_the_prompt_can_reach_it() {
 
 #[test]
 fn the_built_in_prices_have_their_classes_of_service_in_it() {
-    let price = lookup(ProviderKind::OpenAI, "gpt-4o").unwrap().price();
+    let price = lookup(ProviderKind::OpenAI, "gpt-4o", None).unwrap().price();
     let priority = price.priority.and_then(|rates| rates.output).unwrap();
     assert_eq!(i128::from(worst(&price, 0, 1_000_000)), i128::from(priority.max(price.output)));
 }

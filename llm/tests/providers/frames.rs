@@ -1,7 +1,7 @@
 //! AWS event-stream messages out of text, one a line: `event NAME JSON`, `exception NAME JSON`, `error CODE TEXT`.
 
 /// The bytes as they come over the wire.
-pub(super) fn messages(text: &str) -> Vec<u8> {
+pub(crate) fn messages(text: &str) -> Vec<u8> {
     text.lines().flat_map(line).collect()
 }
 
@@ -19,7 +19,7 @@ fn line(line: &str) -> Vec<u8> {
 }
 
 /// One message; all headers are strings.
-pub(super) fn message(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn message(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut written = Vec::new();
     for (name, value) in headers {
         written.push(u8::try_from(name.len()).unwrap());
@@ -32,7 +32,7 @@ pub(super) fn message(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
 }
 
 /// One message of headers already written.
-pub(super) fn framed(headers: &[u8], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(headers: &[u8], payload: &[u8]) -> Vec<u8> {
     let total = u32::try_from(headers.len() + payload.len() + 16).unwrap();
     let mut out = total.to_be_bytes().to_vec();
     out.extend_from_slice(&u32::try_from(headers.len()).unwrap().to_be_bytes());

@@ -233,7 +233,7 @@ impl Call<'_> {
 
     /// Letters, digits, single spaces, `-`, `()` and `[]`, and no two alike.
     fn document_name(&mut self, own: &str) -> String {
-        let stem = own.rsplit_once('.').map_or(own, |(stem, _)| stem);
+        let stem = own.rsplit_once('.').filter(|(_, extension)| !extension.contains('/')).map_or(own, |(stem, _)| stem);
         let plain: String = stem
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || "-()[]".contains(c) { c } else { ' ' })

@@ -28,6 +28,9 @@ const NO_TOOLS: &[&str] = &[
 /// Families that choose for themselves whether they call a tool.
 const NO_FORCED_TOOLS: &[&str] = &["ai21.", "cohere.", "meta.", "writer."];
 
+/// Families whose parameters include no `top_k`.
+const NO_TOP_K: &[&str] = &["ai21.", "amazon.titan", "meta.", "openai."];
+
 /// Families that know no system prompt.
 const NO_SYSTEM: &[&str] = &[
     "ai21.j2",
@@ -102,6 +105,11 @@ impl<'a> Model<'a> {
     /// Takes a `toolChoice` other than `auto`.
     pub(super) fn has_forced_tools(self) -> bool {
         self.has_tools() && !self.is_any(NO_FORCED_TOOLS)
+    }
+
+    /// Takes `top_k`, by whatever name.
+    pub(super) fn has_top_k(self) -> bool {
+        !self.is_any(NO_TOP_K)
     }
 
     /// Takes `system`.

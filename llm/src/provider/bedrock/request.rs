@@ -123,7 +123,8 @@ impl Call<'_> {
         }
         let inference = InferenceConfig { max_tokens: chat.max_tokens, temperature, top_p, stop_sequences };
         body.inference_config = (inference != InferenceConfig::default()).then_some(inference);
-        match top_k {
+        self.support.lacks("top_k", top_k.is_some() && !self.model.has_top_k())?;
+        match top_k.filter(|_| self.model.has_top_k()) {
             Some(top_k) if self.model.is_nova() => self.say("inferenceConfig", &json!({ "topK": top_k })),
             Some(top_k) if self.model.is_cohere() => self.say("k", &top_k),
             Some(top_k) => self.say("top_k", &top_k),

@@ -196,7 +196,7 @@ impl Call<'_> {
             self.say("tool_choice", &choice);
             return Ok(None);
         }
-        let unforced = kind != "auto" && !formatted && !self.model.has_forced_tools();
+        let unforced = matches!(kind, "any" | "tool") && !formatted && !self.model.has_forced_tools();
         if kind == "none" || unforced {
             self.support.lacks("tool_choice", told || unforced)?;
             return Ok(None);
