@@ -13,8 +13,10 @@ use turnpike_llm::{
 
 use crate::canonical;
 
+mod identity;
 mod limit;
 
+pub use identity::{AssumedRole, AwsIdentity, AwsKeys, EntraApplication, GoogleAccount, Identity, ServiceAccount};
 use limit::is_default;
 pub use limit::{BudgetEntry, KeyLimits, LimitEntry, ModelLimits, PerModelLimit, RESET, covers};
 
@@ -256,6 +258,9 @@ pub struct CredentialEntry {
     /// The API key, where the provider wants one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<String>,
+    /// An identity in a cloud, which stands in for the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
     /// Extra headers in order (literal and from Secrets).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,

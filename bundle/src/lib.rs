@@ -12,6 +12,7 @@
 //! Everything here is pure: no IO, no clock, no randomness.
 
 mod canonical;
+mod confidential;
 pub mod entry;
 pub mod layout;
 pub mod manifest;
@@ -24,6 +25,7 @@ pub mod report;
 pub mod shard;
 
 pub use canonical::{sha256_hex, to_string as canonical_json};
+pub use confidential::Confidential;
 pub use entry::Contents;
 pub use manifest::Manifest;
 pub use objects::{Objects, Secret, Settings};

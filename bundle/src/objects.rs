@@ -104,6 +104,8 @@ pub struct Settings {
     pub release_namespace: String,
     /// `--instance`: which names in the release namespace are Turnpike's own.
     pub instance: String,
+    /// Names the cluster to AWS: the external id of an assumed role is `<cluster>/<namespace>`.
+    pub cluster: String,
     /// Namespaces whose models may be visible to all.
     pub cluster_model_namespaces: BTreeSet<String>,
     /// Namespaces whose models may use the gateways' own cloud identity, or have them assume roles.
@@ -127,7 +129,7 @@ pub enum Mode {
 impl Settings {
     /// For a folder of manifests.
     pub fn standalone() -> Self {
-        Self { mode: Mode::Standalone, ..Self::default() }
+        Self { mode: Mode::Standalone, cluster: "standalone".to_owned(), ..Self::default() }
     }
 
     /// Whether a namespace's models may be visible to all.

@@ -26,6 +26,7 @@ use crate::{
 
 mod budgets;
 mod credentials;
+mod identity;
 mod keys;
 mod limits;
 mod models;

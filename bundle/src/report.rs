@@ -59,6 +59,17 @@ pub struct Rejected {
     pub reason: String,
 }
 
+/// A credential that a gateway cannot renew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingCredential {
+    /// Digest of the credential.
+    pub digest: String,
+    /// Seconds since the epoch since which every attempt has failed.
+    pub since: i64,
+    /// Why, for people: the same for the same cause.
+    pub reason: String,
+}
+
 impl Report {
     /// Describes what a gateway has taken, and what it refused of the last offer.
     pub fn new(state: &State, rejections: &[Rejection]) -> Self {

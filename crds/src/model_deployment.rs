@@ -15,7 +15,9 @@ pub use policy::{
     Cache, CacheScope, Capabilities, Fallback, FallbackOn, Health, Limits, Price, Retry, RetryPerClass, SemanticCache,
     Timeouts,
 };
-pub use provider::{Credentials, Header, Params, Provider, ProviderType};
+pub use provider::{
+    AwsCredentials, AzureCredentials, Credentials, GcpCredentials, Header, Params, Provider, ProviderType,
+};
 pub use route::{Complexity, Hedge, Mirror, Route, Strategy, Target};
 pub use status::{Backends, ModelDeploymentStatus, SourceKind};
 

@@ -39,9 +39,6 @@ const fn model(path: &'static str, works: &'static str, capability: &'static str
 
 const ROWS: &[Row] = &[
     model("spec.vllm", "", "running engines in the cluster"),
-    model("spec.provider.credentials.aws", "", "signing in to AWS"),
-    model("spec.provider.credentials.gcp", "", "signing in to Google Cloud"),
-    model("spec.provider.credentials.azure", "", "signing in to Microsoft Entra"),
     model("spec.route.strategy", "Weighted", "choosing a target by anything but weights"),
     model("spec.route.stickyBy", "None", "keeping a caller on one target"),
     model("spec.route.targets[].tags", "", "routing by tag"),

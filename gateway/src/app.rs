@@ -36,7 +36,7 @@ use crate::{
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
     record::Record,
     routes, spend, telemetry,
-    upstream::{fetch::Fetcher, pool::Pool},
+    upstream::{credentials::Credentials, fetch::Fetcher, pool::Pool},
 };
 
 /// Shared by all runtimes; immutable but for atomics.
@@ -63,6 +63,8 @@ pub struct App {
     pub wal: Arc<Wal>,
     /// Fetches media that clients give by URL.
     pub media: Fetcher,
+    /// The identities that models use in clouds.
+    pub credentials: Arc<Credentials>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What probes are told.

@@ -106,6 +106,11 @@ pub enum Error {
     /// No connection to the upstream. The text never holds addresses or credentials.
     #[error("Could not connect to the model's backend: {0}.")]
     Connect(&'static str),
+    /// No valid token or key of the gateway for the upstream. Why is for whoever runs the gateway.
+    #[error(
+        "The gateway has no valid credential for the model's provider: its renewal fails. Whoever runs the gateway finds the reason in its log and in the model's status."
+    )]
+    Unauthenticated,
     /// The upstream closed or reset before it answered.
     #[error("The model's backend closed the connection before it answered.")]
     Broken,

@@ -11,6 +11,7 @@ use anyhow::Context;
 use sha2::{Digest, Sha256};
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     task::JoinHandle,
@@ -41,6 +42,7 @@ use crate::{
     telemetry, unattributed,
     upstream::{
         connect::{Connector, client_config},
+        credentials::{Credentials, Exchange},
         fetch::Fetcher,
     },
 };
@@ -91,8 +93,10 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     };
     let (books, keepers) = stores::open(places).await?;
     let internal_listener = bind(args.internal_listen)?;
-    let connector = Connector::new(args.egress(), &args.proxy(), client_config(&args.ca_file)?)?;
-    let app = Arc::new(app(&args, admin.as_ref(), books, &connector)?);
+    let tls = client_config(&args.ca_file)?;
+    let exchange = Exchange::new(args.clouds.clone(), &args.proxy(), Arc::clone(&tls))?;
+    let connector = Connector::new(args.egress(), &args.proxy(), tls)?;
+    let app = Arc::new(app(&args, admin.as_ref(), books, (&connector, exchange))?);
     let serving =
         Serving { app: Arc::clone(&app), connector, read_timeout: args.read_timeout, grace: args.shutdown_grace };
     let configured = Configured::start(source, &app, minted).await?;
@@ -238,7 +242,12 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     listener::bind(address).with_context(|| format!("cannot listen on {address}"))
 }
 
-fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books, connector: &Connector) -> anyhow::Result<App> {
+fn app(
+    args: &Args,
+    admin: Option<&MintedAdminKey>,
+    books: Books,
+    (connector, exchange): (&Connector, Exchange),
+) -> anyhow::Result<App> {
     let buffered = args.max_buffered_bytes.unwrap_or_else(limits::buffered_bytes);
     anyhow::ensure!(
         buffered >= args.max_body_bytes,
@@ -260,6 +269,7 @@ fn app(args: &Args, admin: Option<&MintedAdminKey>, books: Books, connector: &Co
         end_users: EndUsers::new(args.max_end_users),
         exhausted: args.budget_exceeded_status.code(),
         wal,
+        credentials: Arc::new(Credentials::new(exchange, Handle::current())),
         metrics: Arc::new(Metrics::new()?),
         health: Arc::new(Health::default()),
         nameless: "".into(),

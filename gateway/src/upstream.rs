@@ -6,11 +6,13 @@ use http::{HeaderValue, Uri};
 use turnpike_bundle::entry::Egress as Reach;
 
 pub mod connect;
+pub mod credentials;
 pub mod egress;
 pub mod fetch;
 pub mod http1;
 pub mod pool;
 pub mod proxy;
+pub mod sign;
 mod tls;
 
 /// Scheme, host and port of an upstream.

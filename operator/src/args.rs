@@ -26,6 +26,10 @@ pub struct Args {
     #[arg(long, value_name = "NAMESPACE", value_parser = dns_label, env = "POD_NAMESPACE")]
     pub release_namespace: String,
 
+    /// Names the cluster to AWS: the external id of assumed roles is `<cluster>/<namespace>` [default: the instance]
+    #[arg(long, value_name = "NAME", value_parser = dns_label, env = "TURNPIKE_CLUSTER_NAME")]
+    pub cluster_name: Option<String>,
+
     /// Namespaces to watch [default: all]
     #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', value_parser = dns_label, env = "TURNPIKE_WATCH_NAMESPACES")]
     pub watch_namespaces: Vec<String>,
@@ -115,6 +119,7 @@ impl Args {
         let bundle = turnpike_bundle::Settings {
             release_namespace: self.release_namespace.clone(),
             instance: self.instance.clone(),
+            cluster: self.cluster_name.clone().unwrap_or_else(|| self.instance.clone()),
             ambient_identity_namespaces: or_release(&self.ambient_identity_namespaces),
             cluster_model_namespaces: or_release(&self.cluster_model_namespaces),
             mode: if self.require_secret_label { Mode::Cluster } else { Mode::SingleTenant },

@@ -23,6 +23,7 @@ pub mod proxy;
 pub mod raw;
 pub mod redis;
 mod service;
+pub mod sigv4;
 pub mod spend;
 pub mod sse;
 pub mod tls;

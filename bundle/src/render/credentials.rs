@@ -1,17 +1,14 @@
 //! The key and the headers that a provider call carries, all of them kept out of `ConfigMap`s.
 
 use http::{HeaderName, HeaderValue};
-use turnpike_crds::{
-    Reason,
-    model_deployment::{Credentials, Header, Provider, ProviderType},
-};
+use turnpike_crds::model_deployment::{Header, Provider};
 
 use crate::{
     canonical,
-    entry::{CredentialEntry, ObjectRef},
+    entry::{CredentialEntry, Identity, ObjectRef},
     problem::{Report, Reported},
     render::{
-        Context,
+        Context, identity,
         secrets::{self, Use},
     },
 };
@@ -19,24 +16,31 @@ use crate::{
 /// Hex digits of a digest: 128 bits.
 const DIGEST_LENGTH: usize = 32;
 
-/// The credential entry; `None` = there is neither key nor header.
+/// The credential entry; `None` = there is nothing to send.
 pub(super) fn compile(
     context: Context<'_>,
     object: &ObjectRef,
     spec: &Provider,
     report: &mut Report,
 ) -> Result<Option<CredentialEntry>, Reported> {
-    let api_key = api_key(context, object, spec, report);
+    let identity = identity::compile(context, object, spec, report);
+    // What is wrong with both is said once.
+    let api_key = if identity.is_ok() { api_key(context, object, spec, report) } else { Err(Reported) };
     let headers = headers(context, object, &spec.headers, report);
-    let (api_key, headers) = (api_key?, headers.ok_or(Reported)?);
-    if api_key.is_none() && headers.is_empty() {
+    let (identity, api_key, headers) = (identity?, api_key?, headers.ok_or(Reported)?);
+    if identity.is_none() && api_key.is_none() && headers.is_empty() {
         return Ok(None);
     }
-    Ok(Some(CredentialEntry { digest: digest(api_key.as_deref(), &headers), api_key, headers }))
+    let digest = digest(api_key.as_deref(), identity.as_ref(), &headers);
+    Ok(Some(CredentialEntry { digest, api_key, identity, headers }))
 }
 
-fn digest(api_key: Option<&str>, headers: &[(String, String)]) -> String {
-    let content = canonical::to_string(&("turnpike credential", api_key, headers));
+fn digest(api_key: Option<&str>, identity: Option<&Identity>, headers: &[(String, String)]) -> String {
+    const OF: &str = "turnpike credential";
+    let content = match identity {
+        None => canonical::to_string(&(OF, api_key, headers)),
+        Some(identity) => canonical::to_string(&(OF, identity, api_key, headers)),
+    };
     let mut digest = canonical::sha256_hex(content.as_bytes());
     digest.truncate(DIGEST_LENGTH);
     digest
@@ -48,32 +52,7 @@ fn api_key(
     spec: &Provider,
     report: &mut Report,
 ) -> Result<Option<String>, Reported> {
-    const FIELD: &str = "spec.provider.credentials";
-    may_be_ambient(context, object, spec, report)?;
-    let Some(credentials) = &spec.credentials else {
-        return Ok(None);
-    };
-    let clouds = [
-        ("aws", credentials.aws.is_some()),
-        ("gcp", credentials.gcp.is_some()),
-        ("azure", credentials.azure.is_some()),
-    ];
-    let set = clouds.iter().filter(|(_, set)| *set).count() + usize::from(credentials.secret_ref.is_some());
-    if set > 1 {
-        let fault = "more than one of secretRef, aws, gcp and azure is set";
-        report.invalid(FIELD, fault, "set at most one of them");
-        return Err(Reported);
-    }
-    if let Some((cloud, _)) = clouds.iter().find(|(_, set)| *set) {
-        report.problem(
-            format!("{FIELD}.{cloud}"),
-            Reason::NotYetSupported,
-            format!("{cloud} credentials are not supported yet"),
-            "use an API key in credentials.secretRef",
-        );
-        return Err(Reported);
-    }
-    let Some(reference) = &credentials.secret_ref else {
+    let Some(reference) = spec.credentials.as_ref().and_then(|credentials| credentials.secret_ref.as_ref()) else {
         return Ok(None);
     };
     let field = "spec.provider.credentials.secretRef";
@@ -85,44 +64,6 @@ fn api_key(
         return Err(Reported);
     }
     Ok(Some(key))
-}
-
-/// Without keys of its own a cloud's model is called as the gateways themselves are known there, or in a role that they
-/// may assume: not for everybody.
-fn may_be_ambient(
-    context: Context<'_>,
-    object: &ObjectRef,
-    spec: &Provider,
-    report: &mut Report,
-) -> Result<(), Reported> {
-    if context.settings.allows_ambient_identity(&object.namespace) {
-        return Ok(());
-    }
-    let is_cloud = matches!(spec.provider_type, ProviderType::Bedrock | ProviderType::VertexAI);
-    let field = match spec.credentials.as_ref() {
-        None => is_cloud.then_some("spec.provider.credentials"),
-        Some(Credentials { aws: Some(aws), .. }) if aws.role_arn.is_some() => {
-            Some("spec.provider.credentials.aws.roleArn")
-        }
-        Some(Credentials { aws: Some(aws), .. }) if aws.access_key_id.is_none() => {
-            Some("spec.provider.credentials.aws")
-        }
-        Some(Credentials { gcp: Some(gcp), .. }) if gcp.service_account_json.is_none() => {
-            Some("spec.provider.credentials.gcp")
-        }
-        Some(Credentials { azure: Some(azure), .. }) if azure.client_secret.is_none() => {
-            Some("spec.provider.credentials.azure")
-        }
-        Some(_) => None,
-    };
-    let Some(field) = field else { return Ok(()) };
-    report.problem(
-        field,
-        Reason::AmbientIdentityNotAllowed,
-        format!("models of namespace {} may not use the gateways' own cloud identity", object.namespace),
-        "name keys of your own in credentials, or have the namespace added to gateway.ambientIdentityNamespaces",
-    );
-    Err(Reported)
 }
 
 fn headers(

@@ -60,6 +60,7 @@ fn read_settings(document: &Value) -> Settings {
     Settings {
         release_namespace: text("releaseNamespace"),
         instance: "turnpike".to_owned(),
+        cluster: "prod".to_owned(),
         cluster_model_namespaces: namespaces("clusterModelNamespaces"),
         ambient_identity_namespaces: namespaces("ambientIdentityNamespaces"),
         mode: match text("mode").as_str() {

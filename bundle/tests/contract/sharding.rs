@@ -41,7 +41,12 @@ pub(crate) fn key(name: &str, sha256: &str) -> KeyEntry {
 }
 
 pub(crate) fn credential(digest: &str, api_key: &str) -> CredentialEntry {
-    CredentialEntry { digest: digest.to_owned(), api_key: Some(api_key.to_owned()), headers: Vec::new() }
+    CredentialEntry {
+        digest: digest.to_owned(),
+        api_key: Some(api_key.to_owned()),
+        identity: None,
+        headers: Vec::new(),
+    }
 }
 
 /// `count` models whose answers have `bytes` bytes, and a key and a credential.

@@ -186,6 +186,21 @@ pub struct Credentials {
     pub azure: Option<AzureCredentials>,
 }
 
+impl Credentials {
+    /// Every key of a Secret that it names.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretKeyRef> {
+        let aws = self.aws.as_ref();
+        let values = [
+            aws.and_then(|aws| aws.access_key_id.as_ref()),
+            aws.and_then(|aws| aws.secret_access_key.as_ref()),
+            aws.and_then(|aws| aws.session_token.as_ref()),
+            self.gcp.as_ref().and_then(|gcp| gcp.service_account_json.as_ref()),
+            self.azure.as_ref().and_then(|azure| azure.client_secret.as_ref()),
+        ];
+        self.secret_ref.iter().chain(values.into_iter().flatten().map(|value| &value.secret_ref))
+    }
+}
+
 /// AWS credentials.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

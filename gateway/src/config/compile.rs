@@ -16,7 +16,11 @@ use turnpike_llm::{
 use super::snapshot::{Allowed, Backend, Caller, Key, Model, Snapshot, Upstream};
 use crate::{
     pipeline::deliver,
-    upstream::{Endpoint, UrlError, pool::Policy},
+    upstream::{
+        Endpoint, UrlError,
+        credentials::{Proof, Source, Sources},
+        pool::Policy,
+    },
 };
 
 mod limits;
@@ -27,6 +31,9 @@ const IDLE_LOCAL: Duration = Duration::from_secs(4);
 /// Public APIs keep them for a minute or more.
 const IDLE_PUBLIC: Duration = Duration::from_secs(50);
 
+/// Where Google takes API keys.
+const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+
 /// An object that the snapshot leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
@@ -36,12 +43,19 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-/// Compiles everything that can be compiled.
-pub fn compile(contents: &Contents, generation: u64, hash: String) -> (Snapshot, Vec<LeftOut>) {
+/// The credentials of a bundle, and what those with an identity are exchanged for.
+#[derive(Clone, Copy)]
+struct Credentials<'a> {
+    entries: &'a BTreeMap<String, CredentialEntry>,
+    sources: &'a Sources,
+}
+
+/// Compiles everything that can be compiled. `sources`: what the identities of its credentials are exchanged for.
+pub fn compile(contents: &Contents, sources: &Sources, generation: u64, hash: String) -> (Snapshot, Vec<LeftOut>) {
     let mut left_out = Vec::new();
     let mut models: BTreeMap<&ObjectRef, Arc<Model>> = BTreeMap::new();
     for entry in &contents.models {
-        match model(entry, &contents.credentials) {
+        match model(entry, Credentials { entries: &contents.credentials, sources }) {
             Ok(Some(model)) => {
                 models.insert(&entry.object, Arc::new(model));
             }
@@ -56,7 +70,7 @@ pub fn compile(contents: &Contents, generation: u64, hash: String) -> (Snapshot,
     (snapshot, left_out)
 }
 
-fn model(entry: &ModelEntry, credentials: &BTreeMap<String, CredentialEntry>) -> Result<Option<Model>, String> {
+fn model(entry: &ModelEntry, credentials: Credentials<'_>) -> Result<Option<Model>, String> {
     let backend = match &entry.backend {
         entry::Backend::Route(_) => return Ok(None),
         entry::Backend::Mock { response } => Backend::Mock { response: response.as_str().into() },
@@ -79,17 +93,19 @@ fn model(entry: &ModelEntry, credentials: &BTreeMap<String, CredentialEntry>) ->
 fn upstream(
     entry: &ModelEntry,
     config: &entry::ProviderBackend,
-    credentials: &BTreeMap<String, CredentialEntry>,
+    credentials: Credentials<'_>,
 ) -> Result<Upstream, String> {
     let adapter = config.provider.adapter().ok_or("this gateway does not speak the provider's dialect")?;
     let credential = match &config.credential {
         None => None,
-        Some(digest) => Some(credentials.get(digest).ok_or("its credential is not in the bundle")?),
+        Some(digest) => Some(credentials.entries.get(digest).ok_or("its credential is not in the bundle")?),
     };
+    let source = config.credential.as_ref().and_then(|digest| credentials.sources.get(digest));
     let params = &config.params;
     let compiled = CompiledParams::compile(&params.defaults, &params.drop, &params.rename);
     let mut upstream = Upstream {
         headers: headers(adapter.auth(), credential)?,
+        proof: proof(adapter.auth(), credential, source, config)?,
         params: compiled,
         endpoints: None,
         model: config.model.as_str().into(),
@@ -169,18 +185,44 @@ fn headers(auth: AuthScheme, credential: Option<&CredentialEntry>) -> Result<Hea
     }
     if let Some(key) = &credential.api_key {
         match auth {
-            AuthScheme::Bearer => {
+            // Bedrock's own API keys are sent as they are.
+            AuthScheme::Bearer | AuthScheme::SigV4 { .. } => {
                 headers.insert(header::AUTHORIZATION, secret_value(&format!("Bearer {key}"))?);
             }
             AuthScheme::Header(name) => {
                 headers.insert(HeaderName::from_static(name), secret_value(key)?);
             }
-            AuthScheme::SigV4 { .. } | AuthScheme::GoogleToken => {
-                return Err("an API key does not authenticate this provider".to_owned());
+            AuthScheme::GoogleToken => {
+                headers.insert(GOOGLE_KEY, secret_value(key)?);
             }
         }
     }
     Ok(headers)
+}
+
+/// How calls are authenticated where no fixed header does it.
+fn proof(
+    auth: AuthScheme,
+    credential: Option<&CredentialEntry>,
+    source: Option<&Source>,
+    config: &entry::ProviderBackend,
+) -> Result<Option<Proof>, String> {
+    let has_key = credential.is_some_and(|credential| credential.api_key.is_some());
+    Ok(match (auth, source) {
+        (AuthScheme::SigV4 { service }, Some(Source::Keys(keys))) => {
+            let region = config.region.as_deref().ok_or("a region is needed to sign requests; set provider.region")?;
+            Some(Proof::Signature { keys: Arc::clone(keys), region: region.into(), service })
+        }
+        (AuthScheme::SigV4 { .. }, Some(Source::Token(_))) => {
+            return Err("a token does not sign requests for AWS".to_owned());
+        }
+        (_, Some(Source::Token(token))) => Some(Proof::Token(Arc::clone(token))),
+        (_, Some(Source::Keys(_))) => return Err("an AWS access key does not authenticate this provider".to_owned()),
+        (AuthScheme::SigV4 { .. } | AuthScheme::GoogleToken, None) if !has_key => {
+            return Err("its credential has neither a key nor an identity".to_owned());
+        }
+        (_, None) => None,
+    })
 }
 
 fn header_value(text: &str) -> Result<HeaderValue, String> {

@@ -12,7 +12,7 @@ use turnpike_llm::{
     provider::{CompiledParams, Operation, Provider, Target},
 };
 
-use crate::upstream::{Endpoint, UrlError, pool::Policy};
+use crate::upstream::{Endpoint, UrlError, credentials::Proof, pool::Policy};
 
 /// All that a gateway serves from.
 #[derive(Default)]
@@ -108,8 +108,10 @@ pub struct Upstream {
     pub adapter: &'static dyn Provider,
     /// `params`, compiled.
     pub params: CompiledParams,
-    /// Authentication and the CR's own headers.
+    /// The API key and the CR's own headers.
     pub headers: HeaderMap,
+    /// How calls are authenticated where none of those headers does it.
+    pub proof: Option<Proof>,
     /// Endpoints in the order of [`Operation::ALL`], each non-streamed and streamed; `None` where the upstream's model is a
     /// wildcard.
     pub endpoints: Option<Box<[[Endpoint; 2]]>>,

@@ -91,6 +91,9 @@ impl Error {
             Self::NotPriced(_) => Wire::new(400, INVALID, "model_not_priced").param("model"),
             Self::Upstream(error) | Self::Answered { error, .. } => upstream(error),
             Self::Connect(_) => Wire::new(503, SERVER, "backend_unreachable").retry(Retry::After(SHORTLY)),
+            Self::Unauthenticated => {
+                Wire::new(503, SERVER, "backend_credential_unavailable").retry(Retry::After(SHORTLY))
+            }
             Self::Broken => Wire::new(502, SERVER, "backend_closed"),
             Self::Timeout { .. } => Wire::new(504, SERVER, "timeout"),
             Self::NoRoute(_) => Wire::new(404, INVALID, "unknown_url"),
@@ -113,6 +116,7 @@ impl Error {
     pub fn end(&self) -> End {
         match self {
             Self::Upstream(error) | Self::Answered { error, .. } => End::Upstream(error.class),
+            Self::Unauthenticated => End::Upstream(ErrorClass::Authentication),
             Self::Connect(_) | Self::Broken => End::Upstream(ErrorClass::ServerError),
             Self::Timeout { .. } => End::Upstream(ErrorClass::Timeout),
             other => End::Refused(other.code()),

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, Method, Response, header};
 use http_body_util::BodyExt;
 use turnpike_llm::{
     error::{ErrorClass, UpstreamError},
@@ -174,7 +174,16 @@ fn upstream_of(model: &Model) -> Result<&Upstream, Error> {
 }
 
 async fn send(pool: &Pool, prepared: &mut Prepared, meter: &mut Meter) -> Result<Response<UpstreamBody>, Error> {
-    let upstream = upstream_of(&prepared.model)?;
+    let model = Arc::clone(&prepared.model);
+    let upstream = upstream_of(&model)?;
+    if let Some(proof) = &upstream.proof {
+        let Prepared { endpoint, headers, body, .. } = &mut *prepared;
+        if let Err(failure) = proof.add(&Method::POST, endpoint, headers, body).await {
+            meter.release();
+            tracing::debug!(model = %model.id, reason = %failure.reason, "no valid cloud credential");
+            return Err(Error::Unauthenticated);
+        }
+    }
     let sent = pool.send(&prepared.endpoint, &prepared.headers, &prepared.body, upstream.policy).await;
     // Their bytes may go now.
     (prepared.headers, prepared.body) = Default::default();

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body::{Body, Frame};
 use tokio::io::AsyncReadExt;
 use turnpike_llm::splice::Splices;
@@ -86,17 +86,18 @@ impl Connection {
         self.read.is_empty() && self.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
-    /// Sends a POST and reads the answer's head.
+    /// Sends a request and reads the answer's head.
     ///
     /// # Errors
     /// The connection failed, or the answer is not HTTP.
     pub async fn exchange(
         mut self,
+        method: &Method,
         endpoint: &Endpoint,
         headers: &HeaderMap,
         body: &Splices,
     ) -> Result<Answer, Failure> {
-        let mut outgoing = Outgoing::new(endpoint, headers, body);
+        let mut outgoing = Outgoing::new(method, endpoint, headers, body);
         let sent = std::future::poll_fn(|cx| self.poll_send(&mut outgoing, cx)).await;
         // A server may answer, and close, before it has read everything: its answer counts.
         let mut answer = self.answer().await;

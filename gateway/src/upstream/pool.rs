@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Method, Response};
 use http_body::{Body, Frame};
 use tokio::time::Instant;
 use turnpike_llm::splice::Splices;
@@ -88,7 +88,7 @@ impl Pool {
         policy: Policy,
     ) -> Result<Response<UpstreamBody>, SendError> {
         if let Some(connection) = self.take(&endpoint.origin) {
-            match connection.exchange(endpoint, headers, body).await {
+            match connection.exchange(&Method::POST, endpoint, headers, body).await {
                 Ok(answer) => return Ok(self.lend(answer, endpoint, policy)),
                 // The server closed it just as it was used.
                 Err(failure) if failure.silent => {}
@@ -99,7 +99,7 @@ impl Pool {
         let stream = Box::pin(tokio::time::timeout(policy.connect, self.connector.connect(&endpoint.origin)))
             .await
             .map_err(|_| ConnectError::Timeout)??;
-        let answer = Connection::new(stream).exchange(endpoint, headers, body).await;
+        let answer = Connection::new(stream).exchange(&Method::POST, endpoint, headers, body).await;
         answer.map(|answer| self.lend(answer, endpoint, policy)).map_err(|failure| SendError::Broken(failure.error))
     }
 

@@ -1,6 +1,6 @@
 //! A small configuration and requests that ended in every way.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use turnpike_bundle::{
@@ -67,7 +67,8 @@ pub(crate) fn key(name: &str) -> KeyEntry {
 }
 
 pub(crate) fn snapshot(models: Vec<ModelEntry>, keys: Vec<KeyEntry>) -> Snapshot {
-    let (snapshot, left_out) = compile(&Contents { models, keys, ..Contents::default() }, 1, "h".to_owned());
+    let (snapshot, left_out) =
+        compile(&Contents { models, keys, ..Contents::default() }, &BTreeMap::new(), 1, "h".to_owned());
     assert_eq!(left_out, []);
     snapshot
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 use turnpike_bundle::entry::ObjectRef;
-use turnpike_crds::{ModelDeployment, VirtualKey};
+use turnpike_crds::{ModelDeployment, VirtualKey, model_deployment::Credentials};
 
 /// A reference to a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +23,10 @@ pub(super) trait Refers {
 impl Refers for ModelDeployment {
     fn references(&self) -> Vec<Reference> {
         let Some(provider) = &self.spec.provider else { return Vec::new() };
-        let key = provider.credentials.iter().filter_map(|credentials| credentials.secret_ref.as_ref());
+        let keys = provider.credentials.iter().flat_map(Credentials::secrets);
         let headers = provider.headers.iter().filter_map(|header| header.secret_ref.as_ref());
         let namespace = self.namespace().unwrap_or_default();
-        key.chain(headers)
+        keys.chain(headers)
             .map(|reference| Reference {
                 secret: ObjectRef { namespace: namespace.clone(), name: reference.name.clone() },
                 plain: Some(reference.key.clone()),

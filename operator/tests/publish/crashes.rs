@@ -130,7 +130,10 @@ fn contents() -> impl Strategy<Value = Contents> {
     (models, keys).prop_map(|(models, keys)| {
         let entry = |credential: usize| {
             let digest = digest(credential);
-            (digest.clone(), CredentialEntry { digest, api_key: Some("sk".to_owned()), headers: Vec::new() })
+            (
+                digest.clone(),
+                CredentialEntry { digest, api_key: Some("sk".to_owned()), identity: None, headers: Vec::new() },
+            )
         };
         let mut contents = Contents {
             credentials: models.values().filter(|(_, used)| *used > 0).map(|(_, used)| entry(*used)).collect(),
@@ -235,7 +238,7 @@ fn two() -> (Cluster, Previous, Contents) {
         keys: vec![key(0, 1)],
         credentials: [(
             digest(1),
-            CredentialEntry { digest: digest(1), api_key: Some("sk".to_owned()), headers: Vec::new() },
+            CredentialEntry { digest: digest(1), api_key: Some("sk".to_owned()), identity: None, headers: Vec::new() },
         )]
         .into(),
         budgets: Vec::new(),
@@ -276,7 +279,8 @@ fn a_credential_comes_before_the_model_that_names_it_and_goes_after() {
     let (cluster, previous, mut contents) = two();
     let kept = contents.clone();
     contents.models[0] = model(0, 10, 2);
-    let entry = CredentialEntry { digest: digest(2), api_key: Some("sk".to_owned()), headers: Vec::new() };
+    let entry =
+        CredentialEntry { digest: digest(2), api_key: Some("sk".to_owned()), identity: None, headers: Vec::new() };
     contents.credentials = [(digest(2), entry)].into();
     let stages = plan(&bundle(&contents, &previous), &cluster.observed(), &previous.credentials);
     assert_eq!(stages, ["credentials-00", "models-00", MANIFEST].map(apply));

@@ -30,7 +30,7 @@ fn contents(secrets: &[String]) -> Contents {
     let entry = |(at, secret): (usize, &String)| {
         let digest = format!("digest-{at}");
         let headers = vec![("x-team".to_owned(), format!("header-{secret}"))];
-        (digest.clone(), CredentialEntry { digest, api_key: Some(format!("api-{secret}")), headers })
+        (digest.clone(), CredentialEntry { digest, api_key: Some(format!("api-{secret}")), identity: None, headers })
     };
     let key = |(at, secret): (usize, &String)| KeyEntry {
         object: ObjectRef { namespace: "ml".to_owned(), name: format!("key-{at:03}") },

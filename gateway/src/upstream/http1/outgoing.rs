@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use tokio::io::AsyncWrite;
 use turnpike_llm::splice::Splices;
 
@@ -23,8 +23,8 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(endpoint: &Endpoint, headers: &HeaderMap, body: &Splices) -> Self {
-        let head = request_head(endpoint, headers, body.len());
+    pub(super) fn new(method: &Method, endpoint: &Endpoint, headers: &HeaderMap, body: &Splices) -> Self {
+        let head = request_head(method, endpoint, headers, body.len());
         let mut parts = VecDeque::with_capacity(body.parts().len() + 1);
         parts.push_back(Bytes::from(head));
         parts.extend(body.parts().iter().cloned());
@@ -62,9 +62,10 @@ impl Outgoing {
     }
 }
 
-fn request_head(endpoint: &Endpoint, headers: &HeaderMap, length: usize) -> Vec<u8> {
+fn request_head(method: &Method, endpoint: &Endpoint, headers: &HeaderMap, length: usize) -> Vec<u8> {
     let mut head = Vec::with_capacity(1024);
-    head.extend_from_slice(b"POST ");
+    head.extend_from_slice(method.as_str().as_bytes());
+    head.push(b' ');
     head.extend_from_slice(endpoint.target.path_and_query().map_or("/", |target| target.as_str()).as_bytes());
     head.extend_from_slice(b" HTTP/1.1\r\nhost: ");
     head.extend_from_slice(endpoint.origin.header.as_bytes());
@@ -98,7 +99,7 @@ mod tests {
         }
         let endpoint =
             Endpoint::parse("http://[::1]:8000/v1/chat?x=y", Egress::default()).map_err(|error| error.to_string());
-        let head = endpoint.map(|endpoint| request_head(&endpoint, &headers, 5));
+        let head = endpoint.map(|endpoint| request_head(&Method::POST, &endpoint, &headers, 5));
         let text = head.map(|head| String::from_utf8_lossy(&head).into_owned());
         let expected = "POST /v1/chat?x=y HTTP/1.1\r\nhost: [::1]:8000\r\nx-a: 1\r\ncontent-length: 5\r\n\r\n";
         assert_eq!(text.as_deref(), Ok(expected));
