@@ -6,7 +6,7 @@ use crate::{
     chat::{Answer, Chat, Event},
     error::EncodeError,
     json,
-    provider::{Operation, Shown, Target},
+    provider::{Dialect, Operation, Shown, Target},
     request::Request,
     splice::Splices,
     usage::Usage,
@@ -15,6 +15,7 @@ use crate::{
 mod anthropic;
 mod embeddings;
 mod openai;
+mod responses;
 
 pub(crate) use embeddings::{Embed, Vectors};
 
@@ -29,7 +30,7 @@ pub(crate) fn read(operation: Operation, request: &Request, target: &Target<'_>)
     let mut chat = match operation {
         Operation::Chat | Operation::Completions | Operation::Embeddings => openai::request::read(members)?,
         Operation::Messages | Operation::CountTokens => anthropic::request::read(members)?,
-        Operation::Responses => return Err(untranslated()),
+        Operation::Responses => responses::request::read(members)?,
     };
     target.fetched.put_into(&mut chat);
     chat.take_signatures();
@@ -58,11 +59,9 @@ pub(crate) fn write(operation: Operation, answer: &Answer, shown: &Shown) -> Spl
     });
     let answer = restored.as_ref().unwrap_or(answer);
     let body = match operation {
-        // Those that are not OpenAI's are refused by `read`.
-        Operation::Chat | Operation::Completions | Operation::Embeddings | Operation::Responses => {
-            openai::answer::write(answer, shown)
-        }
+        Operation::Chat | Operation::Completions | Operation::Embeddings => openai::answer::write(answer, shown),
         Operation::Messages | Operation::CountTokens => anthropic::answer::write(answer, shown),
+        Operation::Responses => responses::answer::write(answer, shown),
     };
     Splices::from(Bytes::from(body))
 }
@@ -79,18 +78,19 @@ pub(crate) trait Writer: Send {
 /// The writer of a client's dialect.
 pub(crate) fn writer(operation: Operation, shown: Shown) -> Box<dyn Writer> {
     match operation {
-        Operation::Chat | Operation::Completions | Operation::Embeddings | Operation::Responses => {
+        Operation::Chat | Operation::Completions | Operation::Embeddings => {
             Box::new(openai::stream::Chunks::new(shown))
         }
         Operation::Messages | Operation::CountTokens => Box::new(anthropic::stream::Blocks::new(shown)),
+        Operation::Responses => Box::new(responses::stream::Events::new(shown)),
     }
 }
 
-fn untranslated() -> EncodeError {
-    EncodeError {
-        message: "This model's provider does not speak this route's dialect; use chat completions.".into(),
-        param: Some("model".into()),
-        code: "unsupported_operation",
+/// Members of the request that the answer repeats in this dialect.
+pub(crate) fn repeated(operation: Operation, request: &Request) -> Bytes {
+    match operation.dialect() {
+        Dialect::Responses => responses::answer::repeated(request),
+        Dialect::OpenAi | Dialect::Anthropic => Bytes::new(),
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{EncodeError, UpstreamError},
+    inbound,
     media::Fetched,
     request::Request,
     splice::Splices,
@@ -81,7 +82,7 @@ pub enum Operation {
     Embeddings,
     /// Anthropic's messages.
     Messages,
-    /// Anthropic's messages/count_tokens.
+    /// Anthropic's `messages/count_tokens`.
     CountTokens,
     /// OpenAI's responses.
     Responses,
@@ -206,8 +207,17 @@ pub struct Shown {
     pub call_id: Arc<str>,
     /// Seconds since the epoch, for `created` where the dialect has none (all but OpenAI's).
     pub created: i64,
+    /// Members of the request that its answer repeats, each behind a comma; see [`Shown::repeated`].
+    pub repeated: Bytes,
     /// What the request said in other words than the client's; from [`Encoded::recall`].
     pub recall: Recall,
+}
+
+impl Shown {
+    /// What an answer to this request repeats of it, where the client's dialect wants that.
+    pub fn repeated(operation: Operation, request: &Request) -> Bytes {
+        inbound::repeated(operation, request)
+    }
 }
 
 /// A request ready to be sent.

@@ -9,11 +9,13 @@ mod framing;
 mod openai;
 mod output;
 mod pattern;
+mod responses;
 mod tape;
 mod translated;
 
 pub(crate) use framing::Framing;
 pub use openai::OpenAiStream;
+pub(crate) use responses::ResponsesStream;
 pub use tape::Tape;
 pub(crate) use translated::{Events, Translated};
 

@@ -158,6 +158,7 @@ fn prepare(call: Call, request: &Request, stream: bool) -> Result<Prepared, Erro
             upstream_model: Arc::clone(&upstream_model),
             call_id: call.arrival.request_id,
             created: call.arrival.at_us / 1_000_000,
+            repeated: Shown::repeated(call.arrival.operation, request),
             recall: encoded.recall,
         },
         upstream_model,

@@ -4,3 +4,5 @@ pub(super) mod answer;
 mod message;
 pub(super) mod request;
 pub(super) mod stream;
+
+pub(super) use message::source;

@@ -8,19 +8,24 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     error::{EncodeError, UpstreamError},
-    json,
+    inbound, json,
     provider::{
-        AuthScheme, Decoded, Encoded, Operation, Provider, ProviderKind, Recall, Shown, Target, failure, no_route,
+        AuthScheme, CompiledParams, Decoded, Encoded, Operation, Provider, ProviderKind, Recall, Shown, Target,
+        failure, no_route,
         quirks::{self, Act, Developer, EncodingFormat, Metadata, Quirks, Rule, StreamUsage},
         wire,
     },
     request::Request,
-    response,
+    response as whole,
     splice::Editor,
-    stream::{OpenAiStream, StreamDecoder},
+    stream::{Framing, OpenAiStream, ResponsesStream, StreamDecoder, Translated},
 };
 
 mod developer;
+mod messages;
+mod request;
+mod response;
+mod stream;
 
 /// What a path segment may hold unescaped (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -35,7 +40,8 @@ impl Provider for Quirks {
     fn speaks(&self, operation: Operation) -> bool {
         match operation {
             Operation::Chat | Operation::Completions | Operation::Embeddings => true,
-            Operation::Messages | Operation::CountTokens | Operation::Responses => false,
+            Operation::Responses => self.routes.responses.is_some(),
+            Operation::Messages | Operation::CountTokens => false,
         }
     }
 
@@ -45,6 +51,9 @@ impl Provider for Quirks {
 
     fn url(&self, operation: Operation, _stream: bool, target: &Target<'_>) -> String {
         let routes = &self.routes;
+        if let (Operation::Responses, Some(path)) = (operation, routes.responses) {
+            return wire::joined(target.base_url, path);
+        }
         let model = utf8_percent_encode(target.model, SEGMENT).to_string();
         let prefix = routes.prefix.replace("{model}", &model);
         let mut url = wire::joined(target.base_url, &prefix);
@@ -61,6 +70,9 @@ impl Provider for Quirks {
     fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
         if self.routes.path(operation).is_none() {
             return Err(no_route(self.name, operation));
+        }
+        if !self.speaks(operation) {
+            return self.translate(operation, request, target);
         }
         let mut edit = request.edit();
         if request.has_gateway_only() {
@@ -84,11 +96,22 @@ impl Provider for Quirks {
     }
 
     fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
-        response::decode(operation, &body, shown)
+        if self.speaks(operation) {
+            return whole::decode(operation, &body, shown);
+        }
+        let answer = response::read(&body, shown)?;
+        Ok(Decoded { body: inbound::write(operation, &answer, shown), usage: answer.usage })
     }
 
-    fn stream(&self, _operation: Operation, shown: Shown) -> Box<dyn StreamDecoder> {
-        Box::new(OpenAiStream::new(shown))
+    fn stream(&self, operation: Operation, shown: Shown) -> Box<dyn StreamDecoder> {
+        match operation {
+            Operation::Responses if self.speaks(operation) => Box::new(ResponsesStream::new(&shown)),
+            Operation::Messages | Operation::Responses => {
+                let chunks = stream::Chunks::new(shown.clone());
+                Box::new(Translated::new(Framing::sse(), Box::new(chunks), operation, shown))
+            }
+            _ => Box::new(OpenAiStream::new(shown)),
+        }
     }
 
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
@@ -97,6 +120,14 @@ impl Provider for Quirks {
 }
 
 impl Quirks {
+    /// A request of another dialect as a chat, which is then this upstream's like any other: `params` are in its words.
+    fn translate(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
+        let as_asked = Target { params: &CompiledParams::default(), max_output_tokens: None, ..*target };
+        let mut chat = inbound::read(operation, request, &as_asked)?;
+        let request = request::write(operation, &mut chat, self, target)?;
+        self.encode(Operation::Chat, &request, target)
+    }
+
     fn edit_model(&self, request: &Request, target: &Target<'_>, edit: &mut Editor<'_>) {
         let prefix = self.model_prefix;
         if !prefix.is_empty() && !target.model.contains('/') {
@@ -107,6 +138,12 @@ impl Quirks {
     }
 
     fn edit_metadata(&self, operation: Operation, edit: &mut Editor<'_>) {
+        if operation == Operation::Responses {
+            if edit.value("metadata").is_some_and(|metadata| !is_labels(metadata)) {
+                edit.delete("metadata");
+            }
+            return;
+        }
         let goes_on = match self.metadata {
             Metadata::Never => false,
             Metadata::WithStore => operation == Operation::Chat && edit.value("store") == Some(b"true"),
@@ -173,8 +210,12 @@ impl Quirks {
 
     /// Lowers what the request allows to `most`, or says so where it says nothing.
     fn cap_output(&self, most: u64, operation: Operation, target: &Target<'_>, edit: &mut Editor<'_>) {
+        let names: &[&str] = match operation {
+            Operation::Responses => &[quirks::RESPONSES_LIMIT],
+            _ => &[quirks::NEWER_LIMIT, quirks::OLDER_LIMIT],
+        };
         let mut is_said = false;
-        for name in [quirks::NEWER_LIMIT, quirks::OLDER_LIMIT] {
+        for name in names {
             let name = target.params.name_of(name);
             let Some(value) = edit.value(name) else { continue };
             is_said = true;
@@ -183,7 +224,11 @@ impl Quirks {
             }
         }
         if !is_said {
-            let name = if operation == Operation::Chat { self.output_limit } else { quirks::OLDER_LIMIT };
+            let name = match operation {
+                Operation::Chat => self.output_limit,
+                Operation::Responses => quirks::RESPONSES_LIMIT,
+                _ => quirks::OLDER_LIMIT,
+            };
             edit.set(target.params.name_of(name), most.to_string());
         }
     }
@@ -212,11 +257,22 @@ impl Quirks {
             }
             StreamUsage::Ask => {
                 // A backend that drops it knows why: its server refuses it.
-                let wanted = operation.generates() && request.stream() && !target.params.drops("stream_options");
+                let chunks = matches!(operation, Operation::Chat | Operation::Completions);
+                let wanted = chunks && request.stream() && !target.params.drops("stream_options");
                 if wanted {
                     edit.ask_for_usage();
                 }
             }
         }
     }
+}
+
+/// OpenAI's `metadata`: at most 16 short texts by short names. What else clients put there is for the gateway's log.
+fn is_labels(metadata: &[u8]) -> bool {
+    let members = json::scan(metadata).unwrap_or_default();
+    let is_label = |member: &json::Member| {
+        let value = json::as_str(member.value.of(metadata));
+        member.name(metadata).chars().count() <= 64 && value.is_some_and(|value| value.chars().count() <= 512)
+    };
+    metadata.first() == Some(&b'{') && members.len() <= 16 && members.iter().all(is_label)
 }

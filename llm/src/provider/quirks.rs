@@ -27,6 +27,8 @@ pub(crate) struct Quirks {
     pub(crate) developer: Developer,
     /// The member that limits a chat's output, where the client named none.
     pub(crate) output_limit: &'static str,
+    /// Models read `reasoning_content` of earlier answers; others refuse or ignore it.
+    pub(crate) reads_reasoning: bool,
     /// Put before a model name that holds no slash.
     pub(crate) model_prefix: &'static str,
     /// What happens to single parameters; the first that fits holds.
@@ -44,6 +46,8 @@ pub(crate) struct Routes {
     pub(crate) completions: bool,
     /// Has embeddings.
     pub(crate) embeddings: bool,
+    /// Path of Responses under the base URL, without `prefix` and `api_version`; `None` = they are sent as chats.
+    pub(crate) responses: Option<&'static str>,
 }
 
 /// How a stream's usage is had.
@@ -84,7 +88,7 @@ pub(crate) enum Developer {
 
 impl Routes {
     /// Chat only.
-    const CHAT: Self = Self { prefix: "", api_version: None, completions: false, embeddings: false };
+    const CHAT: Self = Self { prefix: "", api_version: None, completions: false, embeddings: false, responses: None };
     /// Chat and embeddings.
     const CHAT_EMBEDDINGS: Self = Self { embeddings: true, ..Self::CHAT };
     /// All three.
@@ -93,10 +97,11 @@ impl Routes {
     /// The last part of an operation's path, or `None` where the provider has no such route.
     pub(crate) fn path(&self, operation: Operation) -> Option<&'static str> {
         match operation {
-            Operation::Chat => Some("/chat/completions"),
             Operation::Completions => self.completions.then_some("/completions"),
             Operation::Embeddings => self.embeddings.then_some("/embeddings"),
-            Operation::Messages | Operation::CountTokens | Operation::Responses => None,
+            // Other dialects are sent as chats.
+            Operation::Chat | Operation::Messages | Operation::Responses => Some("/chat/completions"),
+            Operation::CountTokens => None,
         }
     }
 }
@@ -104,6 +109,8 @@ impl Routes {
 /// What every chat model of OpenAI's takes. A deployment at Azure may be called anything, so that nothing tells whether it is
 /// one of those that refuse the older name.
 pub(crate) const NEWER_LIMIT: &str = "max_completion_tokens";
+/// What Responses call it.
+pub(crate) const RESPONSES_LIMIT: &str = "max_output_tokens";
 /// What legacy completions and most other servers know.
 pub(crate) const OLDER_LIMIT: &str = "max_tokens";
 
@@ -118,6 +125,7 @@ const PLAIN: Quirks = Quirks {
     encoding_format: EncodingFormat::Keep,
     developer: Developer::AsSystem,
     output_limit: OLDER_LIMIT,
+    reads_reasoning: false,
     model_prefix: "",
     rules: &[],
 };
@@ -136,10 +144,11 @@ pub(crate) static TABLE: &[Quirks] = &[
     Quirks {
         kind: ProviderKind::OpenAI,
         name: "OpenAI",
+        routes: Routes { responses: Some("/responses"), ..Routes::ALL },
         developer: Developer::Keep,
         output_limit: NEWER_LIMIT,
         metadata: Metadata::WithStore,
-        rules: &[rules::OPENAI_FAMILIES],
+        rules: &[rules::OPENAI_FAMILIES, rules::NO_TOP_K],
         ..PLAIN
     },
     Quirks {
@@ -149,12 +158,13 @@ pub(crate) static TABLE: &[Quirks] = &[
         routes: Routes {
             prefix: "/openai/deployments/{model}",
             api_version: Some("2025-02-01-preview"),
+            responses: Some("/openai/v1/responses"),
             ..Routes::ALL
         },
         developer: Developer::Keep,
         output_limit: NEWER_LIMIT,
         metadata: Metadata::WithStore,
-        rules: &[rules::OPENAI_FAMILIES],
+        rules: &[rules::OPENAI_FAMILIES, rules::NO_TOP_K],
         ..PLAIN
     },
     Quirks {
@@ -164,7 +174,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         // Unknown members are 422 extra_forbidden there, stream_options among them.
         stream_usage: StreamUsage::Unasked,
         encoding_format: EncodingFormat::Remove,
-        rules: &[rules::MISTRAL, rules::MAX_TOKENS],
+        rules: &[rules::MISTRAL, rules::MAX_TOKENS, rules::NO_TOP_K],
         ..PLAIN
     },
     Quirks {
@@ -178,7 +188,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         kind: ProviderKind::Groq,
         name: "Groq",
         routes: Routes::CHAT,
-        rules: &[rules::NO_USER, rules::NO_LOGPROBS],
+        rules: &[rules::NO_USER, rules::NO_LOGPROBS, rules::NO_TOP_K],
         ..PLAIN
     },
     Quirks {
@@ -200,11 +210,13 @@ pub(crate) static TABLE: &[Quirks] = &[
     Quirks {
         kind: ProviderKind::DeepSeek,
         name: "DeepSeek",
+        // It wants what was thought before a call again, with the call's result.
+        reads_reasoning: true,
         routes: Routes::CHAT,
         rules: &[rules::ONE_CHOICE, rules::NO_LOGIT_BIAS, rules::MAX_TOKENS],
         ..PLAIN
     },
-    Quirks { kind: ProviderKind::VLLM, name: "vLLM", ..PLAIN },
+    Quirks { kind: ProviderKind::VLLM, name: "vLLM", reads_reasoning: true, ..PLAIN },
     Quirks {
         kind: ProviderKind::HuggingFaceTGI,
         name: "text-generation-inference",

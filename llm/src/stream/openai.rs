@@ -296,7 +296,7 @@ fn is_object(value: &[u8]) -> bool {
 }
 
 /// An event with this JSON, on one line: a line feed in JSON text is white space.
-fn write_data(out: &mut Output, text: &[u8]) {
+pub(super) fn write_data(out: &mut Output, text: &[u8]) {
     let line = if memchr::memchr2(b'\n', b'\r', text).is_some() {
         Cow::Owned(text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect())
     } else {

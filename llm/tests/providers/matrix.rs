@@ -29,14 +29,15 @@ fn golden(kind: ProviderKind, chat: &'static str, embedding: &'static str) {
     });
 }
 
-/// Every case of a client that speaks Anthropic's Messages, likewise.
-fn messages(kind: ProviderKind, model: &'static str) {
+/// Every case of a client that speaks another dialect, likewise.
+fn clients(folder: &str, operation: Operation, kind: ProviderKind, model: &'static str) {
     let mut text = String::new();
-    for (name, body) in bodies("messages") {
-        writeln!(text, "messages/{name}").unwrap();
-        case(&mut text, &Backend::new(kind, model), Operation::Messages, &body);
+    for (name, body) in bodies(folder) {
+        writeln!(text, "{folder}/{name}").unwrap();
+        case(&mut text, &Backend::new(kind, model), operation, &body);
     }
-    insta::with_settings!({ snapshot_path => "../golden/messages", prepend_module_to_snapshot => false, omit_expression => true }, {
+    let path = format!("../golden/{folder}");
+    insta::with_settings!({ snapshot_path => path, prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(format!("{kind:?}"), text);
     });
 }
@@ -118,7 +119,23 @@ fn clients_of_messages() {
         (ProviderKind::Anthropic, "claude-sonnet-4-5-20250929"),
         (ProviderKind::Bedrock, "anthropic.claude-sonnet-4-5-20250929-v1:0"),
         (ProviderKind::Cohere, "command-a-03-2025"),
+        (ProviderKind::OpenAI, "gpt-5"),
+        (ProviderKind::DeepSeek, "deepseek-chat"),
+        (ProviderKind::Mistral, "mistral-small-latest"),
     ] {
-        messages(kind, model);
+        clients("messages", Operation::Messages, kind, model);
+    }
+}
+
+#[test]
+fn clients_of_responses() {
+    for (kind, model) in [
+        (ProviderKind::OpenAI, "gpt-5"),
+        (ProviderKind::AzureOpenAI, "gpt-5-deployment"),
+        (ProviderKind::VLLM, "Qwen/Qwen2.5-7B-Instruct"),
+        (ProviderKind::Anthropic, "claude-sonnet-4-5-20250929"),
+        (ProviderKind::Bedrock, "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+    ] {
+        clients("responses", Operation::Responses, kind, model);
     }
 }

@@ -19,6 +19,8 @@ use super::frames;
 struct Recorded {
     kind: ProviderKind,
     folder: &'static str,
+    /// What the client called.
+    operation: Operation,
 }
 
 impl Recorded {
@@ -47,7 +49,11 @@ impl Recorded {
     fn golden(&self, kind: &str, text: &str) {
         let path = format!("../golden/{kind}");
         insta::with_settings!({ snapshot_path => path, prepend_module_to_snapshot => false, omit_expression => true }, {
-            insta::assert_snapshot!(format!("{:?}", self.kind), text);
+            let name = match self.operation {
+                Operation::Chat => format!("{:?}", self.kind),
+                other => format!("{:?}_as_{other:?}", self.kind),
+            };
+            insta::assert_snapshot!(name, text);
         });
     }
 
@@ -77,7 +83,8 @@ impl Recorded {
             }
             let end = told.end.as_ref().map_or_else(failure, |()| "complete".to_owned());
             writeln!(text, "=== {name}\n{sent}--- {end}\n{:?}\n{:?}\n", told.usage, told.text).unwrap();
-            assert!(!self.drive([&body[..]], false).bytes.windows(7).any(|part| part == b"\"usage\""));
+            let shows_usage = self.drive([&body[..]], false).bytes.windows(7).any(|part| part == b"\"usage\"");
+            assert!(self.operation != Operation::Chat || !shows_usage);
             for at in 0..body.len() {
                 let (before, after) = body.split_at(at);
                 assert_eq!(self.drive([before, after], true), told, "{name} cut at {at}");
@@ -88,7 +95,7 @@ impl Recorded {
     }
 
     fn drive<'a>(&self, frames: impl IntoIterator<Item = &'a [u8]>, include_usage: bool) -> Told {
-        let mut decoder = self.adapter().stream(Operation::Chat, shown(include_usage));
+        let mut decoder = self.adapter().stream(self.operation, shown(include_usage));
         decoder.set_cost(Box::new(|usage| i64::try_from(usage.total()).ok().map(|tokens| tokens * 150)));
         let mut bytes = Vec::new();
         let mut end = Ok(());
@@ -126,18 +133,24 @@ impl Recorded {
 
     /// Answers that are cut or garbled anywhere.
     fn garbage(&self) {
-        for (folder, operation) in
-            [("chat", Operation::Chat), ("embed", Operation::Embeddings), ("error", Operation::Chat)]
-        {
-            for (_, body) in self.files(folder) {
-                for at in 0..body.len() {
-                    for bad in [body.slice(..at), garbled(&body, at)] {
-                        let _ = self.adapter().error(StatusCode::BAD_REQUEST, &HeaderMap::new(), &bad);
-                        let _ = self.adapter().decode(operation, bad, &shown(false));
-                    }
+        self.garbled_answers("embed", Operation::Embeddings);
+        self.garbled_answers("error", Operation::Chat);
+        self.garbled_chats();
+    }
+
+    fn garbled_answers(&self, folder: &str, operation: Operation) {
+        for (_, body) in self.files(folder) {
+            for at in 0..body.len() {
+                for bad in [body.slice(..at), garbled(&body, at)] {
+                    let _ = self.adapter().error(StatusCode::BAD_REQUEST, &HeaderMap::new(), &bad);
+                    let _ = self.adapter().decode(operation, bad, &shown(false));
                 }
             }
         }
+    }
+
+    fn garbled_chats(&self) {
+        self.garbled_answers("chat", self.operation);
         for (_, body) in self.files("stream") {
             for at in 0..body.len() {
                 self.drive([&body[..at]], true);
@@ -192,7 +205,8 @@ macro_rules! dialects {
             mod $name {
                 use super::*;
 
-                const RECORDED: Recorded = Recorded { kind: ProviderKind::$kind, folder: stringify!($name) };
+                const RECORDED: Recorded =
+                    Recorded { kind: ProviderKind::$kind, folder: stringify!($name), operation: Operation::Chat };
 
                 #[test]
                 fn answers() {
@@ -226,4 +240,44 @@ macro_rules! dialects {
 dialects! {
     bedrock: Bedrock;
     cohere: Cohere;
+}
+
+/// The same for clients of other dialects.
+macro_rules! clients {
+    ($($name:ident: $kind:ident, $folder:literal, $operation:ident;)*) => {
+        $(
+            mod $name {
+                use super::*;
+
+                const RECORDED: Recorded = Recorded {
+                    kind: ProviderKind::$kind,
+                    folder: $folder,
+                    operation: Operation::$operation,
+                };
+
+                #[test]
+                fn answers() {
+                    RECORDED.whole("chat", Operation::$operation);
+                }
+
+                #[test]
+                fn streams() {
+                    RECORDED.streams();
+                }
+
+                #[test]
+                fn garbage() {
+                    RECORDED.garbled_chats();
+                }
+            }
+        )*
+    };
+}
+
+clients! {
+    messages_of_chat_completions: VLLM, "chat_completions", Messages;
+    responses_of_chat_completions: VLLM, "chat_completions", Responses;
+    responses_of_openai: OpenAI, "openai_responses", Responses;
+    messages_of_cohere: Cohere, "cohere", Messages;
+    responses_of_cohere: Cohere, "cohere", Responses;
 }

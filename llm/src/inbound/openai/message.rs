@@ -242,7 +242,7 @@ impl File {
 }
 
 /// A URL, or what a `data:` URL holds.
-fn source(param: &str, url: String) -> Result<Source, EncodeError> {
+pub(in crate::inbound) fn source(param: &str, url: String) -> Result<Source, EncodeError> {
     let Some(inside) = url.strip_prefix("data:") else {
         return Ok(Source::Url(url));
     };

@@ -123,6 +123,9 @@ pub(crate) const NO_USER: &[Rule] = &[any("user", Act::Remove)];
 pub(crate) const NO_LOGPROBS: &[Rule] =
     &[any("logprobs", Act::Refuse(OFF)), any("top_logprobs", Act::Refuse(OFF)), any("logit_bias", Act::Refuse(EMPTY))];
 
+/// Answers 400 to it.
+pub(crate) const NO_TOP_K: &[Rule] = &[chat("top_k", Family::All, Act::Refuse(&[]))];
+
 /// Ignores it, which would change the answer.
 pub(crate) const NO_LOGIT_BIAS: &[Rule] = &[any("logit_bias", Act::Refuse(EMPTY))];
 
