@@ -240,6 +240,7 @@ macro_rules! dialects {
 dialects! {
     bedrock: Bedrock;
     cohere: Cohere;
+    gemini: Gemini;
 }
 
 /// The same for clients of other dialects.

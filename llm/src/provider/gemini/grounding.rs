@@ -32,7 +32,7 @@ pub(super) fn annotations(
     grounding: Option<&Grounding>,
     citations: Option<&Citations>,
 ) -> Vec<Box<RawValue>> {
-    let mut out = Vec::new();
+    let mut out: Vec<Box<RawValue>> = Vec::new();
     if let Some(grounding) = grounding {
         for support in &grounding.supports {
             let at = support.segment.as_ref().and_then(|segment| characters(text, segment));
@@ -48,6 +48,12 @@ pub(super) fn annotations(
         let at = (before(text, citation.start_index), before(text, citation.end_index));
         out.extend(annotation(at, &citation.uri, citation.title.as_deref()));
     }
+    let mut known = Vec::new();
+    out.retain(|annotation| {
+        let is_new = !known.contains(&annotation.get().to_owned());
+        known.push(annotation.get().to_owned());
+        is_new
+    });
     out
 }
 

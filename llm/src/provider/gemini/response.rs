@@ -17,10 +17,11 @@ use crate::{
 
 /// Reads it and writes it for the client.
 pub(super) fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
-    let response: Response = serde_json::from_slice(body).map_err(|_| error::within(body, "candidates"))?;
+    let mut response: Response = serde_json::from_slice(body).map_err(|_| error::within(body, "candidates"))?;
     let queries = response.candidates.iter().map(grounding::queries).sum();
     let usage = response.usage_metadata.as_ref().and_then(|counts| counts.usage(queries));
     let blocked = response.prompt_feedback.and_then(|feedback| feedback.block_reason);
+    response.candidates.sort_by_key(|candidate| candidate.index);
     let choices = match blocked {
         Some(reason) if response.candidates.is_empty() => vec![withheld(reason)],
         _ if response.candidates.is_empty() => return Err(error::within(body, "candidates")),

@@ -41,6 +41,10 @@ impl Reader {
         Self { started: false, calls: Calls::new(shown), choices: Vec::new(), queries: 0 }
     }
 
+    fn is_complete(&self) -> bool {
+        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finished)
+    }
+
     fn candidate(&mut self, candidate: Candidate, out: &mut Vec<Event>) {
         let index = candidate.index;
         let at = self.choices.iter().position(|choice| choice.index == index).unwrap_or_else(|| {
@@ -119,15 +123,17 @@ impl Events for Reader {
         }
         let queries = response.candidates.iter().map(grounding::queries).sum();
         self.queries = self.queries.max(queries);
-        if let Some(native) = blocked.filter(|_| response.candidates.is_empty()) {
+        let withheld = blocked.is_some() && response.candidates.is_empty();
+        if let Some(native) = blocked.filter(|_| withheld) {
             let finish = Finish { reason: FinishReason::ContentFilter, native: Some(native) };
             out.push(Event::Finish { choice: 0, finish });
         }
         for candidate in response.candidates {
             self.candidate(candidate, out);
         }
-        if let Some(usage) = response.usage_metadata.and_then(|counts| counts.usage(self.queries)) {
-            out.push(Event::Usage(usage));
+        // Before the end it does not count all of what was said: of a broken stream that is better estimated.
+        if withheld || self.is_complete() {
+            out.extend(response.usage_metadata.and_then(|counts| counts.usage(self.queries)).map(Event::Usage));
         }
         Ok(())
     }
