@@ -7,9 +7,11 @@ mod providers {
     mod failures;
     mod fixture;
     mod frames;
+    mod gemini;
     mod matrix;
     mod parameters;
     mod recorded;
     mod survival;
     mod urls;
+    mod vertex;
 }

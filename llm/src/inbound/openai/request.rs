@@ -129,8 +129,10 @@ fn tools(text: &[u8]) -> Result<Vec<Tool>, EncodeError> {
             (None | Some("function"), Some(function)) => {
                 Ok(function.tool(wire.cache_control.map(message::CacheControl::lifetime)))
             }
-            (None | Some("function"), None) => Err(invalid(&param, &"it must hold 'function'")),
-            (Some(_), _) => Ok(Tool::Native(raw)),
+            (Some("function"), None) => Err(invalid(&param, &"it must hold 'function'")),
+            // Without a type it is in Google's words: {"googleSearch":{}}.
+            (None, None) if raw.get() == "{}" => Err(invalid(&param, &"it must hold 'function'")),
+            (_, _) => Ok(Tool::Native(raw)),
         }
     };
     raw.into_iter().enumerate().map(read).collect()

@@ -121,7 +121,9 @@ impl Thinking {
                 config(None, Some(word(effort, minimal, medium)), true)
             }
             // Understood by these too.
-            (Self::Level { .. }, Reasoning::Budget(budget)) => config(i64::try_from(budget).ok(), None, true),
+            (Self::Level { .. }, Reasoning::Budget(budget)) => {
+                config(i64::try_from(budget.min(32_768)).ok(), None, true)
+            }
             (Self::Level { .. }, Reasoning::Adaptive) => config(None, None, true),
         }
     }

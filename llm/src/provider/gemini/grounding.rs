@@ -1,5 +1,7 @@
 //! Where an answer has its claims from, as OpenAI's `url_citation` annotations.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -48,12 +50,8 @@ pub(super) fn annotations(
         let at = (before(text, citation.start_index), before(text, citation.end_index));
         out.extend(annotation(at, &citation.uri, citation.title.as_deref()));
     }
-    let mut known = Vec::new();
-    out.retain(|annotation| {
-        let is_new = !known.contains(&annotation.get().to_owned());
-        known.push(annotation.get().to_owned());
-        is_new
-    });
+    let mut known = HashSet::new();
+    out.retain(|annotation| known.insert(annotation.get().to_owned()));
     out
 }
 

@@ -35,6 +35,13 @@ impl Object {
         }
     }
 
+    /// Puts the members of another.
+    pub(super) fn take_in(&mut self, other: Self) {
+        for (name, value) in other.0 {
+            self.put(name, value);
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -53,9 +53,18 @@ const CONFIG: &[(&str, &str)] = &[
     ("audioTimestamp", "audioTimestamp"),
     ("topK", "topK"),
     ("topP", "topP"),
-    ("maxOutputTokens", "maxOutputTokens"),
+    ("top_k", "topK"),
+    ("top_p", "topP"),
+    ("stop_sequences", "stopSequences"),
     ("stopSequences", "stopSequences"),
-    ("candidateCount", "candidateCount"),
+];
+
+/// What the gateway counts on, and therefore reads in one place only.
+const COUNTED: &[(&str, &str)] = &[
+    ("maxOutputTokens", "max_completion_tokens"),
+    ("max_output_tokens", "max_completion_tokens"),
+    ("candidateCount", "n"),
+    ("candidate_count", "n"),
 ];
 
 /// What stands in for JSON of no schema beside functions, where a model takes no format then.
@@ -114,7 +123,7 @@ pub(super) fn write(
     if !labels.is_empty() {
         body.set("labels", &Labels(labels));
     }
-    own(others, &mut body, &mut config);
+    own(others, &mut body, &mut config)?;
     if !config.is_empty() {
         body.set("generationConfig", &config);
     }
@@ -226,8 +235,11 @@ fn resolution(turns: &[Turn]) -> Option<&'static str> {
 }
 
 /// Members in Google's own words: they stand over what was said in the client's dialect.
-fn own(others: Vec<(String, Box<RawValue>)>, body: &mut Object, config: &mut Object) {
+fn own(others: Vec<(String, Box<RawValue>)>, body: &mut Object, config: &mut Object) -> Result<(), EncodeError> {
     for (name, value) in others {
+        if let Some((_, instead)) = COUNTED.iter().find(|(known, _)| *known == name) {
+            return Err(invalid(&name, &format_args!("say it as '{instead}'")));
+        }
         let known = |table: &'static [(&str, &'static str)]| {
             table.iter().find(|(known, _)| *known == name).map(|(_, sent)| *sent)
         };
@@ -236,16 +248,20 @@ fn own(others: Vec<(String, Box<RawValue>)>, body: &mut Object, config: &mut Obj
         } else if let Some(sent) = known(OWN) {
             body.put(sent, value);
         } else if matches!(name.as_str(), "generationConfig" | "generation_config") {
-            for (name, value) in object::members(&value) {
-                let sent = CONFIG.iter().find(|(known, _)| *known == name).map(|(_, sent)| Cow::Borrowed(*sent));
-                config.put(sent.unwrap_or_else(|| Cow::Owned(name.into_owned())), value.to_owned());
-            }
+            // Whatever is in it belongs there.
+            let mut inner = Object::default();
+            own(owned(&value), &mut inner, config)?;
+            config.take_in(inner);
         } else if matches!(name.as_str(), "google" | "extra_body") {
             // Where users of Google's own endpoint of OpenAI's dialect put them.
-            let inner = object::members(&value);
-            own(inner.into_iter().map(|(name, value)| (name.into_owned(), value.to_owned())).collect(), body, config);
+            own(owned(&value), body, config)?;
         } else {
             body.put(name, value);
         }
     }
+    Ok(())
+}
+
+fn owned(object: &RawValue) -> Vec<(String, Box<RawValue>)> {
+    object::members(object).into_iter().map(|(name, value)| (name.into_owned(), value.to_owned())).collect()
 }

@@ -90,6 +90,8 @@ pub(super) fn put(
                 functions.push(Declaration::of(own, description.as_deref(), parameters.as_deref(), &param)?);
             }
             Tool::Native(raw) => match native(raw) {
+                // Twice the same is refused.
+                Some(tool) if tools.iter().any(|known| known.get() == tool.get()) => {}
                 Some(tool) => tools.push(tool),
                 None => support.lacks("tools", true)?,
             },
@@ -102,7 +104,12 @@ pub(super) fn put(
             let description =
                 description.as_deref().unwrap_or("Gives the answer to the user; call it once you know it.");
             let name = Cow::Borrowed(FORMAT_TOOL);
-            functions.push(Declaration::of(name, Some(description), Some(schema), "response_format")?);
+            let answer = Declaration::of(name, Some(description), Some(schema), "response_format")?;
+            if answer.parameters.is_none() {
+                let why = "beside tools its schema must be one of an object for this model";
+                return Err(invalid("response_format", &why));
+            }
+            functions.push(answer);
             recall.format_as_tool();
             let only = chat.tool_choice == Some(ToolChoice::None);
             Some(Calling { mode: "ANY", allowed_function_names: only.then_some([FORMAT_TOOL.into()]) })
