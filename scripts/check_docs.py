@@ -15,6 +15,7 @@ except ImportError:  # then keys of YAML blocks are looked up one by one, withou
     yaml = None
 
 CONFIGURATION = Path("docs/configuration.md")
+PROVIDERS = Path("docs/providers.md")
 ARGS = Path("gateway/src/args.rs")
 OPERATOR_ARGS = Path("operator/src/args.rs")
 CRDS = Path("charts/turnpike/crds")
@@ -301,15 +302,15 @@ def check_names(docs):
             for name in re.findall(r"`((?:turnpike|litellm)_[a-z_]+)`", line):
                 if not re.search(rf"\b{name.removesuffix('_total')}(_total)?\b", source):
                     complain(f"{path}:{number}", f"there is no {name}")
-    spoken = re.search(r"\*\*Providers spoken now\*\*: (.*?)\n- ", docs[CONFIGURATION], re.S)[1].split(". ")[0]
-    table = read("llm/src/provider/quirks.rs")
-    kinds = set(re.findall(r"kind: ProviderKind::(\w+)", table))
-    for kind in sorted(kinds):
-        if not re.search(rf"\b{kind}\b", spoken):
-            complain(CONFIGURATION, f"the providers spoken now lack {kind}")
-    for kind in re.findall(r"\b[A-Z]\w+", spoken):
-        if kind not in kinds:
-            complain(CONFIGURATION, f"{kind} has no row in the table of providers")
+    rows = re.findall(r"^\| (\w+) \| (?:none[^|]*|`([^`]*)`) \|", docs[PROVIDERS], re.M)
+    kinds = re.search(r"pub enum ProviderKind \{(.*?)\n\}", read("llm/src/provider.rs"), re.S)[1]
+    kinds = set(re.findall(r"^    (\w+),", kinds, re.M))
+    if {kind for kind, _ in rows} != kinds:
+        complain(PROVIDERS, f"its table and ProviderKind differ: {sorted({kind for kind, _ in rows} ^ kinds)}")
+    addresses = dict(re.findall(r'ProviderKind::(\w+) => Some\("(http[^"]*)"\)', read("llm/src/provider/quirks.rs")))
+    for kind, address in rows:
+        if addresses.get(kind, "") != address:
+            complain(PROVIDERS, f"the default address of {kind} is {addresses.get(kind)}")
 
 
 def check_dependencies(docs):
