@@ -24,7 +24,7 @@ use tower::ServiceExt;
 use turnpike_ledger::{
     engine::{Hold, Ledger, Settled},
     limits::EndUsers,
-    spend_log::{SpendRow, SpendSink, SpendSlot},
+    spend_log::{Posting, SpendRow, SpendSink, SpendSlot},
     wal::{Wal, WalError, WalWriter},
 };
 use turnpike_llm::provider::Operation;
@@ -83,10 +83,10 @@ impl App {
     pub fn settle(&self, record: &Record, ended: Ended) {
         self.metrics.observe(record);
         telemetry::access(record);
-        let Ended { slot, hold, recorded } = ended;
+        let Ended { slot, hold, recorded, refused } = ended;
         let settled = match spend::used(record) {
             // Refused, or never sent: dropping the hold gives all of it back.
-            None => Settled::default(),
+            None => Settled { postings: refused.into_iter().collect(), ..Settled::default() },
             Some(used) => hold.settle(used),
         };
         self.metrics.bound_exceeded(settled.exceeded);
@@ -121,6 +121,8 @@ pub struct Ended {
     pub hold: Hold,
     /// Its row as recorded before it was sent, and where its end must be recorded; `None` = it was not sent.
     pub recorded: Option<(Arc<WalWriter>, SpendRow)>,
+    /// What the books are told of it where a limit refused it.
+    pub refused: Option<Posting>,
 }
 
 /// One runtime's own part.

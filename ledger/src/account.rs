@@ -31,6 +31,25 @@ impl Unit {
     }
 }
 
+/// What is counted beside a Budget's amounts, in each of its windows: for people to see, and no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tally {
+    /// Requests that one of its limits refused.
+    Refused,
+    /// nano-USD that was let through while the store was down; counted in the amount as well.
+    Overdrawn,
+}
+
+impl Tally {
+    /// Its name in ids, where a unit stands otherwise.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Overdrawn => "overdrawn",
+        }
+    }
+}
+
 /// The kind of object that a limit stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OwnerKind {
@@ -88,6 +107,12 @@ impl AccountId {
             id.push_str(reset);
         }
         Self(id.into())
+    }
+
+    /// Where a tally of the limit's owner and window is booked: one for all pots, whether or not they are reset.
+    pub fn of_tally(owner: &Owner, tally: Tally, window: &WindowSpec) -> Self {
+        let Owner { kind, namespace, name } = owner;
+        Self(format!("{}/{namespace}/{name}/{}/{window}/", kind.as_str(), tally.as_str()).into())
     }
 
     /// As read from a store.
@@ -166,6 +191,14 @@ impl AccountSpec {
     /// Rates and parallel requests: counted in the exchange itself; all else is counted by spend rows.
     pub fn is_rate(&self) -> bool {
         self.unit == Unit::Parallel || self.window.is_minute()
+    }
+
+    /// Where a tally beside it is booked; `None` = it has none: only Budgets have, and rolling windows have too many slots.
+    pub fn tally(&self, tally: Tally) -> Option<AccountId> {
+        let is_told = self.owner.kind == OwnerKind::Budget
+            && !self.is_rate()
+            && self.window.window_type() != Some(WindowType::Rolling);
+        is_told.then(|| AccountId::of_tally(&self.owner, tally, &self.window))
     }
 }
 

@@ -14,7 +14,11 @@ use std::{
 use jiff::Timestamp;
 use turnpike_bundle::entry::{BudgetEntry, ObjectRef};
 use turnpike_crds::budget::Window;
-use turnpike_ledger::{account::AccountSpec, store::Pots, window::Slot};
+use turnpike_ledger::{
+    account::{AccountSpec, Tally},
+    store::Pots,
+    window::Slot,
+};
 
 pub mod assemble;
 pub mod plan;
@@ -63,6 +67,8 @@ pub struct BudgetSpend {
     pub entry: Arc<BudgetEntry>,
     /// Each amount of each limit, but for rates: those are over before anybody could read of them.
     pub amounts: Vec<Amount>,
+    /// What is counted beside them, by window; not of Rolling ones.
+    pub tallies: BTreeMap<(Window, Tally), i64>,
     /// What the covered keys used, by window, where days can tell.
     pub usage: BTreeMap<Window, Usage>,
 }

@@ -56,7 +56,7 @@ pub struct BudgetStatus {
     /// the scope narrows what is counted of a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenCounts>,
-    /// Requests in the current window; only where a limit counts them.
+    /// Requests in the current window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestCounts>,
     /// Keys under the budget.
@@ -71,6 +71,10 @@ pub struct BudgetStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub unattributed: Option<String>,
+    /// USD in spent that was let through beyond what gateways held while the database was down (onStoreUnavailable FailOpen).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub overdrawn: Option<String>,
     /// When the figures were read that are shown; condition SpendSynced says whether they are current.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_spend_sync: Option<Time>,
@@ -154,11 +158,11 @@ pub struct TokenCounts {
 /// Requests in a window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestCounts {
-    /// Requests that were let through.
-    #[serde(default)]
+    /// Requests that were let through; only where a limit counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
-    pub allowed: i64,
-    /// Requests that were refused. Absent: metrics of the gateways tell them, no store does.
+    pub allowed: Option<i64>,
+    /// Requests that a limit of this window refused; absent for Rolling windows.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub refused: Option<i64>,

@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 use turnpike_ledger::{
     engine::Hold,
-    spend_log::{SpendRow, SpendSlot},
+    spend_log::{Posting, SpendRow, SpendSlot},
     wal::WalWriter,
 };
 use turnpike_llm::{
@@ -71,6 +71,8 @@ pub struct Meter {
     mock: bool,
     /// What it may use at most, where that is limited.
     most: Option<Most>,
+    /// What the books are told of a refusal by a limit.
+    refused: Option<Posting>,
 }
 
 /// What an attempt may use at most.
@@ -126,6 +128,7 @@ impl Meter {
             output: Tape::default(),
             mock: false,
             most: None,
+            refused: None,
         }
     }
 
@@ -272,6 +275,9 @@ impl Meter {
 
     /// Settles a request that ends with an error answer.
     pub fn fail(mut self, error: &Error) {
+        if let Error::Limited { refusal, .. } = error {
+            self.refused = refusal.posting(self.app.ledger.now());
+        }
         self.update(|record| record.status = error.status());
         self.finish(error.end());
     }
@@ -282,7 +288,7 @@ impl Meter {
             return;
         };
         let (mut record, Held { permit, slot, hold, wal, recorded }) = *open;
-        let ended = Ended { slot, hold, recorded: recorded.map(|row| (wal, row)) };
+        let ended = Ended { slot, hold, recorded: recorded.map(|row| (wal, row)), refused: self.refused.take() };
         record.end = end;
         record.total = self.arrival.at.elapsed();
         if record.upstream.is_none() {

@@ -55,6 +55,11 @@ async fn without_the_database_open_budgets_go_on_for_a_while_closed_ones_refuse_
     fleet.all_booked().await;
     let (_, paid, _) = fleet.spent().await;
     assert_eq!(usize::try_from(paid).unwrap(), fleet.upstream.log().len());
+    // The part of what is spent that the outage let through, as the Budget's status tells it.
+    let sql = "select json_build_object('overdrawn', sum(amount))::text from ledger_spent join ledger_account on key = account \
+               where id = 'Budget/default/open/overdrawn/Month/Calendar/UTC/'";
+    let overdrawn = postgres_json(&fleet.database, sql).await.unwrap()["overdrawn"].as_i64().unwrap();
+    assert!((1..=200_000_000).contains(&overdrawn), "{overdrawn}");
 }
 
 /// How long the database is away in the long test.

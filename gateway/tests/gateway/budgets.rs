@@ -145,6 +145,16 @@ async fn two_keys_share_a_budget_and_one_alone_has_its_own() {
     assert_eq!(statuses, [200, 200, 429, 200, 429], "{answers:?}");
     assert!(answers[2].1.contains("Budget default/each"), "{answers:?}");
     assert!(answers[4].1.contains("Budget default/all"), "{answers:?}");
+    // What each refused is in the books, for all of its pots together.
+    let sql = "select json_group_object(id, amount) from ledger_spent join ledger_account on key = account \
+               where id like '%/refused/%'";
+    let expected = json!({
+        "Budget/default/all/refused/Month/Calendar/UTC/": 1, "Budget/default/each/refused/Month/Calendar/UTC/": 1,
+    });
+    eventually("both refusals are booked", || async {
+        (query_json(&stage.gateway.database(), sql).await? == expected).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

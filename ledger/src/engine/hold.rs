@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pot::{Grant, Pot, Taken};
 use crate::{
-    account::{AccountSpec, Charge, Excess, Outage, Unit},
+    account::{AccountSpec, Charge, Excess, Outage, Tally, Unit},
     spend_log::Posting,
 };
 
@@ -61,6 +61,8 @@ pub(super) enum Source {
     Lease(Arc<Pot>, Arc<Grant>, Taken),
     /// Nowhere: the account only counts.
     Nothing,
+    /// Nowhere: it passes a budget while the store is down.
+    Beyond,
     /// A place among those that pass while the store is down, given back at the end.
     Overdraft(Arc<Pot>),
 }
@@ -81,6 +83,10 @@ impl Hold {
                     pot.restore(amount);
                     None
                 }
+                Source::Beyond => {
+                    settled.postings.extend(overdrawn(&spec, slot, used));
+                    None
+                }
                 Source::Nothing => None,
             };
             if used > amount && spec.charge == Charge::Ahead && lease.is_some() && !spec.is_rate() {
@@ -95,17 +101,22 @@ impl Hold {
 
     /// What the books are told if the process dies now: all that is held.
     pub fn bound(&self) -> Vec<Posting> {
-        let held = self.parts.iter().filter(|part| !part.spec.is_rate() && part.amount != 0);
-        held.map(|part| Posting {
-            account: part.spec.id.clone(),
-            lease: match &part.of {
+        let mut postings = Vec::with_capacity(self.parts.len());
+        for Part { spec, amount, of, slot } in &self.parts {
+            if spec.is_rate() || *amount == 0 {
+                continue;
+            }
+            let lease = match of {
                 Source::Lease(_, grant, _) => Some(grant.number),
+                Source::Beyond => {
+                    postings.extend(overdrawn(spec, *slot, *amount));
+                    None
+                }
                 Source::Nothing | Source::Overdraft(_) => None,
-            },
-            slot: part.slot,
-            amount: part.amount,
-        })
-        .collect()
+            };
+            postings.push(Posting { account: spec.id.clone(), lease, slot: *slot, amount: *amount });
+        }
+        postings
     }
 
     /// Whether some limit must not be passed unseen, not even by what a crash would hide.
@@ -122,10 +133,16 @@ impl Hold {
                     pot.notify();
                 }
                 Source::Overdraft(pot) => pot.restore(amount),
-                Source::Nothing => {}
+                Source::Nothing | Source::Beyond => {}
             }
         }
     }
+}
+
+/// What is told of an amount that passed a budget while the store was down.
+fn overdrawn(spec: &AccountSpec, slot: i64, amount: i64) -> Option<Posting> {
+    let account = spec.tally(Tally::Overdrawn).filter(|_| spec.unit == Unit::NanoUsd && amount != 0)?;
+    Some(Posting { account, lease: None, slot, amount })
 }
 
 impl Drop for Hold {

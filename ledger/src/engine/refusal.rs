@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::account::AccountSpec;
+use crate::{
+    account::{AccountSpec, Tally},
+    spend_log::Posting,
+};
 
 /// A limit that does not let a request pass.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +24,14 @@ pub struct Refusal {
     pub resets_at: Option<i64>,
     /// When it is worth to try again; only for rates.
     pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// What the books are told of it at the store's time `now`; `None` = nothing.
+    pub fn posting(&self, now: i64) -> Option<Posting> {
+        let account = self.account.tally(Tally::Refused)?;
+        Some(Posting { account, lease: None, slot: self.account.window.slot(now).start, amount: 1 })
+    }
 }
 
 /// What stands in the way.

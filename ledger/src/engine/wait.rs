@@ -134,17 +134,17 @@ impl Shared {
         for mut one in beyond {
             let spec = one.pot.spec.load_full();
             let amount = std::mem::take(&mut one.amount);
-            match spec.unit {
+            let source = match spec.unit {
                 Unit::NanoUsd => {
                     self.overdrawn.fetch_add(amount, Ordering::Relaxed);
+                    Source::Beyond
                 }
                 // The place is free again when the request ends.
-                Unit::Parallel => {
-                    if let Some(part) = hold.parts.iter_mut().find(|part| part.spec.id == spec.id) {
-                        part.of = Source::Overdraft(Arc::clone(&one.pot));
-                    }
-                }
-                Unit::Tokens | Unit::Requests => {}
+                Unit::Parallel => Source::Overdraft(Arc::clone(&one.pot)),
+                Unit::Tokens | Unit::Requests => continue,
+            };
+            if let Some(part) = hold.parts.iter_mut().find(|part| part.spec.id == spec.id) {
+                part.of = source;
             }
         }
     }

@@ -90,6 +90,7 @@ pub fn assemble(plan: &Plan, standings: &Standings, used: &Used, last_use: &Last
             generation: planned.generation,
             entry: planned.entry.clone(),
             amounts,
+            tallies: BTreeMap::new(),
             usage: usage(planned, used, now),
         };
         spend.budgets.insert(planned.object.clone(), budget);
@@ -100,6 +101,13 @@ pub fn assemble(plan: &Plan, standings: &Standings, used: &Used, last_use: &Last
             accounts.iter().zip(of_key).fold(false, |full, (account, pots)| full || (pots.spent >= account.limit));
         if is_full {
             spend.full_keys.insert(object.clone());
+        }
+    }
+    for planned in &plan.budgets {
+        let asked = planned.tallies(now.as_microsecond()).into_iter();
+        let tallies = asked.zip(single.by_ref()).map(|((what, _), pots)| (what, pots.spent)).collect();
+        if let Some(budget) = spend.budgets.get_mut(&planned.object) {
+            budget.tallies = tallies;
         }
     }
     spend.keys = keys(used, last_use, now);

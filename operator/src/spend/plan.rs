@@ -1,6 +1,9 @@
 //! What to ask the database for: accounts of Budgets and of keys, and the days that windows begin on.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use turnpike_bundle::{
@@ -10,9 +13,13 @@ use turnpike_bundle::{
 };
 use turnpike_crds::{
     KeyId,
-    budget::{Share, Window, WindowType},
+    budget::{OnStoreUnavailable, Share, Window, WindowType},
 };
-use turnpike_ledger::{account::AccountSpec, limits, store::AccountAt};
+use turnpike_ledger::{
+    account::{AccountSpec, Tally},
+    limits,
+    store::AccountAt,
+};
 
 use crate::world::World;
 
@@ -75,6 +82,7 @@ impl Plan {
             }
         }
         asks.single.extend(self.keys.iter().flat_map(|(_, accounts)| accounts).map(|account| at(account, now)));
+        asks.single.extend(self.budgets.iter().flat_map(|budget| budget.tallies(now)).map(|(_, at)| at));
         asks
     }
 
@@ -90,6 +98,21 @@ impl Plan {
 }
 
 impl Planned {
+    /// What is counted beside the accounts, each once for each window.
+    pub fn tallies(&self, now: i64) -> Vec<((Window, Tally), AccountAt)> {
+        let fails_open = self.entry.on_store_unavailable == OnStoreUnavailable::FailOpen;
+        let kinds = [(Tally::Refused, true), (Tally::Overdrawn, fails_open)];
+        let mut tallies = BTreeMap::new();
+        for account in &self.accounts {
+            for (tally, _) in kinds.iter().filter(|(_, wanted)| *wanted) {
+                let Some(id) = account.tally(*tally) else { continue };
+                let place = AccountAt { account: id, limit: i64::MAX, ..at(account, now) };
+                tallies.insert((account.window.window(), *tally), place);
+            }
+        }
+        tallies.into_iter().collect()
+    }
+
     /// The first UTC day of a window, or the day on which the Budget was made; `None` = whole days cannot tell what it counts.
     pub fn first_day(&self, window: Window, kind: Option<WindowType>, now: Timestamp) -> Option<Date> {
         let narrowed =

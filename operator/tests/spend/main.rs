@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::timeout};
 use turnpike_bundle::entry::ObjectRef;
-use turnpike_crds::{Budget, KeyId, VirtualKey};
+use turnpike_crds::{Budget, KeyId, VirtualKey, budget::Window};
 use turnpike_ledger::{
-    account::AccountSpec,
+    account::{AccountSpec, Tally},
+    engine::{Cause, Refusal},
     spend_log::{EventId, Posting, SpendRow, SpendStore as _},
     store::PostgresStore,
 };
@@ -146,5 +147,21 @@ async fn what_gateways_write_is_read_within_seconds() {
     let usage = of_key.budgets[&at("all")].usage.values().next().unwrap();
     assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens), (30, 15, 3));
     assert_eq!(usage.top, [(at("a"), cents(60)), (at("b"), cents(20))]);
+    let refused = |spend: &Spend, budget: &str| spend.budgets[&at(budget)].tallies[&(Window::Month, Tally::Refused)];
+    assert_eq!((refused(&read, "all"), refused(&read, "each")), (0, 0));
+    let full = Refusal {
+        account: a.iter().find(|account| &*account.owner.name == "each").unwrap().clone(),
+        cause: Cause::Exhausted,
+        needed: 1,
+        spent: 0,
+        reserved: 0,
+        resets_at: None,
+        retry_after: None,
+    };
+    let posting = full.posting(Timestamp::now().as_microsecond()).unwrap();
+    store.append(&[SpendRow { postings: [posting].into(), ..row(4, "a", 0, &[]) }]).await.unwrap();
+    let read = until(&mut spend, |spend| refused(spend, "each") > 0).await;
+    assert_eq!((refused(&read, "all"), refused(&read, "each")), (0, 1));
+    assert_eq!((total(&read, "all"), total(&read, "each")), (cents(80), cents(80)), "no amount");
     reading.abort();
 }

@@ -33,6 +33,16 @@ pub(crate) fn one(spent: i64, reserved: i64) -> Pots {
 
 /// What the reader makes of these answers.
 pub(crate) fn read(place: &Place, single: &[Pots], many: &[Pots], used: &[(&str, i64)], at: Timestamp) -> Spend {
+    read_with(place, (single, many, &[]), used, at)
+}
+
+/// The same with answers for what is counted beside; the rest of that is 0.
+fn read_with(
+    place: &Place,
+    (single, many, tallies): (&[Pots], &[Pots], &[i64]),
+    used: &[(&str, i64)],
+    at: Timestamp,
+) -> Spend {
     let settings = turnpike_bundle::Settings { release_namespace: "llm".to_owned(), ..Default::default() };
     let plan = Plan::new(&place.world, &settings);
     let days = plan.days(at);
@@ -50,9 +60,13 @@ pub(crate) fn read(place: &Place, single: &[Pots], many: &[Pots], used: &[(&str,
     let used = Used { keys: keys.collect(), days: days.clone() };
     let mut last_use = LastUse::default();
     last_use.note(&used, at);
-    let standings = Standings { single: single.to_vec(), many: many.to_vec() };
     let asks = plan.asks(at.as_microsecond());
-    assert_eq!((asks.single.len(), asks.many.len()), (single.len(), many.len()), "an answer for each account");
+    let beside: usize = plan.budgets.iter().map(|budget| budget.tallies(at.as_microsecond()).len()).sum();
+    let accounts = (asks.single.len() - beside, asks.many.len());
+    assert_eq!(accounts, (single.len(), many.len()), "an answer for each account");
+    assert!(tallies.len() <= beside);
+    let beside = tallies.iter().copied().chain(std::iter::repeat(0)).take(beside).map(|count| one(count, 0));
+    let standings = Standings { single: single.iter().cloned().chain(beside).collect(), many: many.to_vec() };
     assemble(&plan, &standings, &used, &last_use, at)
 }
 
@@ -122,7 +136,7 @@ fn a_budget_shows_what_was_used_of_each_limit_and_by_whom() {
                 "tokens": {"used": 120, "limit": 1000},
             },
         ],
-        "tokens": {"input": 200, "output": 40, "cachedInput": 10}, "requests": {"allowed": 90}, "matchedKeys": 2,
+        "tokens": {"input": 200, "output": 40, "cachedInput": 10}, "requests": {"allowed": 90, "refused": 0}, "matchedKeys": 2,
         "top": [{"key": "a", "spent": "150.000000"}, {"key": "b", "spent": "62.420000"}],
         "lastSpendSync": "2026-03-10T12:00:00Z",
     });
@@ -132,6 +146,27 @@ fn a_budget_shows_what_was_used_of_each_limit_and_by_whom() {
     });
     assert_eq!(fields(&survey, "a")["spent"], "150.00", "a key's, in cents");
     assert_eq!(fields(&survey, "a")["lastUsedTime"], "2026-03-10T00:00:00Z");
+}
+
+#[test]
+fn a_budget_shows_what_it_refused_and_what_an_outage_let_through() {
+    let limits = json!([{"window": "Month", "usd": "500.00"}, {"window": "Day", "usd": "20.00"}]);
+    let mut place = place(&limits, &json!({"onStoreUnavailable": "FailOpen"}));
+    let accounts = [one(1_900 * CENT, 0), one(2_100 * CENT, 0)];
+    // By window, and in each refused before overdrawn.
+    place.spend = read_with(&place, (&accounts, &[], &[7, 3 * CENT, 40, 50 * CENT]), &[], now());
+    let shown = fields(&place.survey(now()), "ml");
+    assert_eq!(
+        (&shown["window"], &shown["requests"], &shown["overdrawn"]),
+        (&json!("Day"), &json!({"refused": 7}), &json!("0.030000"))
+    );
+    let accounts = [one(100 * CENT, 0), one(21_000 * CENT, 0)];
+    place.spend = read_with(&place, (&accounts, &[], &[0, 0, 40, 0]), &[], now());
+    let shown = fields(&place.survey(now()), "ml");
+    assert_eq!(
+        (&shown["window"], &shown["requests"], &shown["overdrawn"]),
+        (&json!("Month"), &json!({"refused": 40}), &json!(null))
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use turnpike_crds::{
     },
     money::NanoUsd,
 };
-use turnpike_ledger::account::Unit;
+use turnpike_ledger::account::{Tally, Unit};
 
 use crate::{
     spend::{Amount, BudgetSpend},
@@ -142,8 +142,14 @@ pub(super) fn fill(
         output: usage.completion_tokens,
         cached_input: usage.cached_tokens,
     });
-    let requests = tightest.amount(Unit::Requests).map(|amount| amount.pots.spent);
-    status.requests = requests.map(|allowed| RequestCounts { allowed, refused: None });
+    let tally = |what| match tightest.limit.window_type {
+        Some(WindowType::Rolling) => None,
+        Some(WindowType::Calendar) | None => spend.tallies.get(&(tightest.limit.window, what)).copied(),
+    };
+    let allowed = tightest.amount(Unit::Requests).map(|amount| amount.pots.spent);
+    let refused = tally(Tally::Refused);
+    status.requests = (allowed.is_some() || refused.is_some()).then_some(RequestCounts { allowed, refused });
+    status.overdrawn = tally(Tally::Overdrawn).filter(|nano| *nano > 0).map(usd);
     status.top = match spend.entry.share {
         Share::Shared => {
             let top = of_days.map(|usage| usage.top.as_slice()).unwrap_or_default();
@@ -245,6 +251,7 @@ pub(super) fn keep(before: &BudgetStatus, status: &mut BudgetStatus) {
         requests,
         top,
         unattributed,
+        overdrawn,
         last_spend_sync,
     );
 }
