@@ -12,7 +12,7 @@ use crate::{
     parse::{Rejection, State},
 };
 
-/// Rejections that a report names at most: it must stay well below 1 MiB.
+/// Rejections and failing credentials that a report names at most: it must stay well below 1 MiB.
 const MOST_REJECTIONS: usize = 100;
 
 /// What a gateway has loaded.
@@ -35,6 +35,9 @@ pub struct Report {
     /// What was offered and not taken, and why; the first hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejections: Vec<Rejected>,
+    /// Credentials that cannot be renewed; the first hundred.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<FailingCredential>,
 }
 
 /// A shard in use.
@@ -85,9 +88,26 @@ impl Report {
                 .take(MOST_REJECTIONS)
                 .map(|rejection| Rejected { part: rejection.part.clone(), reason: rejection.reason.to_string() })
                 .collect(),
+            failing: Vec::new(),
         };
-        report.state = canonical::sha256_hex(canonical::to_string(&report).as_bytes());
+        report.name_state();
         report
+    }
+
+    /// The same with these credentials failing.
+    #[must_use]
+    pub fn with_failing(mut self, mut failing: Vec<FailingCredential>) -> Self {
+        failing.truncate(MOST_REJECTIONS);
+        if self.failing != failing {
+            self.failing = failing;
+            self.name_state();
+        }
+        self
+    }
+
+    fn name_state(&mut self) {
+        self.state.clear();
+        self.state = canonical::sha256_hex(canonical::to_string(self).as_bytes());
     }
 
     /// Whether the gateway serves what the bundle has said of `key` (an entry's object, as `namespace/name`) since `version`:

@@ -29,6 +29,8 @@ pub enum Polled {
     SpendWritten,
     /// Accounts of budgets and rates in memory.
     LedgerAccounts,
+    /// Credentials that cannot be renewed.
+    CredentialsFailing,
     /// Round trips to the ledger's stores for leases, since the start.
     LedgerExchanges,
     /// nano-USD let through beyond limits while the store was down, since the start.
@@ -62,6 +64,7 @@ struct Own {
     unrecorded: IntCounter,
     unreadable_runs: IntGauge,
     ledger_accounts: IntGauge,
+    credentials_failing: IntGauge,
     ledger_exchanges: IntCounter,
     ledger_overdrawn: Counter,
 }
@@ -198,6 +201,7 @@ impl Own {
                 "Ended runs whose write-ahead files this version cannot read.",
             )?,
             ledger_accounts: gauge("turnpike_ledger_accounts", "Accounts of budgets and rates in memory.")?,
+            credentials_failing: gauge("turnpike_credentials_failing", "Cloud credentials whose renewal fails.")?,
             ledger_exchanges: counter(
                 "turnpike_ledger_exchanges_total",
                 "Round trips to the ledger's stores for leases.",
@@ -214,6 +218,7 @@ impl Own {
                 Polled::SpendBacklog => set(&self.spend_backlog, value),
                 Polled::SpendWritten => raise(&self.spend_written, value),
                 Polled::LedgerAccounts => set(&self.ledger_accounts, value),
+                Polled::CredentialsFailing => set(&self.credentials_failing, value),
                 Polled::LedgerExchanges => raise(&self.ledger_exchanges, value),
                 Polled::LedgerOverdrawn => {
                     let more = tally::float(value) / 1e9 - self.ledger_overdrawn.get();

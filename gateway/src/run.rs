@@ -280,6 +280,10 @@ fn app(
     app.metrics.poll(Polled::SpendBacklog, move || spend.backlog() as u64);
     let spend = app.spend.clone();
     app.metrics.poll(Polled::SpendWritten, move || spend.written());
+    let credentials = Arc::clone(&app.credentials);
+    app.metrics.poll(Polled::CredentialsFailing, move || credentials.failing().len() as u64);
+    let health = Arc::clone(&app.health);
+    app.credentials.tell(move |credentials| health.failing(credentials.failing()));
     let ledger = app.ledger.clone();
     app.metrics.poll(Polled::LedgerAccounts, move || ledger.accounts() as u64);
     let ledger = app.ledger.clone();

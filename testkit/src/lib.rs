@@ -15,6 +15,7 @@
 )]
 
 pub mod client;
+pub mod cloud;
 pub mod gateway;
 pub mod manifest;
 pub mod postgres;

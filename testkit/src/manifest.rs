@@ -40,6 +40,15 @@ impl Manifest {
         self
     }
 
+    /// Gives the object another name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        if let Some(metadata) = self.0.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert("name".to_owned(), name.into());
+        }
+        self
+    }
+
     /// Puts the object into a namespace.
     #[must_use]
     pub fn in_namespace(mut self, namespace: &str) -> Self {

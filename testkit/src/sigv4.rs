@@ -4,7 +4,6 @@
 
 use std::fmt::Write;
 
-use bytes::Bytes;
 use http::{HeaderMap, Method};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use sha2::{Digest, Sha256};
@@ -50,7 +49,7 @@ impl Account {
     ///
     /// # Errors
     /// Why AWS would answer 403, in words for a failing test.
-    pub fn verify(&self, method: &Method, target: &str, headers: &HeaderMap, body: &Bytes) -> Result<(), String> {
+    pub fn verify(&self, method: &Method, target: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), String> {
         let text = |name: &str| one(headers, name);
         let stated = text("authorization")?.ok_or("no Authorization header")?;
         let stated = Authorization::parse(&stated)?;
@@ -115,7 +114,7 @@ fn canonical(
     target: &str,
     headers: &HeaderMap,
     signed: &[String],
-    body: &Bytes,
+    body: &[u8],
 ) -> Result<String, String> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     if !signed.is_sorted() || !signed.iter().any(|name| name == "host") {

@@ -16,7 +16,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinHandle,
+    task::{AbortHandle, JoinHandle},
     time::{Instant, MissedTickBehavior, interval_at},
 };
 use turnpike_bundle::{
@@ -40,6 +40,7 @@ const POLL: Duration = Duration::from_secs(2);
 /// Two volumes being followed; that ends when this is dropped, and with it every wait for another report.
 pub struct Following {
     tasks: [JoinHandle<()>; 2],
+    failing: AbortHandle,
     /// What the gateway has loaded.
     pub reports: watch::Receiver<Arc<Report>>,
     /// Who may ask for that.
@@ -49,6 +50,7 @@ pub struct Following {
 impl Drop for Following {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
+        self.failing.abort();
     }
 }
 
@@ -71,11 +73,16 @@ pub fn start(app: &Arc<App>, bundle: &Path, auth: &Path) -> io::Result<Following
     let mounted = Mounted::new(bundle);
     let (sender, reports) = watch::channel(Arc::new(Report::default()));
     let reload = Reload::new(Arc::clone(app));
+    let told = sender.clone();
+    // What fails is read within, so that the last word is the latest.
+    let failing = app.credentials.tell(move |credentials| {
+        told.send_modify(|report| *report = Arc::new(Report::clone(report).with_failing(credentials.failing())));
+    });
     let mut cycle = Cycle { mounted, app: Arc::clone(app), reload, reports: sender, serving: false, told: Vec::new() };
     let known = Arc::new(ArcSwap::default());
     let mut secret = Secret { mounted: MountedAuth::new(auth), app: Arc::clone(app), known: Arc::clone(&known) };
     let tasks = [spawn(bundle, move || cycle.look())?, spawn(auth, move || secret.look())?];
-    Ok(Following { tasks, reports, auth: known })
+    Ok(Following { tasks, failing, reports, auth: known })
 }
 
 /// Calls `look` now and after each change, off the runtime's threads.
@@ -127,7 +134,7 @@ impl Cycle {
         }
         self.app.health.rejected(report.rejections.clone());
         // Last, so that whoever reads it can rely on it.
-        self.reports.send_replace(Arc::new(report));
+        self.reports.send_modify(|known| *known = Arc::new(report.with_failing(self.app.credentials.failing())));
     }
 
     /// Each rejection once, when it comes up.

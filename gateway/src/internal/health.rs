@@ -9,7 +9,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
-use turnpike_bundle::{Problem, report::Rejected};
+use turnpike_bundle::{
+    Problem,
+    report::{FailingCredential, Rejected},
+};
 use turnpike_ledger::spend_log::SpendStatus;
 
 use super::json;
@@ -19,6 +22,7 @@ use super::json;
 pub struct Health {
     loaded: ArcSwapOption<Loaded>,
     rejected: ArcSwap<Vec<Rejected>>,
+    failing: ArcSwap<Vec<FailingCredential>>,
     open: AtomicBool,
     closing: AtomicBool,
 }
@@ -45,6 +49,11 @@ impl Health {
     /// These parts of a bundle were offered and not taken; none = all is as it was published.
     pub fn rejected(&self, rejected: Vec<Rejected>) {
         self.rejected.store(Arc::new(rejected));
+    }
+
+    /// These credentials cannot be renewed; none = all can.
+    pub fn failing(&self, failing: Vec<FailingCredential>) {
+        self.failing.store(Arc::new(failing));
     }
 
     /// The listener for clients is open.
@@ -79,12 +88,13 @@ impl Health {
     /// Answer of the internal readiness probe.
     pub fn detail(&self, spend: &SpendStatus) -> Response {
         let readiness = self.readiness();
-        let (config, rejected) = (self.loaded.load_full(), self.rejected.load());
+        let (config, rejected, failing) = (self.loaded.load_full(), self.rejected.load(), self.failing.load());
         let SpendStatus { backlog, free, written, ref failure } = *spend;
         let body = Detail {
             status: readiness.word(),
             config: config.as_deref(),
             rejected: &rejected,
+            failing_credentials: &failing,
             spend: Spend { backlog, free, written, failure: failure.as_deref() },
         };
         json(readiness.status(), &body)
@@ -135,6 +145,7 @@ struct Detail<'a> {
     status: &'static str,
     config: Option<&'a Loaded>,
     rejected: &'a [Rejected],
+    failing_credentials: &'a [FailingCredential],
     spend: Spend<'a>,
 }
 

@@ -99,6 +99,9 @@ impl Credentials {
             sources.insert(digest.clone(), now.source.clone());
         }
         *known = next;
+        drop(known);
+        // One that failed may be gone.
+        self.changed.send_replace(());
         sources
     }
 
@@ -121,9 +124,17 @@ impl Credentials {
         failing
     }
 
-    /// Changes whenever one fails or works again.
-    pub fn changes(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    /// Calls `tell` whenever one fails or works again.
+    pub fn tell(self: &Arc<Self>, tell: impl Fn(&Self) + Send + 'static) -> AbortHandle {
+        let mut changes = self.changed.subscribe();
+        let credentials = Arc::downgrade(self);
+        let telling = async move {
+            while changes.changed().await.is_ok() {
+                let Some(credentials) = credentials.upgrade() else { return };
+                tell(&credentials);
+            }
+        };
+        self.runtime.spawn(telling).abort_handle()
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Identity, Known>> {

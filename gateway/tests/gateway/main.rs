@@ -7,6 +7,7 @@ mod broken_streams;
 mod budgets;
 mod cluster;
 mod connections;
+mod credentials;
 mod dialects;
 mod early_answers;
 mod egress;

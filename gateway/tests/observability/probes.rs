@@ -7,7 +7,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
-use turnpike_bundle::report::Rejected;
+use turnpike_bundle::report::{FailingCredential, Rejected};
 use turnpike_gateway::{
     internal::{Health, Internal, Loaded, router},
     metrics::Metrics,
@@ -73,6 +73,7 @@ async fn the_detail_names_the_configuration_and_the_spend_store() {
     health.loaded(loaded());
     health.open();
     health.rejected(vec![Rejected { part: "models-00".to_owned(), reason: "torn".to_owned() }]);
+    health.failing(vec![FailingCredential { digest: "d".to_owned(), since: 5, reason: "sts answered 403".to_owned() }]);
     let (status, body) = get(&router, "/health/readiness").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
@@ -81,6 +82,7 @@ async fn the_detail_names_the_configuration_and_the_spend_store() {
             "status": "healthy",
             "config": {"generation": 3, "hash": "abc", "loaded_at": 1_763_719_200, "problems": []},
             "rejected": [{"part": "models-00", "reason": "torn"}],
+            "failing_credentials": [{"digest": "d", "since": 5, "reason": "sts answered 403"}],
             "spend": {"backlog": 0, "free": 32_768, "written": 0, "failure": null},
         })
     );
