@@ -21,6 +21,7 @@ mod bedrock;
 mod cohere;
 mod failure;
 mod gemini;
+mod ollama;
 mod openai_compat;
 mod params;
 mod quirks;
@@ -286,6 +287,7 @@ impl ProviderKind {
             Self::Cohere => Some(&cohere::Cohere),
             Self::Gemini => Some(&gemini::GEMINI),
             Self::VertexAI => Some(&gemini::vertex::VERTEX),
+            Self::Ollama => Some(&ollama::Ollama),
             _ => openai_compat::adapter(self),
         }
     }

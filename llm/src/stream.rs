@@ -6,6 +6,7 @@ use crate::{error::UpstreamError, usage::Usage};
 
 mod chunk;
 mod framing;
+mod lines;
 mod openai;
 mod output;
 mod pattern;

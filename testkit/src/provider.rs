@@ -10,9 +10,11 @@ use serde_json::Value;
 use crate::upstream::{Parts, Refusal, Say};
 
 mod cohere;
+mod ollama;
 mod openai;
 
 pub use cohere::Cohere;
+pub use ollama::Ollama;
 pub use openai::OpenAi;
 
 /// One request, as far as it came whole.

@@ -74,13 +74,18 @@ impl Stage {
 
     /// The chunks of a stream that ends well.
     pub(crate) async fn stream(&self, body: &Value) -> Vec<Value> {
-        let streaming = self.alice().stream(CHAT, body).await;
-        assert_eq!(streaming.status, 200, "{:?}", self.upstream.log().last());
-        let Rest { events, clean } = streaming.rest().await;
+        let Rest { events, clean } = self.stream_raw(body).await;
         assert!(clean, "{events:?}");
         let (done, chunks) = events.split_last().unwrap();
         assert_eq!(done.data, "[DONE]");
         chunks.iter().map(Event::json).collect()
+    }
+
+    /// A stream, however it ends.
+    pub(crate) async fn stream_raw(&self, body: &Value) -> Rest {
+        let streaming = self.alice().stream(CHAT, body).await;
+        assert_eq!(streaming.status, 200, "{:?}", self.upstream.log().last());
+        streaming.rest().await
     }
 
     /// What the upstream was sent last.

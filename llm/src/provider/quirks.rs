@@ -231,16 +231,17 @@ pub(crate) static TABLE: &[Quirks] = &[
         rules: &[rules::NO_USER, rules::MAX_TOKENS],
         ..PLAIN
     },
-    Quirks {
-        kind: ProviderKind::Ollama,
-        name: "Ollama",
-        routes: Routes { prefix: "/v1", ..Routes::ALL },
-        encoding_format: EncodingFormat::Remove,
-        rules: &[rules::ONE_CHOICE, rules::NO_LOGIT_BIAS, rules::NO_USER, rules::MAX_TOKENS],
-        ..PLAIN
-    },
     PLAIN,
 ];
+
+/// Ollama's legacy completions; for the rest it has an API of its own.
+pub(crate) static OLLAMA_COMPLETIONS: Quirks = Quirks {
+    kind: ProviderKind::Ollama,
+    name: "Ollama",
+    routes: Routes { prefix: "/v1", ..Routes::ALL },
+    rules: &[rules::ONE_CHOICE, rules::NO_LOGIT_BIAS, rules::NO_USER],
+    ..PLAIN
+};
 
 /// See [`ProviderKind::default_base_url`].
 pub(crate) fn default_base_url(kind: ProviderKind) -> Option<&'static str> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::translated::Events;
+use super::{lines::Lines, translated::Events};
 use crate::{
     chat::Event,
     error::UpstreamError,
@@ -23,12 +23,15 @@ pub(crate) enum Framing {
     },
     /// AWS event-stream messages.
     AwsEvents(Messages),
+    /// A JSON object a line.
+    Lines(Lines),
 }
 
 /// One event as it came.
 pub(crate) enum Unit {
     Sse(sse::Event),
     Aws(Message),
+    Line(Bytes),
 }
 
 impl Framing {
@@ -42,11 +45,17 @@ impl Framing {
         Self::AwsEvents(Messages::default())
     }
 
+    /// A JSON object a line.
+    pub(crate) fn lines() -> Self {
+        Self::Lines(Lines::default())
+    }
+
     /// Hands in the next bytes.
     pub(super) fn feed(&mut self, frame: Bytes) {
         match self {
             Self::Sse { splitter, .. } => splitter.feed(frame),
             Self::AwsEvents(messages) => messages.feed(&frame),
+            Self::Lines(lines) => lines.feed(&frame),
         }
     }
 
@@ -56,6 +65,7 @@ impl Framing {
             Self::Sse { splitter, last } => *last = splitter.finish(),
             // The begin of a message says nothing.
             Self::AwsEvents(_) => {}
+            Self::Lines(lines) => lines.finish(),
         }
     }
 
@@ -75,6 +85,10 @@ impl Framing {
                     event => Ok(event.map(Unit::Aws)),
                 }
             }
+            Self::Lines(lines) => {
+                let line = lines.next_line().map_err(|error| response::bad_answer(&error))?;
+                Ok(line.map(Unit::Line))
+            }
         }
     }
 }
@@ -92,6 +106,10 @@ impl Unit {
                     Some(data) => events.read(name, data, out),
                 }
             }
+            Self::Line(line) => match line.trim_ascii() {
+                [] => Ok(()),
+                line => events.read(None, line, out),
+            },
             Self::Aws(message) => events.read(Some(&message.name), &message.payload, out),
         }
     }

@@ -12,7 +12,7 @@ use turnpike_llm::{
 };
 
 /// Every provider of OpenAI's dialect, in the table's order.
-pub(crate) const KINDS: [ProviderKind; 13] = [
+pub(crate) const KINDS: [ProviderKind; 12] = [
     ProviderKind::OpenAI,
     ProviderKind::AzureOpenAI,
     ProviderKind::Mistral,
@@ -24,7 +24,6 @@ pub(crate) const KINDS: [ProviderKind; 13] = [
     ProviderKind::VLLM,
     ProviderKind::HuggingFaceTGI,
     ProviderKind::NvidiaNIM,
-    ProviderKind::Ollama,
     ProviderKind::OpenAICompatible,
 ];
 

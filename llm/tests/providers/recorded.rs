@@ -241,6 +241,7 @@ dialects! {
     bedrock: Bedrock;
     cohere: Cohere;
     gemini: Gemini;
+    ollama: Ollama;
 }
 
 /// The same for clients of other dialects.

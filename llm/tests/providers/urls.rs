@@ -16,10 +16,12 @@ fn a_trailing_slash_is_no_second_slash() {
 
 #[test]
 fn ollamas_base_may_end_in_v1() {
-    let with = url(ProviderKind::Ollama, "m", "http://host:11434/v1");
-    let without = url(ProviderKind::Ollama, "m", "http://host:11434");
-    assert_eq!(with, "http://host:11434/v1/chat/completions");
-    assert_eq!(without, with);
+    for base_url in ["http://host:11434/v1", "http://host:11434/v1/", "http://host:11434"] {
+        let backend = Backend { base_url, ..Backend::new(ProviderKind::Ollama, "m") };
+        assert_eq!(backend.url(Operation::Chat, false), "http://host:11434/api/chat");
+        assert_eq!(backend.url(Operation::Completions, false), "http://host:11434/v1/completions");
+        assert_eq!(backend.url(Operation::Embeddings, false), "http://host:11434/api/embed");
+    }
 }
 
 #[test]
@@ -58,6 +60,7 @@ fn every_dialect_of_its_own_has_a_label_and_a_base_url() {
         ProviderKind::VertexAI,
         ProviderKind::Gemini,
         ProviderKind::Cohere,
+        ProviderKind::Ollama,
     ] {
         assert!(kind.default_base_url().is_some());
         assert!(!kind.label().is_empty());

@@ -12,6 +12,7 @@ const CONTEXT_WINDOW: &[&str] = &[
     "exceed the context window",
     "exceeds the context window",
     "exceeds the model's context",
+    "exceeds the context length",
     "this model's maximum context length is",
     "maximum context length of",
     "model's maximum context limit",
