@@ -266,7 +266,7 @@ async fn streamed(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Res
     let run = async {
         let response = send(pool, &mut prepared, meter).await?;
         let (head, body) = response.into_parts();
-        if !is_event_stream(&head.headers) {
+        if !is_stream(&head.headers) {
             return Err(bad_answer("The model's backend did not answer with a stream.").into());
         }
         let decoding = Decoding::of(&head.headers)?;
@@ -285,9 +285,13 @@ async fn streamed(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Res
     tokio::time::timeout(limit, run).await.map_err(late)?
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes).unwrap_or_default();
-    kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+/// Content types of streams: server-sent events, AWS's frames, and Ollama's lines.
+const STREAMS: [&str; 3] = ["text/event-stream", "application/vnd.amazon.eventstream", "application/x-ndjson"];
+
+fn is_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    STREAMS.iter().any(|stream| kind.eq_ignore_ascii_case(stream))
 }
 
 /// As much of a body as was asked for.
