@@ -9,10 +9,12 @@ use serde_json::Value;
 
 use crate::upstream::{Parts, Refusal, Say};
 
+mod bedrock;
 mod cohere;
 mod ollama;
 mod openai;
 
+pub use bedrock::{Bedrock, event, exception};
 pub use cohere::Cohere;
 pub use ollama::Ollama;
 pub use openai::OpenAi;

@@ -51,6 +51,11 @@ impl Refusal {
         Self { status: StatusCode::UNAUTHORIZED, message: message.to_owned(), code: Some(code) }
     }
 
+    /// 403.
+    pub fn forbidden(message: &str, code: &'static str) -> Self {
+        Self { status: StatusCode::FORBIDDEN, message: message.to_owned(), code: Some(code) }
+    }
+
     /// 404.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, message: message.into(), code: Some("model_not_found") }
