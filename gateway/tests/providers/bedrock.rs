@@ -1,15 +1,19 @@
 //! Bedrock.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 use turnpike_testkit::{
     Script,
+    manifest::Manifest,
     provider::{Bedrock, event, exception},
+    sigv4::Account,
     spend,
     upstream::Usage,
 };
 
-use crate::stage::{MODEL, Stage, chat, text, with, with_tools};
+use crate::stage::{MODEL, Stage, UPSTREAM_KEY, chat, text, with, with_tools};
 
 const SONNET: &str = "us.anthropic.claude-sonnet-4-20250514-v1:0";
 const EVENTS: &str = "application/vnd.amazon.eventstream";
@@ -19,7 +23,18 @@ async fn stage() -> Stage {
 }
 
 async fn of(model: &'static str) -> Stage {
-    Stage::with("Bedrock", model, &Bedrock, |model| model.with("provider.region", json!("us-east-1"))).await
+    static WITH_A_KEY: Bedrock = Bedrock { account: None };
+    Stage::with("Bedrock", model, &WITH_A_KEY, |model| model.with("provider.region", json!("us-east-1"))).await
+}
+
+/// One to which requests are signed, whose id and secret are both the upstream's key of other tests.
+async fn signed(region: &str) -> Stage {
+    static WITH_AN_ACCOUNT: LazyLock<Bedrock> =
+        LazyLock::new(|| Bedrock { account: Some(Account::bedrock(UPSTREAM_KEY, UPSTREAM_KEY)) });
+    let secret = json!({"secretRef": {"name": "upstream", "key": "api-key"}});
+    let aws = json!({"aws": {"accessKeyId": secret, "secretAccessKey": secret}});
+    let edit = |model: Manifest| model.with("provider.region", json!(region)).with("provider.credentials", aws);
+    Stage::with("Bedrock", SONNET, &*WITH_AN_ACCOUNT, edit).await
 }
 
 fn streamed() -> Value {
@@ -44,12 +59,24 @@ async fn chats_and_charges_what_the_cache_served_apart() {
         (&stage.sent()["inferenceConfig"], &stage.sent()["system"]),
         (&json!({"maxTokens": 600}), &json!([{"text": "Be brief."}]))
     );
-    let columns = ["provider", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano_usd"];
+    let columns = ["provider", "prompt_tokens", "cached_tokens", "completion_tokens", "cost_nano"];
     let rows = spend::rows(&stage.gateway.database(), ("spend", "sequence"), &columns, 1).await;
     // 600 tokens at 3 USD a million, 400 at 0.30, and 500 at 15.
     let cost = 1_800_000 + 120_000 + 7_500_000;
-    let expected = json!({"provider": "aws.bedrock", "prompt_tokens": 1000, "cached_tokens": 400, "completion_tokens": 500, "cost_nano_usd": cost});
+    let expected = json!({"provider": "aws.bedrock", "prompt_tokens": 1000, "cached_tokens": 400, "completion_tokens": 500, "cost_nano": cost});
     assert_eq!(rows[0], expected);
+}
+
+#[tokio::test]
+async fn signs_what_it_sends() {
+    let stage = signed("us-east-1").await;
+    stage.chat(&with(chat(), "user", json!("\u{e6}"))).await;
+    stage.stream(&streamed()).await;
+    let elsewhere = signed("eu-west-1").await;
+    let (status, error) = elsewhere.failure(&chat()).await;
+    assert_eq!(status, 502, "{error}");
+    let refused = elsewhere.upstream.log().pop().unwrap().refused.unwrap();
+    assert!(refused.contains("Credential should be scoped"), "{refused}");
 }
 
 #[tokio::test]

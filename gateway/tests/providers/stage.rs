@@ -14,7 +14,7 @@ use turnpike_testkit::{
 /// The client's key.
 const ALICE: &str = "sk-alice-0123456789abcdef";
 /// The upstream's key: must never be seen by a client.
-const UPSTREAM_KEY: &str = "sk-upstream-fedcba9876543210";
+pub(crate) const UPSTREAM_KEY: &str = "sk-upstream-fedcba9876543210";
 /// The public model.
 pub(crate) const MODEL: &str = "public-name";
 const CHAT: &str = "/v1/chat/completions";

@@ -2,14 +2,21 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::{Asked, Dialect, only};
-use crate::upstream::{Parts, Refusal, Say, Usage, vector};
+use crate::{
+    sigv4::Account,
+    upstream::{Parts, Refusal, Say, Usage, vector},
+};
 
-/// bedrock-runtime.us-east-1.amazonaws.com, to which API keys are let in.
-#[derive(Clone, Copy, Debug)]
-pub struct Bedrock;
+/// bedrock-runtime.us-east-1.amazonaws.com.
+#[derive(Clone, Debug, Default)]
+pub struct Bedrock {
+    /// Who must have signed a request; `None` = it is let in by an API key.
+    pub account: Option<Account>,
+}
 
 const CONVERSE: &[&str] = &[
     "messages",
@@ -47,10 +54,14 @@ impl Dialect for Bedrock {
     }
 
     fn authenticate(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
-        if asked.has_key(asked.bearer()) {
-            return Ok(());
-        }
-        Err(Refusal::forbidden("The security token included in the request is invalid.", "UnrecognizedClientException"))
+        let checked = match &self.account {
+            Some(account) => {
+                account.verify(&Method::POST, asked.path, asked.headers, &Bytes::copy_from_slice(asked.raw))
+            }
+            None if asked.has_key(asked.bearer()) => Ok(()),
+            None => Err("The security token included in the request is invalid.".to_owned()),
+        };
+        checked.map_err(|why| Refusal::forbidden(&why, "UnrecognizedClientException"))
     }
 
     fn check(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
