@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{error::UpstreamError, usage::Usage};
+use crate::{error::UpstreamError, tokens::BYTES_PER_TOKEN, usage::Usage};
 
 mod chunk;
 mod framing;
@@ -16,6 +16,7 @@ mod translated;
 
 pub(crate) use framing::Framing;
 pub use openai::OpenAiStream;
+pub(crate) use output::Output;
 pub(crate) use responses::ResponsesStream;
 pub use tape::Tape;
 pub(crate) use translated::{Events, Translated};
@@ -53,4 +54,14 @@ pub trait StreamDecoder: Send {
 
     /// Adds `usage.cost` to the usage chunk shown to a client that asked for usage.
     fn set_cost(&mut self, cost: CostFn);
+}
+
+/// What is known of the tokens: of an answer that was cut, the upstream counted the prompt at best, and its output is what was
+/// heard.
+pub(crate) fn so_far(reported: Option<Usage>, complete: bool, tape: &Tape) -> Option<Usage> {
+    let heard = tape.len() / BYTES_PER_TOKEN;
+    reported.map(|usage| match usage {
+        usage if complete || usage.completion >= heard => usage,
+        usage => Usage { completion: heard, estimated: true, ..usage },
+    })
 }

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{json::Span, sse::Event};
 
-pub(super) struct Output {
+pub(crate) struct Output {
     frame: Bytes,
     /// Range of the frame kept and not yet copied; grows while events adjoin.
     run: Span,
@@ -13,16 +13,16 @@ pub(super) struct Output {
 
 impl Output {
     /// For one frame. `spare` is what [`Output::finish`] gave back, so that its room is used again.
-    pub(super) fn new(frame: Bytes, spare: BytesMut) -> Self {
+    pub(crate) fn new(frame: Bytes, spare: BytesMut) -> Self {
         Self { frame, run: Span { start: 0, end: 0 }, copied: spare }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.run.is_empty() && self.copied.is_empty()
     }
 
     /// Passes an event on as it is.
-    pub(super) fn keep(&mut self, event: &Event) {
+    pub(crate) fn keep(&mut self, event: &Event) {
         match event.at {
             Some(at) if at == self.run.end && !self.run.is_empty() => {
                 self.run.end += event.raw.len();
@@ -36,20 +36,20 @@ impl Output {
     }
 
     /// Passes an event on with `new` in place of `old`, a range of its bytes.
-    pub(super) fn keep_changed(&mut self, event: &Event, old: Span, new: &[u8]) {
+    pub(crate) fn keep_changed(&mut self, event: &Event, old: Span, new: &[u8]) {
         self.flush();
         self.copied.extend_from_slice(event.raw.get(..old.start).unwrap_or_default());
         self.copied.extend_from_slice(new);
         self.copied.extend_from_slice(event.raw.get(old.end..).unwrap_or_default());
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.flush();
         self.copied.extend_from_slice(bytes);
     }
 
     /// The bytes, and what can be given to the next output.
-    pub(super) fn finish(mut self) -> (Bytes, BytesMut) {
+    pub(crate) fn finish(mut self) -> (Bytes, BytesMut) {
         if self.copied.is_empty() {
             return (self.frame.slice(self.run.start..self.run.end), self.copied);
         }

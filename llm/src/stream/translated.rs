@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{CostFn, StreamDecoder, Tape, framing::Framing};
+use super::{CostFn, StreamDecoder, Tape, framing::Framing, so_far};
 use crate::{
     chat::{Delta, Event, Restoring},
     error::UpstreamError,
@@ -175,7 +175,7 @@ impl StreamDecoder for Translated {
     }
 
     fn usage(&self) -> Option<Usage> {
-        self.usage
+        so_far(self.usage, self.complete, &self.tape)
     }
 
     fn tape(&self) -> &Tape {

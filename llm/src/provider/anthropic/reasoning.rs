@@ -42,7 +42,7 @@ impl Plan {
     /// Decides.
     pub(super) fn of(chat: &Chat, target: &Target<'_>, support: Support<'_>) -> Result<Self, EncodeError> {
         let model = Model::of(target.model);
-        let default = target.capabilities.max_output_tokens.unwrap_or(ROOM);
+        let default = super::default_limit(target);
         let mut plan = Self { max_tokens: chat.max_tokens.unwrap_or(default), thinking: None, effort: None };
         let Some(reasoning) = chat.reasoning else { return Ok(plan) };
         let budget = match (reasoning, model.thinking()) {

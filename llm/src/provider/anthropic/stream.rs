@@ -81,6 +81,8 @@ impl Events for Messages {
                 let message = line.message.ok_or_else(|| bad_answer(&"message_start holds no message"))?;
                 self.usage = message.usage;
                 out.push(Event::Start { id: message.id });
+                // Should the stream be cut, this is what is known of the prompt.
+                out.extend(self.usage.normal().map(Event::Usage));
             }
             "content_block_start" => {
                 if let Some(block) = line.content_block {
