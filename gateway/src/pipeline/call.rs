@@ -143,7 +143,7 @@ fn prepare(call: Call, request: &Request, stream: bool) -> Result<Prepared, Erro
     })?;
     let mut headers = forward::request(&upstream.headers, &call.client);
     for (name, value) in encoded.headers {
-        headers.insert(name, value);
+        forward::add(&mut headers, name, value);
     }
     let limit = Duration::from_millis(model.entry.timeouts.total);
     Ok(Prepared {

@@ -45,6 +45,15 @@ pub fn request(template: &HeaderMap, client: &HeaderMap) -> HeaderMap {
     headers
 }
 
+/// Sets a header that the adapter wants. A list of features is joined with the client's own.
+pub fn add(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    let joined = headers.get(&name).filter(|_| name == "anthropic-beta").and_then(|own| {
+        let list = [own.as_bytes(), b",", value.as_bytes()].concat();
+        HeaderValue::from_bytes(&list).ok()
+    });
+    headers.insert(name, joined.unwrap_or(value));
+}
+
 /// Adds what the client may see of the upstream's headers.
 pub fn response(upstream: &HeaderMap, shown: &mut HeaderMap) {
     for (name, value) in upstream {

@@ -133,7 +133,6 @@ impl Recorded {
 
     /// Answers that are cut or garbled anywhere.
     fn garbage(&self) {
-        self.garbled_answers("embed", Operation::Embeddings);
         self.garbled_answers("error", Operation::Chat);
         self.garbled_chats();
     }
@@ -200,7 +199,7 @@ fn garbled(body: &[u8], at: usize) -> Bytes {
 }
 
 macro_rules! dialects {
-    ($($name:ident: $kind:ident;)*) => {
+    ($($name:ident: $kind:ident $(, $embeddings:ident)?;)*) => {
         $(
             mod $name {
                 use super::*;
@@ -213,10 +212,13 @@ macro_rules! dialects {
                     RECORDED.whole("chat", Operation::Chat);
                 }
 
-                #[test]
-                fn embeddings() {
-                    RECORDED.whole("embed", Operation::Embeddings);
-                }
+                $(
+                    #[test]
+                    fn $embeddings() {
+                        RECORDED.whole("embed", Operation::Embeddings);
+                        RECORDED.garbled_answers("embed", Operation::Embeddings);
+                    }
+                )?
 
                 #[test]
                 fn streams() {
@@ -238,10 +240,11 @@ macro_rules! dialects {
 }
 
 dialects! {
-    bedrock: Bedrock;
-    cohere: Cohere;
-    gemini: Gemini;
-    ollama: Ollama;
+    anthropic: Anthropic;
+    bedrock: Bedrock, embeddings;
+    cohere: Cohere, embeddings;
+    gemini: Gemini, embeddings;
+    ollama: Ollama, embeddings;
 }
 
 /// The same for clients of other dialects.
@@ -280,6 +283,9 @@ clients! {
     messages_of_chat_completions: VLLM, "chat_completions", Messages;
     responses_of_chat_completions: VLLM, "chat_completions", Responses;
     responses_of_openai: OpenAI, "openai_responses", Responses;
+    messages_of_anthropic: Anthropic, "anthropic", Messages;
+    messages_of_bedrock: Bedrock, "bedrock", Messages;
+    messages_of_gemini: Gemini, "gemini", Messages;
     messages_of_cohere: Cohere, "cohere", Messages;
     responses_of_cohere: Cohere, "cohere", Responses;
 }

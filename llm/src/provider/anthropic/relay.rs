@@ -112,9 +112,11 @@ impl Relay {
                 return self.begin(event, value("message").unwrap_or_default(), out);
             }
             Some("message_stop") => {
-                out.keep(event);
-                if !event.raw.ends_with(b"\n\n") {
-                    out.write(b"\n\n");
+                // Nothing of its line ends may be missing, as nothing follows.
+                if event.raw.ends_with(b"}\n\n") {
+                    out.keep(event);
+                } else {
+                    out.write(STOP);
                 }
                 self.phase = Phase::Done;
                 return Ok(());
