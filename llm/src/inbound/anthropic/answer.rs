@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::THOUGHT;
 use crate::{
     chat::{Answer, Content, Finish, FinishReason, Source, ToolCall},
     json,
@@ -143,14 +142,9 @@ pub(super) fn image(source: &Source) -> String {
     }
 }
 
-/// A call's id, or one made of this call's and the place, with the thought signature that has to come back with it.
+/// A call's id, or one made of this call's and the place.
 pub(super) fn call_id(call: &ToolCall, shown: &Shown, at: usize) -> String {
-    let mut id = if call.id.is_empty() { format!("toolu_{}_{at}", shown.call_id) } else { call.id.clone() };
-    if let Some(signature) = &call.signature {
-        id.push_str(THOUGHT);
-        id.push_str(signature);
-    }
-    id
+    if call.id.is_empty() { format!("toolu_{}_{at}", shown.call_id) } else { call.id.clone() }
 }
 
 /// `stop_reason` and `stop_sequence`.

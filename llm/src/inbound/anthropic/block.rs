@@ -3,7 +3,6 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::THOUGHT;
 use crate::{
     chat::{Block, CacheLifetime, Content, Source, ToolCall},
     error::EncodeError,
@@ -100,17 +99,12 @@ impl Part {
             "redacted_thinking" => Content::RedactedThinking(self.data.ok_or_else(|| missing("data"))?),
             "tool_use" => {
                 let id = self.id.ok_or_else(|| missing("id"))?;
-                let (id, signature) = match id.split_once(THOUGHT) {
-                    Some((id, signature)) => (id.to_owned(), Some(signature.to_owned())),
-                    None => (id, None),
-                };
                 let name = self.name.ok_or_else(|| missing("name"))?;
                 let arguments = self.input.ok_or_else(|| missing("input"))?.get().to_owned();
-                Content::ToolCall(ToolCall { id, name, arguments, signature })
+                Content::ToolCall(ToolCall { id, name, arguments, signature: None })
             }
             "tool_result" => {
                 let id = self.tool_use_id.ok_or_else(|| missing("tool_use_id"))?;
-                let id = id.split_once(THOUGHT).map_or(id.as_str(), |(id, _)| id).to_owned();
                 let content = self.content.map(|content| read(&format!("{param}.content"), &content)).transpose()?;
                 let (content, failed) = (content.unwrap_or_default(), self.is_error.unwrap_or(false));
                 Content::ToolResult { id, name: None, content, failed }
