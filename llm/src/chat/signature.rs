@@ -1,7 +1,9 @@
 //! Thought signatures of Google's models: a tool call without its own is refused by them, and most clients drop what they do
 //! not know. So a signature also travels inside the call's id, which every client returns, and is taken out again here.
 
-use super::{Chat, Content};
+use std::borrow::Cow;
+
+use super::{Chat, Content, ToolCall};
 
 /// Stands between the id and the signature. LiteLLM uses the same, so conversations begun there go on here.
 const IN_ID: &str = "__thought__";
@@ -16,6 +18,14 @@ pub(crate) fn into_id(id: &str, signature: &str) -> String {
         c => c,
     });
     id.chars().chain(IN_ID.chars()).chain(plain).collect()
+}
+
+/// A call's id with its signature, for clients that have no other place for it.
+pub(crate) fn id_of(call: &ToolCall) -> Cow<'_, str> {
+    match &call.signature {
+        Some(signature) if !call.id.contains(IN_ID) => Cow::Owned(into_id(&call.id, signature)),
+        _ => Cow::Borrowed(&call.id),
+    }
 }
 
 /// The id alone, and the signature in standard base64.

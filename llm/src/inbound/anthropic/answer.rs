@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    chat::{Answer, Content, Finish, FinishReason, Source, ToolCall},
+    chat::{Answer, Content, Finish, FinishReason, Source, ToolCall, signature},
     json,
     provider::Shown,
     usage,
@@ -144,7 +144,7 @@ pub(super) fn image(source: &Source) -> String {
 
 /// A call's id, or one made of this call's and the place.
 pub(super) fn call_id(call: &ToolCall, shown: &Shown, at: usize) -> String {
-    if call.id.is_empty() { format!("toolu_{}_{at}", shown.call_id) } else { call.id.clone() }
+    if call.id.is_empty() { format!("toolu_{}_{at}", shown.call_id) } else { signature::id_of(call).into_owned() }
 }
 
 /// `stop_reason` and `stop_sequence`.
