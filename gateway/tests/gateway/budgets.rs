@@ -158,6 +158,31 @@ async fn two_keys_share_a_budget_and_one_alone_has_its_own() {
 }
 
 #[tokio::test]
+async fn another_time_zone_does_not_forget_what_was_used() {
+    let month = |zone: &str| {
+        let budget = manifest::budget("zoned", &json!({"window": "Month", "requests": 3}));
+        budget.with("timeZone", zone).yaml()
+    };
+    let stage = Stage::with(|setup, _| setup.file("budget.yaml", &month("Europe/Oslo"))).await;
+    for _ in 0..2 {
+        assert_eq!(stage.alice().post(CHAT, &asking(10)).await.status, 200);
+    }
+    let sql = "select json_object('used', sum(amount)) from ledger_spent join ledger_account on key = account \
+               where id = 'Budget/default/zoned/requests/Month/Calendar/Europe/Oslo/'";
+    eventually("both are booked", || async {
+        (query_json(&stage.gateway.database(), sql).await?["used"] == 2).then_some(())
+    })
+    .await;
+    stage.gateway.write("budget.yaml", &month("Europe/Paris"));
+    stage.gateway.metric_is("turnpike_config_reloads_total", "result=\"success\"", 2.0).await;
+    let mut statuses = Vec::new();
+    for _ in 0..2 {
+        statuses.push(stage.alice().post(CHAT, &asking(10)).await.status);
+    }
+    assert_eq!(statuses, [200, 429]);
+}
+
+#[tokio::test]
 async fn each_end_user_has_a_pot() {
     let stage = Stage::with(|setup, _| {
         let budget = manifest::budget("users", &json!({"window": "Day", "requests": 1}))

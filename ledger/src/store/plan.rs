@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Answers, BEAT};
 use crate::{
-    account::{AccountId, Unit},
+    account::{AccountId, OtherZones, Unit},
     exchange::{self, Ask, Grants, Lease, LeaseId, Standing},
     spend_log::SpendRow,
     window::WindowSpec,
@@ -112,6 +112,8 @@ pub(super) struct Read {
     /// All that the holder did is known: it gets nothing any more, though an ask of it may still be on its way.
     pub(super) ended: bool,
     pub(super) standing: Standing,
+    /// Where the account was never asked about: what the same limit booked in its open window in another time zone.
+    pub(super) elsewhere: i64,
 }
 
 /// What a transaction writes.
@@ -165,6 +167,15 @@ pub(super) struct Asked<'a> {
     pub(super) seen: Seen,
 }
 
+impl Asked<'_> {
+    /// Where to look for what the same limit has booked in another time zone; `None` = there is no need.
+    pub(super) fn elsewhere(&self) -> Option<OtherZones<'_>> {
+        // Once an account was asked about it has a time.
+        let is_new = self.seen.until == 0 && self.ask.used.is_none();
+        is_new.then(|| self.ask.account.in_other_zones(&self.ask.window)).flatten()
+    }
+}
+
 /// Answers asks in their order, each with what was read for it. Later ones see what earlier ones of the batch change.
 pub(super) fn exchange(asked: &[Asked<'_>], reads: Vec<Read>, clock: i64, grants: Grants) -> (Answers, Changes) {
     let mut changes = Changes::default();
@@ -184,9 +195,15 @@ pub(super) fn exchange(asked: &[Asked<'_>], reads: Vec<Read>, clock: i64, grants
         let mut standing = read.standing;
         standing.others += outstanding.get(&place).copied().unwrap_or_default();
         standing.spent += booked.get(&account).copied().unwrap_or_default();
+        let slot = ask.window.slot(now).start;
+        let is_first = asked.seen.until == 0 && !changes.seen.contains_key(&account);
+        // Its limit had another time zone: what was spent there still counts, to be on the safe side all of it.
+        let elsewhere = if is_first { read.elsewhere.max(0) } else { 0 };
+        changes.add(account, slot, elsewhere);
+        *booked.entry(account).or_default() += elsewhere;
+        standing.spent += elsewhere;
         let exchanged = exchange::exchange(ask, now, grants, before, standing);
         answers.replies.push(exchanged.reply);
-        let slot = ask.window.slot(now).start;
         changes.add(account, slot, exchanged.book);
         *booked.entry(account).or_default() += exchanged.book;
         *outstanding.entry(place).or_default() += exchanged.lease.outstanding() - before.outstanding();

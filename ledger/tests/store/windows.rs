@@ -1,9 +1,9 @@
 //! Which spend counts, and which leases are bound to what is over.
 
-use turnpike_crds::budget::Window;
+use turnpike_crds::budget::{Window, WindowType};
 use turnpike_ledger::{
-    account::AccountId,
-    exchange::Ask,
+    account::{AccountId, Owner, OwnerKind, Unit},
+    exchange::{Ask, LeaseId},
     spend_log::{Posting, SpendRow, SpendStore as _},
     store::LeaseStore as _,
     window::{Slot, WindowSpec},
@@ -22,6 +22,7 @@ on_every_store!(
     old_slots_are_forgotten,
     idle_accounts_are_forgotten,
     what_is_lost_of_a_rolling_window_leaves_with_it,
+    another_time_zone_begins_with_what_the_open_window_had,
 );
 
 fn holder() -> Uuid {
@@ -49,6 +50,43 @@ async fn spend_of_the_window_before_does_not_count(fixture: Fixture) {
     let new = Ask { target: 1000, least: 1000, ..ask(holder(), 2, month) };
     let reply = store.ask(&new).await;
     assert_eq!((reply.granted, reply.spent), (1000, 0));
+}
+
+/// A month of a Budget in a time zone, of a pot.
+fn month_in(zone: &str, pot: &str) -> Ask {
+    let zone = turnpike_crds::window::zone(zone).unwrap();
+    let window = WindowSpec::new(Window::Month, Some(WindowType::Calendar), zone);
+    let owner = Owner { kind: OwnerKind::Budget, namespace: "ns".into(), name: "b".into() };
+    let account = AccountId::new(&owner, Unit::NanoUsd, &window, pot, None);
+    Ask { account, ..ask(Uuid::new_v4(), 1, window) }
+}
+
+async fn another_time_zone_begins_with_what_the_open_window_had(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    for (pot, amount) in [("", 60), ("user:ann", 7), ("user:x/UTC/", 5)] {
+        let utc = month_in("UTC", pot);
+        store.ask(&utc).await;
+        store.append(&[row(&utc, 1, amount), row_in(&utc, 2, 500, before(&utc.window))]).await.unwrap();
+    }
+    // An account that nobody asked about since its window was over.
+    let old = month_in("Asia/Tokyo", "user:old");
+    store.ask(&old).await;
+    store.append(&[row(&old, 1, 9)]).await.unwrap();
+    fixture.sql("UPDATE ledger_account SET until = 1 WHERE id LIKE '%user:old'").await;
+    for (pot, spent) in [("", 60), ("user:ann", 7), ("user:ben", 0), ("user:old", 0)] {
+        let oslo = month_in("Europe/Oslo", pot);
+        assert_eq!(store.ask(&oslo).await.spent, spent, "{pot}");
+        assert_eq!(store.ask(&then(&oslo, 100, 100)).await.spent, spent, "once: {pot}");
+        assert_eq!(store.balance(&oslo).await.spent, spent, "{pot}");
+        let other = Ask { lease: LeaseId { holder: holder(), number: 7 }, ..oslo.clone() };
+        assert_eq!(store.ask(&other).await.spent, spent, "nor for another gateway: {pot}");
+    }
+    // Two leases of one account in one batch.
+    let lima = month_in("America/Lima", "");
+    let second = Ask { lease: LeaseId { number: 2, ..lima.lease }, ..lima.clone() };
+    let replies = store.exchange(&[lima.clone(), second]).await.unwrap().replies;
+    assert_eq!(replies.iter().map(|reply| reply.spent).collect::<Vec<_>>(), [60, 60]);
+    assert_eq!(store.balance(&lima).await.spent, 60);
 }
 
 async fn a_late_row_is_booked_where_it_was_held(fixture: Fixture) {

@@ -39,7 +39,12 @@ impl Session {
             .collect();
         let counted: Vec<i64> =
             asked.iter().map(|asked| asked.ask.window.counted_from(plan::time(begun.clock, asked.seen))).collect();
-        let reads = ledger::read(&mut self.connection, &asked, &counted).await?;
+        let mut reads = ledger::read(&mut self.connection, &asked, &counted).await?;
+        for (asked, read) in asked.iter().zip(&mut reads) {
+            if let Some(zones) = asked.elsewhere() {
+                read.elsewhere = ledger::elsewhere(&mut self.connection, &zones, begun.clock).await?;
+            }
+        }
         let grants = plan::grants(begun.changed, begun.clock);
         let (answers, changes) = plan::exchange(&asked, reads, begun.clock, grants);
         ledger::write(&mut self.connection, &changes, begun.clock).await?;

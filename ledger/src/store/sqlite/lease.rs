@@ -30,8 +30,13 @@ impl Session {
         for ask in asks {
             let (account, seen) = ledger::account(&mut transaction, &ask.account).await?;
             let counted = ask.window.counted_from(plan::time(clock, seen));
-            reads.push(ledger::read(&mut transaction, ask, account, counted).await?);
-            asked.push(Asked { ask, account, seen });
+            let mut read = ledger::read(&mut transaction, ask, account, counted).await?;
+            let one = Asked { ask, account, seen };
+            if let Some(zones) = one.elsewhere() {
+                read.elsewhere = ledger::elsewhere(&mut transaction, &zones, clock).await?;
+            }
+            reads.push(read);
+            asked.push(one);
         }
         // A file has no failover; whoever restores one starts its only gateway anew, which then holds nothing.
         let (answers, changes) = plan::exchange(&asked, reads, clock, Grants::Open);
