@@ -92,6 +92,8 @@ wire_names! {
         RefNotFound,
         /// A referenced Secret lacks the label that permits its use, or is Turnpike's own.
         SecretNotPermitted,
+        /// A cloud does not exchange the model's credential for keys or tokens; the message has its words.
+        CredentialRefreshFailed,
         /// The key's Secret exists and belongs to somebody else.
         SecretExists,
         /// The same key is already used by an older VirtualKey.

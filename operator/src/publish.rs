@@ -51,6 +51,8 @@ pub struct Compiled {
     pub problems: Vec<Problem>,
     /// What is served, but perhaps not as meant.
     pub warnings: Vec<Problem>,
+    /// Digest of the credential that its entry names.
+    pub credential: Option<String>,
 }
 
 /// Publishes what the world is, until dropped. Ends by itself only where another process has published something newer:

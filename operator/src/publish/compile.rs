@@ -102,6 +102,15 @@ impl Compiler {
     ) -> BTreeMap<ObjectId, Compiled> {
         let mut problems = by_object(&rendered.problems);
         let mut warnings = by_object(&rendered.warnings);
+        let credentials: BTreeMap<&ObjectRef, &str> = rendered
+            .contents
+            .models
+            .iter()
+            .filter_map(|entry| match &entry.backend {
+                Backend::Provider(backend) => Some((&entry.object, backend.credential.as_deref()?)),
+                Backend::Route(_) | Backend::Mock { .. } => None,
+            })
+            .collect();
         let pieces: BTreeMap<(Kind, &ObjectRef), &Piece> =
             self.cutter.pieces().map(|(kind, object, piece)| ((kind, object), piece)).collect();
         let compiled = |(object, generation): (ObjectId, i64)| {
@@ -120,7 +129,9 @@ impl Compiler {
                 _ => version,
             };
             let warnings = warnings.remove(&object).unwrap_or_default();
-            (object, Compiled { generation, digest, since, problems, warnings })
+            let credential = credentials.get(&object.object).filter(|_| object.kind == ObjectKind::ModelDeployment);
+            let credential = credential.map(|digest| (*digest).to_owned());
+            (object, Compiled { generation, digest, since, problems, warnings, credential })
         };
         generations(world).map(compiled).collect()
     }

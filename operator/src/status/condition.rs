@@ -113,7 +113,10 @@ const GENERATE: &str = "spec.generate";
 
 const fn class_of(reason: Reason) -> Class {
     match reason {
-        Reason::RefNotFound | Reason::SecretNotPermitted | Reason::PriceUnknown => Class::ResolvedRefs,
+        Reason::RefNotFound
+        | Reason::SecretNotPermitted
+        | Reason::CredentialRefreshFailed
+        | Reason::PriceUnknown => Class::ResolvedRefs,
         Reason::Invalid
         | Reason::ClusterVisibilityNotAllowed
         | Reason::AmbientIdentityNotAllowed
@@ -156,8 +159,9 @@ fn class(problem: &Problem) -> Class {
 }
 
 /// Whether waiting does not help. What does not exist may yet be applied: the order of a manifest's objects is nobody's fault.
+/// Gateways try a credential again by themselves.
 fn stalls(problem: &Problem) -> bool {
-    class(problem) != Class::Pending && problem.reason != Reason::RefNotFound
+    class(problem) != Class::Pending && !matches!(problem.reason, Reason::RefNotFound | Reason::CredentialRefreshFailed)
 }
 
 /// The four conditions that every kind has.

@@ -39,6 +39,13 @@ impl<'a> Fleet<'a> {
         self.ready.is_empty()
     }
 
+    /// Why a credential cannot be renewed, in the words of one of those that cannot.
+    pub fn failing(&self, digest: &str) -> Option<&'a str> {
+        let failing =
+            self.ready.iter().filter_map(|gateway| gateway.report.as_ref()).flat_map(|report| &report.failing);
+        failing.filter(|credential| credential.digest == digest).map(|credential| credential.reason.as_str()).next()
+    }
+
     /// Who serves what the bundle has said of an object since `version`.
     pub fn serving(&self, kind: Kind, key: &str, version: u64) -> Serving {
         if self.ready.is_empty() {

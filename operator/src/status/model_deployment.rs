@@ -1,15 +1,24 @@
 //! Status of a `ModelDeployment`.
 
-use turnpike_bundle::{entry::ObjectRef, manifest::Kind, problem::ObjectKind};
+use std::borrow::Cow;
+
+use turnpike_bundle::{
+    Problem,
+    entry::ObjectRef,
+    manifest::Kind,
+    problem::{ObjectId, ObjectKind},
+};
 use turnpike_crds::{
-    ModelDeployment, ModelDeploymentSpec,
+    ModelDeployment, ModelDeploymentSpec, Reason,
     model_deployment::{ModelDeploymentStatus, SourceKind, Visibility},
 };
 
 use super::{
     Desired, View,
     condition::{Facts, common, conditions},
+    fleet::Fleet,
 };
+use crate::publish::Compiled;
 
 /// Longest `status.endpoint`.
 const ENDPOINT: usize = 1024;
@@ -22,6 +31,7 @@ pub fn desired(
     before: Option<&ModelDeploymentStatus>,
 ) -> Option<Desired<ModelDeploymentStatus>> {
     let compiled = view.compiled(ObjectKind::ModelDeployment, object, model.metadata.generation)?;
+    let compiled = &*with_credential(compiled, object, view.fleet);
     let facts = Facts {
         kind: Kind::Models,
         key: &object.to_string(),
@@ -43,6 +53,23 @@ pub fn desired(
         ..ModelDeploymentStatus::default()
     };
     Some(Desired { status, waiting, next: None, figures_only: false })
+}
+
+/// With what gateways say of its credential as one more problem. The entry stays: what is valid still serves, and gateways
+/// try again.
+fn with_credential<'a>(compiled: &'a Compiled, object: &ObjectRef, fleet: &Fleet<'_>) -> Cow<'a, Compiled> {
+    let failing = compiled.credential.as_ref().and_then(|digest| fleet.failing(digest));
+    let Some(reason) = failing else { return Cow::Borrowed(compiled) };
+    let problem = Problem {
+        object: ObjectId { kind: ObjectKind::ModelDeployment, object: object.clone() },
+        field: "spec.provider.credentials".to_owned(),
+        reason: Reason::CredentialRefreshFailed,
+        message: format!("the gateways cannot renew this credential: {reason}"),
+        next_step: "correct it, or what the cloud knows of it; gateways try again by themselves".to_owned(),
+    };
+    let mut compiled = compiled.clone();
+    compiled.problems.push(problem);
+    Cow::Owned(compiled)
 }
 
 fn kind(spec: &ModelDeploymentSpec) -> Option<SourceKind> {

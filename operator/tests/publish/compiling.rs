@@ -183,6 +183,8 @@ fn a_model_whose_credential_does_not_fit_is_left_out_with_it() {
     world.secrets.insert(object, Arc::new(secret));
     let compilation = compile(&world, &settings(), &Previous::default(), 1000);
     assert!(of(&compilation, "fits").digest.is_some());
+    assert_eq!(of(&compilation, "fits").credential.as_ref(), compilation.credentials.first());
+    assert_eq!(of(&compilation, "does-not").credential, None);
     assert_eq!(of(&compilation, "does-not").digest, None);
     assert_eq!(of(&compilation, "does-not").problems[0].reason, Reason::BundleFull);
     assert_eq!(compilation.left_out, 1);

@@ -8,6 +8,7 @@
 )]
 
 mod conditions;
+mod credentials;
 mod events;
 mod fields;
 mod order;

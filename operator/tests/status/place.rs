@@ -11,7 +11,7 @@ use turnpike_bundle::{
     objects::Value as SecretValue,
     problem::{ObjectId, ObjectKind},
     render,
-    report::{LoadedShard, Rejected},
+    report::{FailingCredential, LoadedShard, Rejected},
 };
 use turnpike_crds::{Budget, Condition, ModelDeployment, VirtualKey};
 use turnpike_operator::{
@@ -127,6 +127,7 @@ impl Place {
                 since: SINCE,
                 problems: of(&rendered.problems),
                 warnings: of(&rendered.warnings),
+                credential: None,
             };
             objects.insert(id, compiled);
         };
@@ -198,6 +199,12 @@ fn report(version: u64) -> Report {
 pub(crate) fn refusing(part: &str, reason: &str) -> Gateway {
     let rejections = vec![Rejected { part: part.to_owned(), reason: reason.to_owned() }];
     Gateway { report: Some(Arc::new(Report { rejections, ..report(SINCE) })), ..gateway(None) }
+}
+
+/// A gateway that has everything, and cannot renew this credential.
+pub(crate) fn failing(digest: &str, reason: &str) -> Gateway {
+    let failing = FailingCredential { digest: digest.to_owned(), since: 0, reason: reason.to_owned() };
+    Gateway { report: Some(Arc::new(report(SINCE).with_failing(vec![failing]))), ..gateway(None) }
 }
 
 /// The status that a survey has for the one object of this name.
