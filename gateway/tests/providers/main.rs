@@ -4,4 +4,5 @@
 mod bedrock;
 mod cohere;
 mod ollama;
+mod google;
 mod stage;

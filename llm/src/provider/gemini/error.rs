@@ -41,7 +41,8 @@ pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Upst
     let mut error = upstream_error(status, headers, body);
     error.class = class(&failure, error.class);
     let reason = failure.details.iter().find_map(|detail| detail.reason.clone());
-    error.code = reason.or(error.code);
+    // Google's own `code` is the status once more.
+    error.code = reason.or(error.code.filter(|code| code.parse::<u16>().is_err()));
     let delay = failure.details.iter().find_map(|detail| seconds(detail.retry_delay.as_deref()?));
     error.retry_after = error.retry_after.or(delay);
     error
