@@ -11,14 +11,14 @@ use crate::upstream::{Parts, Refusal, Say};
 
 mod bedrock;
 mod cohere;
-mod ollama;
 mod google;
+mod ollama;
 mod openai;
 
 pub use bedrock::{Bedrock, event, exception};
 pub use cohere::Cohere;
-pub use ollama::Ollama;
 pub use google::{Gemini, Vertex};
+pub use ollama::Ollama;
 pub use openai::OpenAi;
 
 /// One request, as far as it came whole.

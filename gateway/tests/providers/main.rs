@@ -3,6 +3,6 @@
 
 mod bedrock;
 mod cohere;
-mod ollama;
 mod google;
+mod ollama;
 mod stage;
