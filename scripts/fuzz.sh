@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
-# Fuzzes everything in the crate llm that reads what comes from outside: SECONDS for each target (default 20), from the
-# tests' own cases and recordings. Stable Rust: coverage by the compiler's own pass, libFuzzer linked in.
+# Fuzzes everything in the crate llm that reads what comes from outside, from the tests' own cases and recordings.
+# Stable Rust: coverage by the compiler's own pass, libFuzzer linked in. Without SECONDS a fixed number of inputs from a
+# fixed seed, as in `make test`: the same binary then tries the same inputs. With it, for so long each and other inputs each time.
 # Usage: fuzz.sh [SECONDS] [TARGET...]
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT/llm/fuzz"
 
-seconds="${1:-20}"
-[ $# = 0 ] || shift
+bound=(-seed=1 -max_total_time=90)
+if [[ "${1:-}" =~ ^[0-9]+$ ]]; then
+    bound=("-max_total_time=$1")
+    shift
+fi
+declare -A runs_of=([requests]=200000 [answers]=100000 [streams]=20000)
 targets=("${@:-}")
 [ -n "${targets[0]}" ] || targets=(requests answers streams)
 
@@ -28,7 +33,9 @@ passed=0 failed=0
 for target in "${targets[@]}"; do
     begun=$SECONDS
     # A finding is kept where it says, to be given to the target again.
-    if timeout $((seconds + 120)) "$CARGO_TARGET_DIR/$host/debug/$target" -max_total_time="$seconds" -max_len=16384 \
+    of_target=("${bound[@]}")
+    [ ${#bound[@]} = 1 ] || of_target+=("-runs=${runs_of[$target]}")
+    if timeout 1h "$CARGO_TARGET_DIR/$host/debug/$target" "${of_target[@]}" -max_len=16384 \
         -rss_limit_mb=1024 -timeout=10 -artifact_prefix="$CACHE/fuzz-$target-" "$corpus/$target" >"$corpus/log" 2>&1; then
         runs="$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$corpus/log")"
         [ -n "$runs" ] || fail "$target ended without saying what it did"

@@ -37,7 +37,7 @@ for name in "${suites[@]}"; do
         ;;
     fuzz)
         # A bounded run; the first build takes a few minutes.
-        suite fuzz 20m scripts/fuzz.sh 20
+        suite fuzz 20m scripts/fuzz.sh
         ;;
     sdk)
         gateway

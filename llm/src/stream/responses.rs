@@ -20,6 +20,8 @@ pub(crate) struct ResponsesStream {
     members: Vec<Member>,
     phase: Phase,
     started: bool,
+    /// The last event went on, so the rest of its line end may.
+    kept: bool,
     usage: Option<Usage>,
     tape: Tape,
     /// Room for the next output.
@@ -69,6 +71,7 @@ impl ResponsesStream {
             members: Vec::new(),
             phase: Phase::Open,
             started: false,
+            kept: true,
             usage: None,
             tape: Tape::default(),
             spare: BytesMut::new(),
@@ -87,12 +90,20 @@ impl ResponsesStream {
     }
 
     fn event(&mut self, event: &Event, out: &mut Output) -> Result<(), UpstreamError> {
+        if event.tail {
+            if self.kept {
+                out.keep(event);
+            }
+            return Ok(());
+        }
+        self.kept = true;
         let fields = event.fields();
-        let Some(data) = fields.data.as_deref().filter(|data| !event.tail && !data.trim_ascii().is_empty()) else {
+        let Some(data) = fields.data.as_deref().filter(|data| !data.trim_ascii().is_empty()) else {
             out.keep(event);
             return Ok(());
         };
         if data.trim_ascii() == b"[DONE]" {
+            self.kept = false;
             return Ok(());
         }
         let mut members = std::mem::take(&mut self.members);
@@ -115,7 +126,13 @@ impl ResponsesStream {
         };
         self.answer(event, &fields, answer, out);
         match kind {
-            Kind::Last => self.phase = Phase::Done,
+            Kind::Last => {
+                // The rest of its line end may come with the next frame, which is not read.
+                if self.kept && event.raw.ends_with(b"\r") {
+                    out.write(b"\n");
+                }
+                self.phase = Phase::Done;
+            }
             Kind::Failed => return Err(response::reported(answer.of(data))),
             Kind::Delta | Kind::Error | Kind::Other => {}
         }
@@ -139,6 +156,7 @@ impl ResponsesStream {
             let old = Span { start: at.start + model.start, end: at.start + model.end };
             return out.keep_changed(event, old, &self.model);
         }
+        self.kept = false;
         if let Some(name) = fields.event {
             out.write(b"event: ");
             out.write(name);
