@@ -63,9 +63,14 @@ impl Fetched {
         self.media.push(Medium { url, media_type, data: STANDARD.encode(bytes) });
     }
 
+    /// Nothing was to be fetched.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.media.is_empty()
+    }
+
     /// Replaces the URLs by what was found there.
     pub(crate) fn put_into(&self, chat: &mut Chat) {
-        if self.media.is_empty() {
+        if self.is_empty() {
             return;
         }
         for_each_source(chat, &mut |source| {

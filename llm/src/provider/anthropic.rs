@@ -19,7 +19,7 @@ mod block;
 mod error;
 mod messages;
 mod model;
-mod own;
+pub(super) mod own;
 mod reasoning;
 mod relay;
 pub(super) mod request;

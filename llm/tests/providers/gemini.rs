@@ -204,6 +204,7 @@ fn googles_own_members_find_their_places() {
         ),
         ("a tool of another's", r#""tools":[{"type":"computer_use_preview"}]"#),
         ("limits in Google's words", r#""generationConfig":{"maxOutputTokens":100000}"#),
+        ("audio in Google's words", r#""generationConfig":{"responseModalities":["audio"]}"#),
         ("choices in Google's words", r#""extra_body":{"generation_config":{"candidate_count":8}}"#),
         ("penalties", r#""frequency_penalty":0,"presence_penalty":0.5"#),
         (

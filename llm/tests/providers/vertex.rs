@@ -151,3 +151,30 @@ fn a_backend_without_a_project_is_refused() {
     let error = adapter.encode(Operation::Chat, &request, &target).unwrap_err();
     assert!(error.message.contains("spec.provider.project"), "{error}");
 }
+
+#[test]
+fn anthropics_dialect_passes_to_claude_as_it_came() {
+    let body = r#"{"model":"any","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"Hei","brand_new":1}]}],"odd":{"x":[1]}}"#;
+    let claude = Backend::new(ProviderKind::VertexAI, "claude-sonnet-4-5@20250929");
+    let sent = claude.encode(Operation::Messages, body).unwrap().body.to_bytes();
+    let sent: Value = serde_json::from_slice(&sent).unwrap();
+    let mut expected: Value = serde_json::from_str(body).unwrap();
+    expected.as_object_mut().unwrap().remove("model");
+    expected["anthropic_version"] = "vertex-2023-10-16".into();
+    assert_eq!(sent, expected);
+    let answer = r#"{"id":"m","type":"message","role":"assistant","model":"claude","content":[{"type":"text","text":"Hei","new":1}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":2}}"#;
+    let seen = seen("claude-sonnet-4-5@20250929", Operation::Messages, answer);
+    assert_eq!((&seen["model"], &seen["content"][0]["new"]), (&"shown".into(), &1.into()));
+}
+
+#[test]
+fn anthropics_dialect_reaches_everybodys_models() {
+    let body = r#"{"model":"any","max_tokens":9,"messages":[{"role":"user","content":"Hei"}]}"#;
+    for (model, member) in
+        [("gemini-2.5-flash", "contents"), ("meta/llama-4-scout-maas", "messages"), ("mistral-medium-3", "messages")]
+    {
+        let sent = Backend::new(ProviderKind::VertexAI, model).encode(Operation::Messages, body).unwrap();
+        let sent: Value = serde_json::from_slice(&sent.body.to_bytes()).unwrap();
+        assert!(sent[member].is_array(), "{model}: {sent}");
+    }
+}

@@ -21,7 +21,7 @@ const NOT_COUNTED: &[&str] =
     &["max_tokens", "metadata", "service_tier", "stop_sequences", "stream", "temperature", "top_k", "top_p"];
 
 /// The request as it goes on.
-pub(super) fn encode(operation: Operation, request: &Request, target: &Target<'_>) -> Splices {
+pub(in crate::provider) fn encode(operation: Operation, request: &Request, target: &Target<'_>) -> Splices {
     let mut edit = request.edit();
     if request.has_gateway_only() {
         edit.strip_gateway_only();

@@ -42,6 +42,11 @@ impl Object {
         }
     }
 
+    /// A member's JSON text.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.get())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -124,6 +124,10 @@ pub(super) fn write(
         body.set("labels", &Labels(labels));
     }
     own(others, &mut body, &mut config)?;
+    if config.get("responseModalities").is_some_and(|modalities| modalities.to_ascii_uppercase().contains("\"AUDIO\""))
+    {
+        return Err(invalid("responseModalities", &"audio cannot be handed on; ask for TEXT or IMAGE"));
+    }
     if !config.is_empty() {
         body.set("generationConfig", &config);
     }

@@ -16,12 +16,13 @@ use percent_encoding::utf8_percent_encode;
 use super::{Platform, SEGMENT, embed, encoded, error, object, request as body, response, stream};
 use crate::{
     error::{EncodeError, UpstreamError},
-    inbound,
+    inbound, json,
     provider::{
         AuthScheme, Decoded, Encoded, Operation, Provider, ProviderKind, Recall, Shown, Target, anthropic, no_route,
         quirks::{self, Quirks},
     },
     request::Request,
+    splice::Editor,
     stream::{Framing, StreamDecoder, Translated},
 };
 
@@ -198,6 +199,10 @@ fn chat(
         };
         return quirks.encode(operation, request, &Target { model: own, ..*target });
     }
+    // Media that were fetched have to go into it, which takes a full reading.
+    if operation == Operation::Messages && matches!(model, Model::Anthropic(_)) && target.fetched.is_empty() {
+        return Ok(messages(request, target));
+    }
     let chat = inbound::read(operation, request, target)?;
     if !matches!(model, Model::Anthropic(_)) {
         let (body, recall) = body::write(chat, target, Platform::Vertex, &labels(request))?;
@@ -207,6 +212,20 @@ fn chat(
     let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     headers.extend(written.notes.betas.header());
     Ok(Encoded { headers, body: written.body.into(), recall: written.notes.recall })
+}
+
+/// A client that speaks Anthropic's dialect to its model: the URL names the model, and the body the version.
+fn messages(request: &Request, target: &Target<'_>) -> Encoded {
+    let body = anthropic::own::encode(Operation::Messages, request, target).to_bytes();
+    let members = json::scan(&body).unwrap_or_default();
+    let mut edit = Editor::new(&body, &members);
+    edit.delete("model");
+    edit.set_string("anthropic_version", ANTHROPIC_VERSION);
+    Encoded {
+        headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+        body: edit.finish(),
+        recall: Recall::default(),
+    }
 }
 
 /// Of the client's `metadata`, what can be a label, for the bill: Google takes small letters, digits, `_` and `-`.
