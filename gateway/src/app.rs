@@ -155,14 +155,23 @@ impl Drop for Busy {
 }
 
 /// Model calls by path.
-const CALLS: [(&str, Operation); 6] = [
+const CALLS: [(&str, Operation); 12] = [
     ("/chat/completions", Operation::Chat),
     ("/completions", Operation::Completions),
     ("/embeddings", Operation::Embeddings),
     ("/messages", Operation::Messages),
     ("/messages/count_tokens", Operation::CountTokens),
     ("/responses", Operation::Responses),
+    ("/rerank", Operation::Rerank),
+    ("/moderations", Operation::Moderations),
+    ("/images/generations", Operation::Images),
+    ("/audio/speech", Operation::Speech),
+    ("/audio/transcriptions", Operation::Transcriptions),
+    ("/audio/translations", Operation::Translations),
 ];
+
+/// Where Cohere's own clients look for it.
+const COHERE_RERANK: &str = "/v2/rerank";
 
 type BoxedAnswer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -179,7 +188,9 @@ fn router(worker: Arc<Worker>) -> Router {
             calls = calls.route(&format!("{prefix}{path}"), post(call));
         }
     }
+    let rerank = |State(worker), request| answer(worker, Operation::Rerank, request);
     Router::new()
+        .route(COHERE_RERANK, post(rerank))
         .route("/health", get(routes::health::plain))
         .route("/health/liveliness", get(routes::health::liveness))
         .route("/health/liveness", get(routes::health::liveness))
@@ -231,6 +242,9 @@ impl Service<Request<Incoming>> for Routes {
 }
 
 fn operation(path: &str) -> Option<Operation> {
+    if path == COHERE_RERANK {
+        return Some(Operation::Rerank);
+    }
     let path = path.strip_prefix("/v1").unwrap_or(path);
     CALLS.iter().find(|(known, _)| *known == path).map(|(_, operation)| *operation)
 }

@@ -113,6 +113,12 @@ pub fn operation(operation: Operation) -> &'static str {
         Operation::Messages => "messages",
         Operation::CountTokens => "count_tokens",
         Operation::Responses => "responses",
+        Operation::Rerank => "rerank",
+        Operation::Moderations => "moderations",
+        Operation::Images => "image_generation",
+        Operation::Speech => "speech",
+        Operation::Transcriptions => "transcription",
+        Operation::Translations => "translation",
     }
 }
 

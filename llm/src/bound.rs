@@ -13,6 +13,7 @@
 use crate::{
     json,
     provider::{Capabilities, CompiledParams, Operation},
+    relay,
     request::Request,
     tokens,
 };
@@ -20,8 +21,10 @@ use crate::{
 mod exact;
 mod images;
 mod media;
+mod units;
 
 pub(crate) use media::Media;
+pub use units::queries;
 
 /// What chat templates put before all messages: a default system prompt, today's date, the beginning of the answer.
 const PER_REQUEST: u64 = 256;
@@ -65,6 +68,9 @@ pub fn prompt_bound(request: &Request, call: Call<'_>) -> u64 {
     if call.operation == Operation::CountTokens {
         return 0;
     }
+    if let Some(tokens) = units::prompt(request, call) {
+        return within_window(request, call, tokens);
+    }
     let media = request.media();
     let text = request.bytes().len() as u64;
     let text = text.saturating_sub(media.payload());
@@ -75,6 +81,9 @@ pub fn prompt_bound(request: &Request, call: Call<'_>) -> u64 {
 /// [`prompt_bound`], tighter: texts are counted by the model's tokenizer or the nearest there is, with room for what that
 /// one may miss. Takes some 100 ns a byte at first, so it is for requests that matter.
 pub fn prompt_exact(request: &Request, call: Call<'_>) -> u64 {
+    if units::prompt(request, call).is_some() {
+        return prompt_bound(request, call);
+    }
     let media = request.media();
     let added = call.params.map_or(0, CompiledParams::added_bytes);
     let text = exact::text(call.model, request).saturating_add(added);
@@ -84,8 +93,8 @@ pub fn prompt_exact(request: &Request, call: Call<'_>) -> u64 {
 
 /// Output tokens at most.
 pub fn output_bound(request: &Request, call: Call<'_>) -> Output {
-    if !call.operation.generates() {
-        return Output::Asked(0);
+    if let Some(tokens) = units::output(request, call) {
+        return Output::Asked(tokens);
     }
     let asked = Asked::of(request, call);
     match asked.tokens {
@@ -97,8 +106,8 @@ pub fn output_bound(request: &Request, call: Call<'_>) -> Output {
 
 /// Output tokens of all choices together, as much as the model can give; `None` = that is not known.
 pub fn most_output(request: &Request, call: Call<'_>) -> Option<u64> {
-    if !call.operation.generates() {
-        return Some(0);
+    if let Some(tokens) = units::output(request, call) {
+        return Some(tokens);
     }
     Some(Asked::of(request, call).all(most_of_one(call)?))
 }
@@ -118,6 +127,9 @@ pub fn cap(request: &Request, call: Call<'_>, output: u64) -> u64 {
 pub fn estimate(request: &Request, call: Call<'_>, limit: u64) -> u64 {
     if call.operation == Operation::CountTokens {
         return 0;
+    }
+    if let Some(usage) = relay::estimate(call.operation, request) {
+        return usage.total();
     }
     let output = match output_bound(request, call) {
         Output::Asked(tokens) => tokens,
@@ -148,9 +160,12 @@ fn within_window(request: &Request, call: Call<'_>, tokens: u64) -> u64 {
     let prompts = match call.operation {
         Operation::Chat | Operation::Messages | Operation::CountTokens | Operation::Responses => 1,
         Operation::Completions => prompts(request),
+        Operation::Speech | Operation::Transcriptions | Operation::Translations => 1,
         // A list of texts, each of which may fill the window.
-        Operation::Embeddings if request.media().refers => return tokens.max(window.unwrap_or(UNKNOWN_WINDOW)),
-        Operation::Embeddings => return tokens,
+        Operation::Embeddings | Operation::Moderations | Operation::Images if request.media().refers => {
+            return tokens.max(window.unwrap_or(UNKNOWN_WINDOW));
+        }
+        Operation::Embeddings | Operation::Moderations | Operation::Images | Operation::Rerank => return tokens,
     };
     let most = window.map_or(u64::MAX, |window| window.saturating_mul(prompts));
     let tokens = if request.media().refers { tokens.max(window.unwrap_or(UNKNOWN_WINDOW)) } else { tokens };
@@ -187,7 +202,7 @@ impl Asked {
             Operation::Messages | Operation::CountTokens => (number("max_tokens"), 1),
             Operation::Responses => (number("max_output_tokens"), 1),
             // Which of the two holds where both are given depends on the upstream.
-            Operation::Chat | Operation::Completions | Operation::Embeddings => {
+            _ => {
                 let each = number("n").max(number("best_of").filter(|_| call.operation == Operation::Completions));
                 (number("max_tokens").max(number("max_completion_tokens")), each.unwrap_or(1))
             }

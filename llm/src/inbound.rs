@@ -28,9 +28,10 @@ pub(crate) fn read(operation: Operation, request: &Request, target: &Target<'_>)
     let members = json::scan(&body).map_err(|error| invalid("body", &error))?;
     let members = members.iter().map(|member| (member.name(&body), member.value.of(&body)));
     let mut chat = match operation {
-        Operation::Chat | Operation::Completions | Operation::Embeddings => openai::request::read(members)?,
         Operation::Messages | Operation::CountTokens => anthropic::request::read(members)?,
         Operation::Responses => responses::request::read(members)?,
+        // Adapters refuse the others before.
+        _ => openai::request::read(members)?,
     };
     target.fetched.put_into(&mut chat);
     chat.take_signatures();
@@ -59,9 +60,10 @@ pub(crate) fn write(operation: Operation, answer: &Answer, shown: &Shown) -> Spl
     });
     let answer = restored.as_ref().unwrap_or(answer);
     let body = match operation {
-        Operation::Chat | Operation::Completions | Operation::Embeddings => openai::answer::write(answer, shown),
         Operation::Messages | Operation::CountTokens => anthropic::answer::write(answer, shown),
         Operation::Responses => responses::answer::write(answer, shown),
+        // The others are refused by `read`.
+        _ => openai::answer::write(answer, shown),
     };
     Splices::from(Bytes::from(body))
 }
@@ -78,11 +80,9 @@ pub(crate) trait Writer: Send {
 /// The writer of a client's dialect.
 pub(crate) fn writer(operation: Operation, shown: Shown) -> Box<dyn Writer> {
     match operation {
-        Operation::Chat | Operation::Completions | Operation::Embeddings => {
-            Box::new(openai::stream::Chunks::new(shown))
-        }
         Operation::Messages | Operation::CountTokens => Box::new(anthropic::stream::Blocks::new(shown)),
         Operation::Responses => Box::new(responses::stream::Events::new(shown)),
+        _ => Box::new(openai::stream::Chunks::new(shown)),
     }
 }
 
@@ -94,7 +94,8 @@ pub(crate) fn repeated(operation: Operation, request: &Request) -> Bytes {
     }
 }
 
-fn prepared(request: &Request, target: &Target<'_>) -> Bytes {
+/// A client's body with what is the gateway's own taken out and the backend's `params` applied.
+pub(crate) fn prepared(request: &Request, target: &Target<'_>) -> Bytes {
     let mut edit = request.edit();
     if request.has_gateway_only() {
         edit.strip_gateway_only();

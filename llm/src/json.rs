@@ -195,6 +195,13 @@ pub(crate) fn as_count(value: &[u8]) -> Option<u64> {
     text.parse::<f64>().ok().filter(|number| (0.0..9e15).contains(number)).map(|number| number as u64)
 }
 
+/// Seconds in a number or in the text of one, rounded up.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only what fits is taken")]
+pub(crate) fn as_seconds(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?.trim_matches('"');
+    text.parse::<f64>().ok().filter(|number| (0.0..9e15).contains(number)).map(|number| number.ceil() as u64)
+}
+
 fn check_encoding(text: &[u8]) -> Result<(), JsonError> {
     let cause = match text {
         [0xEF, 0xBB, 0xBF, ..] => Cause::ByteOrderMark,

@@ -21,6 +21,7 @@ pub mod json;
 pub mod media;
 pub mod price;
 pub mod provider;
+pub mod relay;
 pub mod request;
 pub mod response;
 pub mod splice;

@@ -23,12 +23,16 @@ mod failure;
 mod gemini;
 mod ollama;
 mod openai_compat;
+mod operation;
 mod params;
 mod quirks;
+pub(crate) mod rerank;
 mod wire;
 
 pub use crate::chat::Recall;
 pub(crate) use failure::{aws_exception, upstream_error};
+pub(crate) use operation::no_route;
+pub use operation::{Dialect, Operation};
 pub use params::CompiledParams;
 
 /// `spec.provider.type`.
@@ -70,57 +74,6 @@ pub enum ProviderKind {
     NvidiaNIM,
     /// Anything else that speaks OpenAI's dialect.
     OpenAICompatible,
-}
-
-/// The route that a client called, by what it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// chat/completions.
-    Chat,
-    /// Legacy completions.
-    Completions,
-    /// embeddings.
-    Embeddings,
-    /// Anthropic's messages.
-    Messages,
-    /// Anthropic's `messages/count_tokens`.
-    CountTokens,
-    /// OpenAI's responses.
-    Responses,
-}
-
-/// How a route's clients are spoken to, in errors too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// OpenAI's chat completions, completions and embeddings.
-    OpenAi,
-    /// Anthropic's.
-    Anthropic,
-    /// OpenAI's Responses.
-    Responses,
-}
-
-impl Operation {
-    /// Every one, in the order of their declaration.
-    pub const ALL: [Self; 6] =
-        [Self::Chat, Self::Completions, Self::Embeddings, Self::Messages, Self::CountTokens, Self::Responses];
-
-    /// What its clients speak.
-    pub fn dialect(self) -> Dialect {
-        match self {
-            Self::Chat | Self::Completions | Self::Embeddings => Dialect::OpenAi,
-            Self::Messages | Self::CountTokens => Dialect::Anthropic,
-            Self::Responses => Dialect::Responses,
-        }
-    }
-
-    /// Whether a model writes something: the answer may be streamed, and costs output tokens.
-    pub fn generates(self) -> bool {
-        match self {
-            Self::Chat | Self::Completions | Self::Messages | Self::Responses => true,
-            Self::Embeddings | Self::CountTokens => false,
-        }
-    }
 }
 
 /// Sizes and abilities of a model; `None` = unknown, nothing is refused on it.
@@ -310,33 +263,5 @@ impl ProviderKind {
     /// OpenTelemetry's `gen_ai.provider.name` (well-known values where there is one).
     pub fn label(self) -> &'static str {
         quirks::label(self)
-    }
-}
-
-/// A route that a provider lacks; `name` as in messages to people.
-pub(crate) fn no_route(name: &str, operation: Operation) -> EncodeError {
-    let what = match operation {
-        Operation::Chat => "chat completions",
-        Operation::Completions => "legacy completions; use chat completions",
-        Operation::Embeddings => "embeddings; ask for an embedding model of another provider",
-        Operation::Messages => "messages",
-        Operation::CountTokens => "counts of tokens",
-        Operation::Responses => "responses",
-    };
-    EncodeError {
-        message: format!("{} serves no {what}.", capitalized(name)).into(),
-        param: Some("model".into()),
-        code: "unsupported_operation",
-    }
-}
-
-fn capitalized(name: &str) -> String {
-    let mut chars = name.chars();
-    let first = chars.next().map(|first| first.to_ascii_uppercase());
-    // vLLM keeps its spelling.
-    if name.chars().nth(1).is_some_and(char::is_uppercase) {
-        name.to_owned()
-    } else {
-        first.into_iter().chain(chars).collect()
     }
 }

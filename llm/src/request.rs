@@ -1,6 +1,6 @@
 //! The client's request: its bytes, where its members lie, and the few of them that the gateway itself reads.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 
@@ -11,9 +11,11 @@ use crate::{
 };
 
 mod fields;
+mod form;
 mod gateway_only;
 
 use fields::Fields;
+pub(crate) use form::Form;
 pub use gateway_only::{GATEWAY_ONLY, GATEWAY_ONLY_PREFIXES, gateway_only};
 
 /// The client's body is not a request (HTTP 400). `Display` is for the caller.
@@ -24,7 +26,8 @@ pub struct ScanError {
     pub message: Cow<'static, str>,
     /// The offending member.
     pub param: Option<&'static str>,
-    /// OpenAI's `code`: `duplicate_key`, `invalid_type`, `invalid_json`, `invalid_utf8`, `byte_order_mark`, `utf16_body`.
+    /// OpenAI's `code`: `duplicate_key`, `invalid_type`, `invalid_json`, `invalid_utf8`, `byte_order_mark`, `utf16_body`,
+    /// `invalid_form`.
     pub code: &'static str,
 }
 
@@ -56,6 +59,7 @@ pub struct Request {
     members: Vec<Member>,
     fields: Fields,
     media: Media,
+    form: Option<Arc<Form>>,
 }
 
 impl std::fmt::Debug for Request {
@@ -76,7 +80,17 @@ impl Request {
         let mut media = Media::default();
         json::scan_into(&body, &mut members, &mut media)?;
         let fields = Fields::read(&body, &members)?;
-        Ok(Self { body, members, fields, media })
+        Ok(Self { body, members, fields, media, form: None })
+    }
+
+    /// Reads a form instead of JSON: `model`, `stream` and `user` are those of its parts, and it has no members.
+    ///
+    /// # Errors
+    /// The client's fault: no form, one that can be read in two ways, or a part that the gateway reads given twice.
+    pub fn scan_form(body: Bytes, content_type: &str) -> Result<Self, ScanError> {
+        let form = Form::scan(&body, content_type)?;
+        let fields = Fields::of_form(form.texts(&body))?;
+        Ok(Self { body, members: Vec::new(), fields, media: Media::default(), form: Some(Arc::new(form)) })
     }
 
     /// `model`, unescaped; `None` where absent or null.
@@ -154,6 +168,11 @@ impl Request {
     /// Starts a changed copy that shares the unchanged bytes.
     pub fn edit(&self) -> Editor<'_> {
         Editor::new(&self.body, &self.members)
+    }
+
+    /// The parts of a form; `None` = it is JSON.
+    pub(crate) fn form(&self) -> Option<&Form> {
+        self.form.as_deref()
     }
 
     /// What the prompt holds beside text.

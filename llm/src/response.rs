@@ -28,10 +28,12 @@ pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decod
     json::scan_into(body, &mut members, &mut reading).map_err(|error| bad_answer(&error))?;
     let result = match operation {
         Operation::Chat | Operation::Completions => "choices",
-        Operation::Embeddings => "data",
+        Operation::Embeddings | Operation::Images => "data",
         Operation::Messages => "content",
         Operation::CountTokens => "input_tokens",
         Operation::Responses => "output",
+        Operation::Rerank | Operation::Moderations => "results",
+        Operation::Speech | Operation::Transcriptions | Operation::Translations => "text",
     };
     let is_result = |value: &[u8]| match operation {
         Operation::CountTokens => json::as_count(value).is_some(),

@@ -33,7 +33,9 @@ pub fn count(model: &str, text: &str) -> u64 {
 pub fn prompt(model: &str, request: &Request) -> u64 {
     let messages = request.member("messages").map_or(0, |messages| messages_tokens(model, messages));
     let tools = ["tools", "functions"].iter().filter_map(|name| request.member(name));
-    let texts = ["prompt", "input", "system", "instructions"].iter().filter_map(|name| request.member(name));
+    let texts = ["prompt", "input", "system", "instructions", "query", "documents"]
+        .iter()
+        .filter_map(|name| request.member(name));
     let tools: u64 = tools.map(|tools| raw_tokens(model, tools)).sum();
     let texts: u64 = texts.map(|text| input_tokens(model, text)).sum();
     messages.saturating_add(tools).saturating_add(texts)

@@ -46,6 +46,7 @@ pub(super) struct OwnPrice {
     output: Option<i64>,
     cached_input: Option<i64>,
     per_request: Option<i64>,
+    per_query: Option<i64>,
 }
 
 impl OwnPrice {
@@ -66,6 +67,7 @@ impl OwnPrice {
         }
         price.cached_input = self.cached_input.or(price.cached_input);
         price.per_request = self.per_request.unwrap_or(price.per_request);
+        price.per_query = self.per_query.unwrap_or(price.per_query);
         price
     }
 }
@@ -88,9 +90,11 @@ pub(super) fn own_price(spec: Option<&PriceSpec>, report: &mut Report) -> Result
         output: read("outputPerMillion", spec.output_per_million.as_ref()),
         cached_input: read("cachedInputPerMillion", spec.cached_input_per_million.as_ref()),
         per_request: read("perRequest", spec.per_request.as_ref()),
+        per_query: read("perQuery", spec.per_query.as_ref()),
     };
     read("gpuHour", spec.gpu_hour.as_ref());
-    let set = price.input.or(price.output).or(price.cached_input).or(price.per_request).is_some();
+    let rates = [price.input, price.output, price.cached_input, price.per_request, price.per_query];
+    let set = rates.iter().any(Option::is_some);
     if sound { Ok(set.then_some(price)) } else { Err(Reported) }
 }
 

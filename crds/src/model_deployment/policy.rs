@@ -50,6 +50,9 @@ pub struct Price {
     /// USD for every request, on top of its tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_request: Option<PriceString>,
+    /// USD for each of what is billed one by one: a search, up to 100 ranked documents, an image, a second of sound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_query: Option<PriceString>,
     /// USD for an hour of one GPU, for engines in this cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu_hour: Option<PriceString>,

@@ -198,7 +198,7 @@ impl Label {
 fn gen_ai(operation: Operation) -> &'static str {
     match operation {
         Operation::Chat | Operation::Messages | Operation::Responses => "chat",
-        Operation::Completions | Operation::Embeddings | Operation::CountTokens => spend::operation(operation),
+        _ => spend::operation(operation),
     }
 }
 
@@ -210,6 +210,12 @@ fn route(operation: Operation) -> &'static str {
         Operation::Messages => "/v1/messages",
         Operation::CountTokens => "/v1/messages/count_tokens",
         Operation::Responses => "/v1/responses",
+        Operation::Rerank => "/v1/rerank",
+        Operation::Moderations => "/v1/moderations",
+        Operation::Images => "/v1/images/generations",
+        Operation::Speech => "/v1/audio/speech",
+        Operation::Transcriptions => "/v1/audio/transcriptions",
+        Operation::Translations => "/v1/audio/translations",
     }
 }
 

@@ -7,7 +7,7 @@ use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, header};
 use http_body::Body;
 use http_body_util::BodyExt;
-use turnpike_llm::request::Request;
+use turnpike_llm::{provider::Operation, request::Request};
 
 use super::admit::{Budget, Permit};
 use crate::error::Error;
@@ -38,7 +38,7 @@ pub struct Buffered {
 ///
 /// # Errors
 /// Too large, too slow, cut short, encoded in an unknown way, not a request, or no room.
-pub async fn read<B>(headers: &HeaderMap, body: B, limits: &BodyLimits) -> Result<Buffered, Error>
+pub async fn read<B>(operation: Operation, headers: &HeaderMap, body: B, limits: &BodyLimits) -> Result<Buffered, Error>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -55,12 +55,24 @@ where
         let most = limits.most;
         bytes = tokio::task::spawn_blocking(move || gunzip(&bytes, most)).await.map_err(|_| Error::Internal)??;
     }
-    let request = if bytes.len() <= INLINE {
-        Request::scan(bytes)?
+    let length = bytes.len();
+    let form = operation.is_form().then(|| form_of(headers));
+    let scan = move || match form {
+        Some(content_type) => Request::scan_form(bytes, &content_type),
+        None => Request::scan(bytes),
+    };
+    let request = if length <= INLINE {
+        scan()?
     } else {
-        tokio::task::spawn_blocking(move || Request::scan(bytes)).await.map_err(|_| Error::Internal)??
+        tokio::task::spawn_blocking(scan).await.map_err(|_| Error::Internal)??
     };
     Ok(Buffered { request, permit })
+}
+
+/// What the client says that its form is.
+fn form_of(headers: &HeaderMap) -> String {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.unwrap_or_default().to_owned()
 }
 
 /// Reads and forgets what a refused client still sends: a connection that is closed with bytes unread takes the answer with

@@ -10,10 +10,11 @@ use turnpike_llm::{
     error::{ErrorClass, UpstreamError},
     media::Fetched,
     provider::{Decoded, Operation, Shown},
+    relay::Relayed,
     request::Request,
     response::LargeAnswer,
     splice::Splices,
-    stream::Tape,
+    stream::{StreamDecoder, Tape},
 };
 
 use super::{
@@ -59,7 +60,7 @@ pub enum Reply {
         source: Box<Source>,
         /// The upstream's headers.
         headers: HeaderMap,
-        /// Server-sent events; else one large JSON body.
+        /// Server-sent events; else one large JSON body, or sound.
         events: bool,
     },
 }
@@ -104,7 +105,7 @@ pub async fn call(
     request: Request,
     mut meter: Meter,
 ) -> Result<(Reply, Meter), (Error, Meter)> {
-    let stream = request.stream() && call.arrival.operation.generates();
+    let stream = call.arrival.operation.is_streamed(request.stream());
     let prepared = match prepare(call, &request, stream) {
         Ok(prepared) => prepared,
         Err(error) => return Err((error, meter)),
@@ -223,7 +224,9 @@ async fn whole(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Result
         let (head, body) = response.into_parts();
         let mut decoding = Decoding::of(&head.headers)?;
         let is_own = upstream_of(&prepared.model)?.adapter.speaks(prepared.operation);
-        let converts = prepared.operation == Operation::Embeddings || !is_own;
+        // Images are counted.
+        let is_read = matches!(prepared.operation, Operation::Embeddings | Operation::Images);
+        let converts = is_read || !is_own;
         let collected = collect(body, if converts { COLLECT_CONVERTED } else { COLLECT }).await?;
         meter.answered();
         match collected {
@@ -232,7 +235,10 @@ async fn whole(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Result
                 let decoded = decode(&prepared, bytes).await?;
                 match decoded.usage {
                     Some(usage) => meter.used(usage),
-                    None => meter.seen(&Tape::of_answer(&decoded.body.to_bytes())),
+                    None if prepared.operation.generates() => {
+                        meter.seen(&Tape::of_answer(&decoded.body.to_bytes()));
+                    }
+                    None => {}
                 }
                 Ok(Reply::Whole { body: decoded.body, headers: head.headers })
             }
@@ -266,11 +272,16 @@ async fn streamed(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Res
     let run = async {
         let response = send(pool, &mut prepared, meter).await?;
         let (head, body) = response.into_parts();
-        if !is_stream(&head.headers) {
+        let events = is_stream(&head.headers);
+        if !events && prepared.operation != Operation::Speech {
             return Err(bad_answer("The model's backend did not answer with a stream.").into());
         }
         let decoding = Decoding::of(&head.headers)?;
-        let mut decoder = upstream_of(&prepared.model)?.adapter.stream(prepared.operation, prepared.shown.clone());
+        let mut decoder: Box<dyn StreamDecoder> = if events {
+            upstream_of(&prepared.model)?.adapter.stream(prepared.operation, prepared.shown.clone())
+        } else {
+            Box::new(Relayed::bytes())
+        };
         if prepared.shown.include_usage {
             let (model, upstream_model) = (Arc::clone(&prepared.model), Arc::clone(&prepared.upstream_model));
             decoder.set_cost(Box::new(move |usage| meter::price_of(&model, &upstream_model, usage)));
@@ -279,7 +290,7 @@ async fn streamed(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Res
         let mut source = Box::new(Source::new(body, decoder, decoding, idle));
         // 200 is sent only once the upstream has shown that it really answers.
         source.start().await?;
-        Ok(Reply::Streamed { source, headers: head.headers, events: true })
+        Ok(Reply::Streamed { source, headers: head.headers, events })
     };
     let late = |_| Error::Timeout { what: "firstByte", after: limit };
     tokio::time::timeout(limit, run).await.map_err(late)?

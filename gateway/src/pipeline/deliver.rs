@@ -51,6 +51,7 @@ pub fn headers(id: HeaderValue, base: HeaderValue) -> HeaderMap {
 pub fn respond(reply: Reply, mut meter: Meter, model: &Arc<Model>, group: &str) -> Response {
     meter.status(StatusCode::OK);
     let mut shown = model.headers.clone();
+    let is_relayed = meter.operation().is_relayed();
     let (body, events, upstream) = match reply {
         Reply::Whole { body, headers } => {
             timing(&meter, &mut shown);
@@ -65,6 +66,10 @@ pub fn respond(reply: Reply, mut meter: Meter, model: &Arc<Model>, group: &str) 
         shown.insert(header::CONTENT_TYPE, EVENT_STREAM);
         shown.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         shown.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    }
+    // Sound, subtitles: the client asked for what it gets.
+    if let Some(kind) = upstream.get(header::CONTENT_TYPE).filter(|_| is_relayed && !events) {
+        shown.insert(header::CONTENT_TYPE, kind.clone());
     }
     forward::response(&upstream, &mut shown);
     shown.insert(MODEL_GROUP, forward::value(group));

@@ -15,6 +15,7 @@ use turnpike_ledger::{
 use turnpike_llm::{
     price,
     provider::{Dialect, Operation},
+    relay,
     request::Request,
     stream::Tape,
     tokens,
@@ -91,6 +92,8 @@ enum Prompt {
     Request(Box<Request>),
     /// Of a large one only what its size tells is kept, so that its bytes can go.
     Tokens(u64),
+    /// What is not counted by its text: images, sound.
+    Whole(Usage),
 }
 
 impl Meter {
@@ -135,6 +138,11 @@ impl Meter {
     /// What the client speaks, and our id of its request.
     pub fn client(&self) -> (Dialect, Arc<str>) {
         (self.arrival.operation.dialect(), Arc::clone(&self.arrival.request_id))
+    }
+
+    /// What was called.
+    pub fn operation(&self) -> Operation {
+        self.arrival.operation
     }
 
     fn update(&mut self, change: impl FnOnce(&mut Record)) {
@@ -185,10 +193,10 @@ impl Meter {
         self.record(&request).await?;
         self.dispatched = Some(Instant::now());
         self.owed = true;
-        self.prompt = if request.bytes().len() <= INLINE {
-            Prompt::Request(Box::new(request))
-        } else {
-            Prompt::Tokens(tokens::rough(&request))
+        self.prompt = match relay::estimate(self.arrival.operation, &request) {
+            Some(usage) => Prompt::Whole(usage),
+            None if request.bytes().len() <= INLINE => Prompt::Request(Box::new(request)),
+            None => Prompt::Tokens(tokens::rough(&request)),
         };
         Ok(())
     }
@@ -197,7 +205,11 @@ impl Meter {
         let Some(open) = &mut self.open else { return Ok(()) };
         let (record, held) = &mut **open;
         let most = self.most.take().unwrap_or_else(|| {
-            let usage = Usage { prompt: tokens::rough(request), estimated: true, ..Usage::default() };
+            let usage = relay::estimate(self.arrival.operation, request).unwrap_or_else(|| Usage {
+                prompt: tokens::rough(request),
+                estimated: true,
+                ..Usage::default()
+            });
             let cost =
                 record.model.as_ref().and_then(|model| price_of(model, record.upstream_model.as_deref()?, &usage));
             Most { usage, cost }
@@ -342,6 +354,7 @@ fn estimate(record: &Record, prompt: &Prompt, output: &Tape) -> Usage {
         Prompt::None => 0,
         Prompt::Request(request) => tokens::prompt(model, request),
         Prompt::Tokens(rough) => *rough,
+        Prompt::Whole(usage) => return *usage,
     };
     Usage { prompt, completion: output.tokens(model), estimated: true, ..Usage::default() }
 }

@@ -36,7 +36,7 @@ impl Mock<'_> {
         let (object, chunk, id) = match self.operation {
             Operation::Chat => ("chat.completion", "chat.completion.chunk", "chatcmpl-"),
             Operation::Completions => ("text_completion", "text_completion", "cmpl-"),
-            Operation::Embeddings | Operation::Messages | Operation::CountTokens | Operation::Responses => {
+            _ => {
                 return Err(Error::Invalid {
                     message:
                         "This model is a mock and answers chats and completions only. Use a model of kind provider."

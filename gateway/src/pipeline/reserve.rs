@@ -150,7 +150,8 @@ impl Reservation<'_> {
         }
         for (account, left) in scarce {
             let affordable = if said { left } else { left / SHARE };
-            if bound.amount(account) > affordable {
+            // Only what writes text can be told to write less.
+            if bound.amount(account) > affordable && self.operation.generates() {
                 bound.shrink(account.unit, left / SHARE);
             }
         }
@@ -212,7 +213,9 @@ impl Bound<'_> {
 
     fn of(&self, unit: Unit, output: u64) -> i64 {
         match unit {
-            Unit::NanoUsd => self.price.map_or(0, |price| price::worst(price, self.prompt, output)),
+            Unit::NanoUsd => self
+                .price
+                .map_or(0, |price| price::worst(price, self.prompt, output, bound::queries(self.request, self.call))),
             Unit::Tokens => signed(self.prompt.saturating_add(output)),
             Unit::Requests | Unit::Parallel => 1,
         }

@@ -11,10 +11,14 @@ use turnpike_llm::provider::Operation;
 use super::generate;
 use crate::app::Worker;
 
-const SUFFIXES: [(&str, Operation); 3] = [
+const SUFFIXES: [(&str, Operation); 7] = [
     ("/chat/completions", Operation::Chat),
     ("/completions", Operation::Completions),
     ("/embeddings", Operation::Embeddings),
+    ("/images/generations", Operation::Images),
+    ("/audio/speech", Operation::Speech),
+    ("/audio/transcriptions", Operation::Transcriptions),
+    ("/audio/translations", Operation::Translations),
 ];
 
 /// Splits the path (already percent-decoded) into model and operation; the model wins over the body's.

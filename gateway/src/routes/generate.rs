@@ -84,7 +84,7 @@ struct Incoming<'a> {
 
 impl Incoming<'_> {
     async fn run(&self, parts: Parts, body: Body, mut meter: Meter) -> Response {
-        let prepared = match body::read(&parts.headers, body, &self.worker.app.bodies).await {
+        let prepared = match body::read(self.arrival.operation, &parts.headers, body, &self.worker.app.bodies).await {
             Ok(buffered) => self.choose(&parts.headers, buffered, &mut meter),
             Err(error) => Err(error),
         };

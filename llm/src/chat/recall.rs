@@ -3,7 +3,10 @@
 //! An adapter writes it down while it encodes; whole answers and streams are put right before they are written, for
 //! every dialect in the same way.
 
+use std::sync::Arc;
+
 use super::{Answer, Choice, Content, Delta, Event, Finish, FinishReason, ToolCall};
+use crate::provider::rerank::Asked;
 
 /// The name of the tool that stands for an answer's format where a provider has no better way to ask for one.
 pub(crate) const FORMAT_TOOL: &str = "json_tool_call";
@@ -15,9 +18,21 @@ pub struct Recall {
     tools: Vec<(Box<str>, Box<str>)>,
     /// The answer's format was asked for as a call of [`FORMAT_TOOL`]: its arguments are the answer's text.
     format_tool: bool,
+    /// What the answer to a rerank request is to hold.
+    reranked: Option<Arc<Asked>>,
 }
 
 impl Recall {
+    /// Of a rerank request.
+    pub(crate) fn reranked(asked: Asked) -> Self {
+        Self { reranked: Some(Arc::new(asked)), ..Self::default() }
+    }
+
+    /// What the answer to a rerank request is to hold.
+    pub(crate) fn asked(&self) -> Option<&Asked> {
+        self.reranked.as_deref()
+    }
+
     /// A tool goes by another name at the provider.
     pub(crate) fn renamed(&mut self, sent: &str, own: &str) {
         if self.tools.iter().all(|(known, _)| known.as_ref() != sent) {

@@ -6,15 +6,15 @@ use crate::price::{
 };
 
 /// Nano-USD at most, whatever part of the tokens is cached, written to a cache, audio or reasoning, whichever tier the prompt
-/// reaches and whichever class of service it is given; with the fee of the request and of one search.
+/// reaches and whichever class of service it is given; with the fees of the request and of `queries` searches.
 ///
-/// For every usage within these tokens and with at most one query, [`super::cost`] is no more.
-pub fn worst(price: &Price, prompt: u64, output: u64) -> i64 {
+/// For every usage within these tokens and queries, [`super::cost`] is no more.
+pub fn worst(price: &Price, prompt: u64, output: u64, queries: u64) -> i64 {
     let base = Rates::of(price);
     // A shorter prompt may cost more: tiers need not rise.
     let reached = price.tiers.iter().filter(|tier| prompt > tier.above).map(|tier| Rates::of_tier(price, tier));
     let tokens = std::iter::once(base).chain(reached).map(|rates| rates.cost(prompt, output)).max().unwrap_or_default();
-    let fees = i128::from(price.per_request).saturating_add(i128::from(price.per_query));
+    let fees = i128::from(price.per_request).saturating_add(times(queries, price.per_query));
     clamp(ceil(tokens).saturating_add(fees))
 }
 

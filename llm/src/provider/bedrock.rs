@@ -81,7 +81,7 @@ impl Provider for Bedrock {
             Operation::Embeddings => {
                 (embeddings::encode(inbound::read_embed(request, target)?, target)?, Recall::default())
             }
-            Operation::Completions | Operation::CountTokens => return Err(no_route(NAME, operation)),
+            _ => return Err(no_route(NAME, operation)),
         };
         Ok(Encoded {
             headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],

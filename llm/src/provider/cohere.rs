@@ -1,4 +1,4 @@
-//! Cohere's API, version 2: /v2/chat and /v2/embed.
+//! Cohere's API, version 2: /v2/chat, /v2/embed and /v2/rerank.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 use crate::{
     error::{EncodeError, UpstreamError},
     inbound,
-    provider::{AuthScheme, Decoded, Encoded, Operation, Provider, Shown, Target, no_route, wire},
+    provider::{AuthScheme, Decoded, Encoded, Operation, Provider, Shown, Target, no_route, rerank, wire},
     request::Request,
     stream::{Framing, StreamDecoder, Translated},
 };
@@ -33,6 +33,9 @@ impl Provider for Cohere {
     }
 
     fn url(&self, operation: Operation, _stream: bool, target: &Target<'_>) -> String {
+        if operation == Operation::Rerank {
+            return rerank::Api::Cohere.url(target);
+        }
         wire::joined(target.base_url, if operation == Operation::Embeddings { "/v2/embed" } else { "/v2/chat" })
     }
 
@@ -43,13 +46,17 @@ impl Provider for Cohere {
                 request::encode(&chat, target)
             }
             Operation::Embeddings => embed::encode(&inbound::read_embed(request, target)?, target),
-            Operation::Completions | Operation::CountTokens => Err(no_route(NAME, operation)),
+            Operation::Rerank => rerank::Api::Cohere.encode(NAME, request, target),
+            _ => Err(no_route(NAME, operation)),
         }
     }
 
     fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
         if operation == Operation::Embeddings {
             return embed::decode(&body)?.write(shown);
+        }
+        if operation == Operation::Rerank {
+            return rerank::decode(&body, shown);
         }
         let answer = response::decode(&body)?;
         Ok(Decoded { body: inbound::write(operation, &answer, shown), usage: answer.usage })

@@ -92,12 +92,12 @@ impl Provider for Gemini {
                 let body = embed::batch(&inbound::read_embed(request, target)?, &path(target.model));
                 Ok(encoded(body, Recall::default()))
             }
-            Operation::Completions | Operation::CountTokens => Err(no_route(Platform::AiStudio.name(), operation)),
             Operation::Chat | Operation::Messages | Operation::Responses => {
                 let chat = inbound::read(operation, request, target)?;
                 let (body, recall) = request::write(chat, target, Platform::AiStudio, &[])?;
                 Ok(encoded(body, recall))
             }
+            _ => Err(no_route(Platform::AiStudio.name(), operation)),
         }
     }
 

@@ -13,8 +13,9 @@ use crate::{
         AuthScheme, CompiledParams, Decoded, Encoded, Operation, Provider, ProviderKind, Recall, Shown, Target,
         failure, no_route,
         quirks::{self, Act, Developer, EncodingFormat, Metadata, Quirks, Rule, StreamUsage},
-        wire,
+        rerank, wire,
     },
+    relay::{self, Relayed},
     request::Request,
     response as whole,
     splice::Editor,
@@ -41,7 +42,7 @@ impl Provider for Quirks {
         match operation {
             Operation::Chat | Operation::Completions | Operation::Embeddings => true,
             Operation::Responses => self.routes.responses.is_some(),
-            Operation::Messages | Operation::CountTokens => false,
+            operation => operation.is_relayed(),
         }
     }
 
@@ -53,6 +54,9 @@ impl Provider for Quirks {
         let routes = &self.routes;
         if let (Operation::Responses, Some(path)) = (operation, routes.responses) {
             return wire::joined(target.base_url, path);
+        }
+        if let (Operation::Rerank, Some(rerank)) = (operation, self.rerank) {
+            return rerank.url(target);
         }
         let model = utf8_percent_encode(target.model, SEGMENT).to_string();
         let prefix = routes.prefix.replace("{model}", &model);
@@ -68,8 +72,16 @@ impl Provider for Quirks {
     }
 
     fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
-        if self.routes.path(operation).is_none() {
+        if operation == Operation::Rerank {
+            let rerank = self.rerank.ok_or_else(|| no_route(self.name, operation))?;
+            return rerank.encode(self.name, request, target);
+        }
+        let is_missing = operation.is_relayed() && !self.relayed.contains(&operation);
+        if self.routes.path(operation).is_none() || is_missing {
             return Err(no_route(self.name, operation));
+        }
+        if operation.is_relayed() {
+            return relay::encode(request, target);
         }
         if !self.speaks(operation) {
             return self.translate(operation, request, target);
@@ -96,11 +108,15 @@ impl Provider for Quirks {
     }
 
     fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
-        if self.speaks(operation) {
-            return whole::decode(operation, &body, shown);
+        match operation {
+            Operation::Rerank => rerank::decode(&body, shown),
+            operation if operation.is_relayed() => relay::decode(operation, &body, shown),
+            operation if self.speaks(operation) => whole::decode(operation, &body, shown),
+            operation => {
+                let answer = response::read(&body, shown)?;
+                Ok(Decoded { body: inbound::write(operation, &answer, shown), usage: answer.usage })
+            }
         }
-        let answer = response::read(&body, shown)?;
-        Ok(Decoded { body: inbound::write(operation, &answer, shown), usage: answer.usage })
     }
 
     fn stream(&self, operation: Operation, shown: Shown) -> Box<dyn StreamDecoder> {
@@ -110,6 +126,7 @@ impl Provider for Quirks {
                 let chunks = stream::Chunks::new(shown.clone());
                 Box::new(Translated::new(Framing::sse(), Box::new(chunks), operation, shown))
             }
+            operation if operation.is_relayed() => Box::new(Relayed::events()),
             _ => Box::new(OpenAiStream::new(shown)),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::splice::Editor;
+use crate::{json, splice::Editor};
 
 /// `params` of one backend: defaults, removals and renames of top-level members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +70,14 @@ impl CompiledParams {
     /// Whether some member is renamed to this.
     pub(crate) fn renames_to(&self, name: &str) -> bool {
         self.rename.iter().any(|(_, to)| to.as_ref() == name)
+    }
+
+    /// Defaults as texts, for forms.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, Bytes)> {
+        self.defaults.iter().map(|Addition { name, value }| {
+            let text = json::as_str(value).map(|text| Bytes::copy_from_slice(text.as_bytes()));
+            (&**name, text.unwrap_or_else(|| value.clone()))
+        })
     }
 
     /// Changes a request in the making.

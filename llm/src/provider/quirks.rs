@@ -1,6 +1,6 @@
 //! Every provider's particulars as data. An upstream that speaks OpenAI's dialect is one row of [`TABLE`] and no code.
 
-use crate::provider::{AuthScheme, Operation, ProviderKind};
+use crate::provider::{AuthScheme, Operation, ProviderKind, rerank};
 
 mod rules;
 
@@ -29,6 +29,10 @@ pub(crate) struct Quirks {
     pub(crate) output_limit: &'static str,
     /// Models read `reasoning_content` of earlier answers; others refuse or ignore it.
     pub(crate) reads_reasoning: bool,
+    /// How it reranks; `None` = it does not.
+    pub(crate) rerank: Option<rerank::Api>,
+    /// Which of the relayed routes it has.
+    pub(crate) relayed: &'static [Operation],
     /// Put before a model name that holds no slash.
     pub(crate) model_prefix: &'static str,
     /// What happens to single parameters; the first that fits holds.
@@ -101,7 +105,12 @@ impl Routes {
             Operation::Embeddings => self.embeddings.then_some("/embeddings"),
             // Other dialects are sent as chats.
             Operation::Chat | Operation::Messages | Operation::Responses => Some("/chat/completions"),
-            Operation::CountTokens => None,
+            Operation::Moderations => Some("/moderations"),
+            Operation::Images => Some("/images/generations"),
+            Operation::Speech => Some("/audio/speech"),
+            Operation::Transcriptions => Some("/audio/transcriptions"),
+            Operation::Translations => Some("/audio/translations"),
+            Operation::CountTokens | Operation::Rerank => None,
         }
     }
 }
@@ -113,6 +122,14 @@ pub(crate) const NEWER_LIMIT: &str = "max_completion_tokens";
 pub(crate) const RESPONSES_LIMIT: &str = "max_output_tokens";
 /// What legacy completions and most other servers know.
 pub(crate) const OLDER_LIMIT: &str = "max_tokens";
+
+/// Sound both ways.
+const AUDIO: &[Operation] = &[Operation::Speech, Operation::Transcriptions, Operation::Translations];
+/// Pictures and sound.
+const MEDIA: &[Operation] = &[Operation::Images, Operation::Speech, Operation::Transcriptions, Operation::Translations];
+/// All that OpenAI itself has.
+const ALL_RELAYED: &[Operation] =
+    &[Operation::Moderations, Operation::Images, Operation::Speech, Operation::Transcriptions, Operation::Translations];
 
 /// The row from which the others differ.
 const PLAIN: Quirks = Quirks {
@@ -126,6 +143,8 @@ const PLAIN: Quirks = Quirks {
     developer: Developer::AsSystem,
     output_limit: OLDER_LIMIT,
     reads_reasoning: false,
+    rerank: None,
+    relayed: &[],
     model_prefix: "",
     rules: &[],
 };
@@ -149,6 +168,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         output_limit: NEWER_LIMIT,
         metadata: Metadata::WithStore,
         rules: &[rules::OPENAI_FAMILIES, rules::NO_TOP_K],
+        relayed: ALL_RELAYED,
         ..PLAIN
     },
     Quirks {
@@ -165,6 +185,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         output_limit: NEWER_LIMIT,
         metadata: Metadata::WithStore,
         rules: &[rules::OPENAI_FAMILIES, rules::NO_TOP_K],
+        relayed: MEDIA,
         ..PLAIN
     },
     Quirks {
@@ -175,6 +196,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         stream_usage: StreamUsage::Unasked,
         encoding_format: EncodingFormat::Remove,
         rules: &[rules::MISTRAL, rules::MAX_TOKENS, rules::NO_TOP_K],
+        relayed: &[Operation::Moderations, Operation::Transcriptions],
         ..PLAIN
     },
     Quirks {
@@ -182,6 +204,8 @@ pub(crate) static TABLE: &[Quirks] = &[
         name: "Together AI",
         encoding_format: EncodingFormat::Remove,
         rules: &[rules::NO_USER],
+        rerank: Some(rerank::Api::JinaUncut),
+        relayed: MEDIA,
         ..PLAIN
     },
     Quirks {
@@ -189,6 +213,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         name: "Groq",
         routes: Routes::CHAT,
         rules: &[rules::NO_USER, rules::NO_LOGPROBS, rules::NO_TOP_K],
+        relayed: AUDIO,
         ..PLAIN
     },
     Quirks {
@@ -197,6 +222,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         encoding_format: EncodingFormat::Remove,
         model_prefix: "accounts/fireworks/models/",
         rules: &[rules::TOOL_CHOICE_ANY],
+        rerank: Some(rerank::Api::JinaUncut),
         ..PLAIN
     },
     Quirks {
@@ -216,12 +242,20 @@ pub(crate) static TABLE: &[Quirks] = &[
         rules: &[rules::ONE_CHOICE, rules::NO_LOGIT_BIAS, rules::MAX_TOKENS],
         ..PLAIN
     },
-    Quirks { kind: ProviderKind::VLLM, name: "vLLM", reads_reasoning: true, ..PLAIN },
+    Quirks {
+        kind: ProviderKind::VLLM,
+        name: "vLLM",
+        reads_reasoning: true,
+        rerank: Some(rerank::Api::Jina),
+        relayed: AUDIO,
+        ..PLAIN
+    },
     Quirks {
         kind: ProviderKind::HuggingFaceTGI,
         name: "text-generation-inference",
         encoding_format: EncodingFormat::Remove,
         rules: &[rules::ONE_CHOICE, rules::MAX_TOKENS],
+        rerank: Some(rerank::Api::Tei),
         ..PLAIN
     },
     Quirks {
@@ -229,9 +263,10 @@ pub(crate) static TABLE: &[Quirks] = &[
         name: "NVIDIA NIM",
         encoding_format: EncodingFormat::Remove,
         rules: &[rules::NO_USER, rules::MAX_TOKENS],
+        rerank: Some(rerank::Api::Nim),
         ..PLAIN
     },
-    PLAIN,
+    Quirks { rerank: Some(rerank::Api::Jina), relayed: ALL_RELAYED, ..PLAIN },
 ];
 
 /// Ollama's legacy completions; for the rest it has an API of its own.

@@ -89,6 +89,27 @@ impl Fields {
         Ok(fields)
     }
 
+    /// Of a form's parts that are texts.
+    pub(super) fn of_form<'a>(parts: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<Self, ScanError> {
+        let mut fields = Self::default();
+        let mut seen = 0_u32;
+        for (name, text) in parts {
+            let Some(field @ (Field::Model | Field::Stream | Field::User)) = Field::of(name) else { continue };
+            let bit = 1 << field as u32;
+            if seen & bit != 0 {
+                return Err(duplicate(field));
+            }
+            seen |= bit;
+            let text = std::str::from_utf8(text).map_err(|_| wrong_type(field.name(), "a text in UTF-8"))?;
+            match field {
+                Field::Model => fields.model = Some(text.into()),
+                Field::Stream => fields.stream = matches!(text, "true" | "True" | "1"),
+                _ => fields.user = Some(text.into()).filter(|user: &Box<str>| !user.is_empty()),
+            }
+        }
+        Ok(fields)
+    }
+
     fn take(&mut self, field: Field, span: Span, body: &[u8]) -> Result<(), ScanError> {
         let value = span.of(body);
         if value == b"null" {

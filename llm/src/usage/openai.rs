@@ -52,7 +52,7 @@ enum Details {
 impl Reading {
     /// What was read; see [`Usage::from_openai`].
     pub(crate) fn usage(self) -> Option<Usage> {
-        Some(self.counts.normal()).filter(|usage| usage.total() > 0)
+        Some(self.counts.normal()).filter(|usage| usage.total() > 0 || usage.queries > 0)
     }
 }
 
@@ -68,7 +68,8 @@ impl Visitor for Reading {
     fn open(&mut self, key: Option<&[u8]>, depth: u32) {
         if self.inside && depth <= 1 {
             self.details = match key {
-                Some(b"prompt_tokens_details" | b"input_tokens_details") => Details::Prompt,
+                // Transcriptions have it in the singular.
+                Some(b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details") => Details::Prompt,
                 Some(b"completion_tokens_details" | b"output_tokens_details") => Details::Completion,
                 Some(b"cache_creation") => Details::Cache,
                 _ => Details::None,
@@ -80,7 +81,8 @@ impl Visitor for Reading {
         if !self.inside {
             return;
         }
-        let Some(count) = json::as_count(value) else {
+        let count = if key == b"seconds" { json::as_seconds(value) } else { json::as_count(value) };
+        let Some(count) = count else {
             return;
         };
         match (depth, self.details) {
@@ -106,6 +108,8 @@ impl Counts {
             b"reasoning_tokens" => &mut self.reasoning,
             // Perplexity.
             b"num_search_queries" => &mut self.queries,
+            // Sound that is billed by its length.
+            b"seconds" => &mut self.queries,
             _ => return,
         };
         *slot = Some(count);

@@ -82,7 +82,7 @@ proptest! {
 
     #[test]
     fn no_usage_within_the_bound_costs_more(price in price(), usage in usage(), more in (0..300_000_u64, 0..1000_u64)) {
-        let most = worst(&price, usage.prompt + more.0, usage.completion + more.1);
+        let most = worst(&price, usage.prompt + more.0, usage.completion + more.1, 1);
         prop_assert!(cost(&usage, &price) <= most, "{} > {most}", cost(&usage, &price));
     }
 }
@@ -91,9 +91,9 @@ proptest! {
 fn a_plain_price_is_not_overstated() {
     let price = Price { input: 3_000_000_000, output: 15_000_000_000, ..Price::free() };
     let usage = Usage { prompt: 1000, completion: 200, ..Usage::default() };
-    assert_eq!(worst(&price, 1000, 200), cost(&usage, &price));
-    assert_eq!(worst(&Price::free(), u64::MAX, u64::MAX), 0);
-    assert_eq!(worst(&price, u64::MAX, u64::MAX), i64::MAX);
+    assert_eq!(worst(&price, 1000, 200, 1), cost(&usage, &price));
+    assert_eq!(worst(&Price::free(), u64::MAX, u64::MAX, 1), 0);
+    assert_eq!(worst(&price, u64::MAX, u64::MAX, 1), i64::MAX);
 }
 
 #[test]
@@ -108,13 +108,13 @@ fn a_tier_counts_only_where_the_prompt_can_reach_it() {
         reasoning: None,
     };
     let price = Price { input: 3_000_000_000, tiers: vec![tier], ..Price::free() };
-    assert_eq!(worst(&price, 200_000, 0), 600_000_000);
-    assert_eq!(worst(&price, 200_001, 0), 1_200_006_000);
+    assert_eq!(worst(&price, 200_000, 0, 1), 600_000_000);
+    assert_eq!(worst(&price, 200_001, 0, 1), 1_200_006_000);
 }
 
 #[test]
 fn the_built_in_prices_have_their_classes_of_service_in_it() {
     let price = lookup(ProviderKind::OpenAI, "gpt-4o", None).unwrap().price();
     let priority = price.priority.and_then(|rates| rates.output).unwrap();
-    assert_eq!(i128::from(worst(&price, 0, 1_000_000)), i128::from(priority.max(price.output)));
+    assert_eq!(i128::from(worst(&price, 0, 1_000_000, 1)), i128::from(priority.max(price.output)));
 }

@@ -142,9 +142,7 @@ impl Provider for Vertex {
                 let body = if embeds_in_batches(name) { embed::configured(&embed) } else { embed::instances(&embed) };
                 Ok(encoded(body, Recall::default()))
             }
-            (Operation::Embeddings | Operation::Completions | Operation::CountTokens, _) => {
-                Err(no_route(Platform::Vertex.name(), operation))
-            }
+            _ => Err(no_route(Platform::Vertex.name(), operation)),
         }
     }
 

@@ -1,0 +1,151 @@
+//! The routes that clients call, by what they do.
+
+use crate::error::EncodeError;
+
+/// The route that a client called, by what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// chat/completions.
+    Chat,
+    /// Legacy completions.
+    Completions,
+    /// embeddings.
+    Embeddings,
+    /// Anthropic's messages.
+    Messages,
+    /// Anthropic's messages/count_tokens.
+    CountTokens,
+    /// OpenAI's responses.
+    Responses,
+    /// rerank, in Cohere's shape.
+    Rerank,
+    /// moderations.
+    Moderations,
+    /// images/generations.
+    Images,
+    /// audio/speech: text in, sound out.
+    Speech,
+    /// audio/transcriptions: a form with sound in, text out.
+    Transcriptions,
+    /// audio/translations: likewise, into English.
+    Translations,
+}
+
+/// How a route's clients are spoken to, in errors too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenAI's, and of what has no dialect of its own.
+    OpenAi,
+    /// Anthropic's.
+    Anthropic,
+    /// OpenAI's Responses.
+    Responses,
+}
+
+impl Operation {
+    /// Every one, in the order of their declaration.
+    pub const ALL: [Self; 12] = [
+        Self::Chat,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Messages,
+        Self::CountTokens,
+        Self::Responses,
+        Self::Rerank,
+        Self::Moderations,
+        Self::Images,
+        Self::Speech,
+        Self::Transcriptions,
+        Self::Translations,
+    ];
+
+    /// What its clients speak.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Self::Messages | Self::CountTokens => Dialect::Anthropic,
+            Self::Responses => Dialect::Responses,
+            Self::Chat
+            | Self::Completions
+            | Self::Embeddings
+            | Self::Rerank
+            | Self::Moderations
+            | Self::Images
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations => Dialect::OpenAi,
+        }
+    }
+
+    /// Whether a model writes text: the answer may be streamed, costs output tokens, and can be told how many.
+    pub fn generates(self) -> bool {
+        match self {
+            Self::Chat | Self::Completions | Self::Messages | Self::Responses => true,
+            Self::Embeddings
+            | Self::CountTokens
+            | Self::Rerank
+            | Self::Moderations
+            | Self::Images
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations => false,
+        }
+    }
+
+    /// Whether requests and answers go through as they are but for the model's name: no provider has a dialect of its own for it.
+    pub fn is_relayed(self) -> bool {
+        match self {
+            Self::Moderations | Self::Images | Self::Speech | Self::Transcriptions | Self::Translations => true,
+            Self::Chat
+            | Self::Completions
+            | Self::Embeddings
+            | Self::Messages
+            | Self::CountTokens
+            | Self::Responses
+            | Self::Rerank => false,
+        }
+    }
+
+    /// Whether its requests are forms (`multipart/form-data`) instead of JSON.
+    pub fn is_form(self) -> bool {
+        matches!(self, Self::Transcriptions | Self::Translations)
+    }
+
+    /// Whether its answers go out as they come in: asked for by the request's `stream`, or always, as sound is.
+    pub fn is_streamed(self, asked: bool) -> bool {
+        self == Self::Speech || (asked && (self.generates() || matches!(self, Self::Images | Self::Transcriptions)))
+    }
+}
+
+/// A route that a provider lacks; `name` as in messages to people.
+pub(crate) fn no_route(name: &str, operation: Operation) -> EncodeError {
+    let what = match operation {
+        Operation::Chat => "chat completions",
+        Operation::Completions => "legacy completions; use chat completions",
+        Operation::Embeddings => "embeddings; ask for an embedding model of another provider",
+        Operation::Messages => "messages",
+        Operation::CountTokens => "counts of tokens",
+        Operation::Responses => "responses",
+        Operation::Rerank => "reranking; ask for a reranking model of another provider",
+        Operation::Moderations => "moderations; ask for a moderation model of another provider",
+        Operation::Images => "image generation on this route; ask for an image model of another provider",
+        Operation::Speech => "speech; ask for a speech model of another provider",
+        Operation::Transcriptions => "transcriptions; ask for a transcription model of another provider",
+        Operation::Translations => "translations of sound; ask for a transcription model of another provider",
+    };
+    EncodeError {
+        message: format!("{} serves no {what}.", capitalized(name)).into(),
+        param: Some("model".into()),
+        code: "unsupported_operation",
+    }
+}
+
+fn capitalized(name: &str) -> String {
+    let mut chars = name.chars();
+    let first = chars.next().map(|first| first.to_ascii_uppercase());
+    // vLLM keeps its spelling.
+    if name.chars().nth(1).is_some_and(char::is_uppercase) {
+        name.to_owned()
+    } else {
+        first.into_iter().chain(chars).collect()
+    }
+}

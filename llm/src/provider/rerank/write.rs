@@ -1,0 +1,73 @@
+//! What each upstream is sent.
+
+use serde::Serialize;
+
+use super::{Api, read::Request};
+use crate::{
+    chat::{Recall, Support},
+    error::EncodeError,
+    provider::{Encoded, Target, wire},
+};
+
+#[derive(Serialize)]
+struct Cohere<'a> {
+    model: &'a str,
+    query: &'a str,
+    documents: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_n: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens_per_doc: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Tei<'a> {
+    query: &'a str,
+    texts: &'a [String],
+    raw_scores: bool,
+    return_text: bool,
+    /// Others cut what is too long too; this one would refuse it.
+    truncate: bool,
+}
+
+#[derive(Serialize)]
+struct Nim<'a> {
+    model: &'a str,
+    query: Text<'a>,
+    passages: Vec<Text<'a>>,
+    truncate: &'static str,
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    text: &'a str,
+}
+
+/// Writes the body.
+///
+/// # Errors
+/// The client asks for what this upstream lacks.
+pub(super) fn encode(
+    api: Api,
+    name: &'static str,
+    request: &Request,
+    target: &Target<'_>,
+) -> Result<Encoded, EncodeError> {
+    let Request { query, texts, top_n, max_tokens_per_doc, others, .. } = request;
+    if !matches!(api, Api::Cohere | Api::Jina) {
+        Support::new(name, target).lacks("max_tokens_per_doc", max_tokens_per_doc.is_some())?;
+    }
+    let encoded = match api {
+        Api::Cohere | Api::Jina | Api::JinaUncut => {
+            let max_tokens_per_doc = max_tokens_per_doc.filter(|_| api != Api::JinaUncut);
+            let body = Cohere { model: target.model, query, documents: texts, top_n: *top_n, max_tokens_per_doc };
+            wire::encoded(&body, others)
+        }
+        Api::Tei => wire::encoded(&Tei { query, texts, raw_scores: false, return_text: false, truncate: true }, others),
+        Api::Nim => {
+            let passages = texts.iter().map(|text| Text { text }).collect();
+            wire::encoded(&Nim { model: target.model, query: Text { text: query }, passages, truncate: "END" }, others)
+        }
+    };
+    Ok(Encoded { recall: Recall::reranked(request.asked()), ..encoded })
+}
