@@ -158,9 +158,14 @@ fn beside_text(media: &Media, call: Call<'_>) -> u64 {
 fn within_window(request: &Request, call: Call<'_>, tokens: u64) -> u64 {
     let window = call.capabilities.context_window;
     let prompts = match call.operation {
-        Operation::Chat | Operation::Messages | Operation::CountTokens | Operation::Responses => 1,
+        Operation::Chat
+        | Operation::Messages
+        | Operation::CountTokens
+        | Operation::Responses
+        | Operation::Speech
+        | Operation::Transcriptions
+        | Operation::Translations => 1,
         Operation::Completions => prompts(request),
-        Operation::Speech | Operation::Transcriptions | Operation::Translations => 1,
         // A list of texts, each of which may fill the window.
         Operation::Embeddings | Operation::Moderations | Operation::Images if request.media().refers => {
             return tokens.max(window.unwrap_or(UNKNOWN_WINDOW));

@@ -15,6 +15,7 @@ use http::{HeaderValue, header};
 use crate::{
     chat::Recall,
     error::{EncodeError, UpstreamError},
+    inbound::invalid,
     json,
     provider::{Decoded, Encoded, Operation, Shown, Target},
     request::Request,
@@ -37,24 +38,21 @@ const BYTES_PER_SECOND: u64 = 16_000;
 /// # Errors
 /// A content type that no header can hold.
 pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
-    let (content_type, body) = match request.form() {
-        Some(form) => {
-            let kind = HeaderValue::from_str(form.content_type());
-            let kind = kind.map_err(|_| crate::inbound::invalid("Content-Type", &"it holds control characters"))?;
-            (kind, form.encode(request.bytes(), target.model, target.params))
+    let (content_type, body) = if let Some(form) = request.form() {
+        let kind = HeaderValue::from_str(form.content_type());
+        let kind = kind.map_err(|_| invalid("Content-Type", &"it holds control characters"))?;
+        (kind, form.encode(request.bytes(), target.model, target.params))
+    } else {
+        let mut edit = request.edit();
+        if request.has_gateway_only() {
+            edit.strip_gateway_only();
         }
-        None => {
-            let mut edit = request.edit();
-            if request.has_gateway_only() {
-                edit.strip_gateway_only();
-            }
-            edit.delete("metadata");
-            target.params.apply(&mut edit);
-            if request.model() != Some(target.model) {
-                edit.set_string("model", target.model);
-            }
-            (HeaderValue::from_static("application/json"), edit.finish())
+        edit.delete("metadata");
+        target.params.apply(&mut edit);
+        if request.model() != Some(target.model) {
+            edit.set_string("model", target.model);
         }
+        (HeaderValue::from_static("application/json"), edit.finish())
     };
     Ok(Encoded { headers: vec![(header::CONTENT_TYPE, content_type)], body, recall: Recall::default() })
 }

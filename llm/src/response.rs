@@ -37,6 +37,7 @@ pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decod
     };
     let is_result = |value: &[u8]| match operation {
         Operation::CountTokens => json::as_count(value).is_some(),
+        Operation::Speech | Operation::Transcriptions | Operation::Translations => value.first() == Some(&b'"'),
         _ => value.first() == Some(&b'['),
     };
     if !json::member(body, &members, result).is_some_and(is_result) {

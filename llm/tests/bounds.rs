@@ -5,4 +5,5 @@ mod bounds {
     mod output;
     mod prompt;
     mod random;
+    mod units;
 }

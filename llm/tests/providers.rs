@@ -11,6 +11,8 @@ mod providers {
     mod matrix;
     mod parameters;
     mod recorded;
+    mod relay;
+    mod rerank;
     mod survival;
     mod urls;
     mod vertex;

@@ -1,7 +1,11 @@
 //! Bounds of what is not billed by the text alone: rankings, images, sound.
 
 use super::Call;
-use crate::{json, provider::Operation, request::Request};
+use crate::{
+    json,
+    provider::Operation,
+    request::{Form, Request},
+};
 
 /// Documents of one search unit (Cohere).
 const DOCUMENTS_PER_UNIT: u64 = 100;
@@ -75,6 +79,6 @@ fn ranked(request: &Request) -> (u64, u64) {
 
 /// Seconds at most, and bytes of the other parts.
 fn sound(request: &Request) -> (u64, u64) {
-    let files = request.form().map_or(0, |form| form.files());
+    let files = request.form().map_or(0, Form::files);
     (files.div_ceil(BYTES_PER_SECOND), (request.bytes().len() as u64).saturating_sub(files))
 }

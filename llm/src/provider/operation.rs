@@ -13,7 +13,7 @@ pub enum Operation {
     Embeddings,
     /// Anthropic's messages.
     Messages,
-    /// Anthropic's messages/count_tokens.
+    /// Anthropic's `messages/count_tokens`.
     CountTokens,
     /// OpenAI's responses.
     Responses,

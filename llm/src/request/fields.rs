@@ -104,7 +104,7 @@ impl Fields {
             match field {
                 Field::Model => fields.model = Some(text.into()),
                 Field::Stream => fields.stream = matches!(text, "true" | "True" | "1"),
-                _ => fields.user = Some(text.into()).filter(|user: &Box<str>| !user.is_empty()),
+                _ => fields.user = (!text.is_empty()).then(|| text.into()),
             }
         }
         Ok(fields)

@@ -79,10 +79,18 @@ impl Backend {
         body: impl Into<Bytes>,
         model: &str,
     ) -> Result<Encoded, EncodeError> {
-        let request = Request::scan(body.into()).unwrap();
+        self.encode_scanned(operation, &Request::scan(body.into()).unwrap(), model)
+    }
+
+    /// A request that is read already, such as a form.
+    pub(crate) fn encode_request(&self, operation: Operation, request: &Request) -> Result<Encoded, EncodeError> {
+        self.encode_scanned(operation, request, self.model)
+    }
+
+    fn encode_scanned(&self, operation: Operation, request: &Request, model: &str) -> Result<Encoded, EncodeError> {
         self.with_target(model, |target| {
             let drop_unsupported = target.drop_unsupported || request.drop_params() == Some(true);
-            self.adapter().encode(operation, &request, &Target { drop_unsupported, ..*target })
+            self.adapter().encode(operation, request, &Target { drop_unsupported, ..*target })
         })
     }
 
@@ -115,4 +123,11 @@ impl Backend {
             fetched: Fetched::NONE,
         })
     }
+}
+
+/// Compares with a golden of `tests/golden/routes`.
+pub(crate) fn golden(name: &str, text: &str) {
+    insta::with_settings!({ snapshot_path => "../golden/routes", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, text);
+    });
 }
