@@ -70,7 +70,7 @@ impl Provider for Anthropic {
                 headers.extend(notes.betas.header());
                 Ok(Encoded { headers, body: body.into(), recall: notes.recall })
             }
-            Operation::Completions | Operation::Embeddings => Err(no_route("Anthropic", operation)),
+            _ => Err(no_route("Anthropic", operation)),
         }
     }
 

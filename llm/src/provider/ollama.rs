@@ -39,7 +39,7 @@ impl Provider for Ollama {
         let path = match operation {
             Operation::Completions => return OLLAMA_COMPLETIONS.url(operation, stream, target),
             Operation::Embeddings => "/api/embed",
-            Operation::Chat | Operation::Messages | Operation::CountTokens | Operation::Responses => "/api/chat",
+            _ => "/api/chat",
         };
         // The base of its other dialect is often given.
         let base = target.base_url.trim_end_matches('/');
@@ -54,7 +54,7 @@ impl Provider for Ollama {
             }
             Operation::Embeddings => Ok(embed::encode(&inbound::read_embed(request, target)?, target)),
             Operation::Completions => OLLAMA_COMPLETIONS.encode(operation, request, target),
-            Operation::CountTokens => Err(no_route(NAME, operation)),
+            _ => Err(no_route(NAME, operation)),
         }
     }
 
@@ -62,7 +62,7 @@ impl Provider for Ollama {
         match operation {
             Operation::Completions => OLLAMA_COMPLETIONS.decode(operation, body, shown),
             Operation::Embeddings => embed::decode(&body)?.write(shown),
-            Operation::Chat | Operation::Messages | Operation::CountTokens | Operation::Responses => {
+            _ => {
                 let answer = response::decode(&body, &shown.call_id)?;
                 Ok(Decoded { body: inbound::write(operation, &answer, shown), usage: answer.usage })
             }
