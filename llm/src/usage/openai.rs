@@ -106,10 +106,8 @@ impl Counts {
             b"prompt_cache_hit_tokens" | b"cached_tokens" | b"cache_read_input_tokens" => &mut self.cached,
             b"cache_creation_input_tokens" => &mut self.cache_write,
             b"reasoning_tokens" => &mut self.reasoning,
-            // Perplexity.
-            b"num_search_queries" => &mut self.queries,
-            // Sound that is billed by its length.
-            b"seconds" => &mut self.queries,
+            // Perplexity; sound that is billed by its length.
+            b"num_search_queries" | b"seconds" => &mut self.queries,
             _ => return,
         };
         *slot = Some(count);
