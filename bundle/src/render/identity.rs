@@ -21,6 +21,9 @@ const FIELD: &str = "spec.provider.credentials";
 /// Longest name of a session.
 const MAX_SESSION: usize = 64;
 
+/// Azure's models. Not all of azure.com: anybody's machine may have a name there.
+const AZURE: &[&str] = &[".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"];
+
 /// The clouds whose credentials a model may give.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cloud {
@@ -242,9 +245,7 @@ fn may_be_ambient(scope: Scope<'_>, spec: &Provider, identity: &Identity, report
         Identity::Aws(AwsIdentity { role: Some(_), .. }) => ("aws.roleArn", &[]),
         Identity::Aws(AwsIdentity { keys: None, .. }) => ("aws", &[]),
         Identity::Google(GoogleAccount { key: None }) => ("gcp", &[".googleapis.com"]),
-        Identity::Entra(EntraApplication { client_secret: None, .. }) => {
-            ("azure", &[".azure.com", ".azure.us", ".azure.cn", ".azure-api.net"])
-        }
+        Identity::Entra(EntraApplication { client_secret: None, .. }) => ("azure", AZURE),
         Identity::Aws(_) | Identity::Google(_) | Identity::Entra(_) => return Ok(()),
     };
     let field = if spec.credentials.is_some() { format!("{FIELD}.{field}") } else { FIELD.to_owned() };

@@ -36,18 +36,18 @@ fn vertex(cloud: &Cloud, gcp: Value) -> Manifest {
 }
 
 /// A model in Azure.
-fn azure(cloud: &Cloud, azure: Value) -> Manifest {
+pub(crate) fn azure(cloud: &Cloud, azure: Value) -> Manifest {
     manifest::provider("AzureOpenAI", MODEL, &cloud.url())
         .with("provider.model", "gpt-4o-mini")
         .with("provider.credentials", json!({ "azure": azure }))
 }
 
 /// The application with its secret.
-fn with_secret() -> Value {
+pub(crate) fn with_secret() -> Value {
     json!({"tenantId": TENANT, "clientId": CLIENT, "clientSecret": {"secretRef": {"name": "entra", "key": "secret"}}})
 }
 
-fn entra_secret(secret: &str) -> Manifest {
+pub(crate) fn entra_secret(secret: &str) -> Manifest {
     manifest::secret("entra", "secret", secret)
 }
 

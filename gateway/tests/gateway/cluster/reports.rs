@@ -4,9 +4,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use turnpike_bundle::{layout, manifest::Kind};
-use turnpike_testkit::wait::eventually;
+use turnpike_testkit::{
+    cloud::{CLIENT_SECRET, Cloud},
+    manifest,
+    wait::eventually,
+};
 
-use super::{Pod, TOKEN, mocks, report};
+use super::{Pod, TOKEN, contents, mocks, report};
+use crate::{
+    credentials::{azure, entra_secret, with_secret},
+    stage::ALICE,
+};
 
 #[tokio::test]
 async fn a_token_is_asked_for_and_rotates_without_a_restart() {
@@ -59,6 +67,31 @@ async fn every_waiter_hears_of_a_change_at_once() {
         assert!(report.holds(Kind::Models, "default/two", bundle.manifest.version));
         assert!(!report.holds(Kind::Keys, "default/alice", bundle.manifest.version), "no key has changed since");
     }
+}
+
+#[tokio::test]
+async fn a_credential_that_cannot_be_renewed_is_told_until_it_can() {
+    let cloud = Cloud::start().await;
+    cloud.failing(true);
+    let objects = [azure(&cloud, with_secret()), entra_secret(CLIENT_SECRET), manifest::key("alice", ALICE)];
+    let contents = contents(&objects);
+    let pod = Pod::with(&contents, |setup| setup.env("AZURE_AUTHORITY_HOST", &cloud.url())).await;
+    let failing = eventually("the failure is told", || async {
+        let report = pod.report().await;
+        (!report.failing.is_empty()).then_some(report)
+    })
+    .await;
+    let [credential] = failing.failing.as_slice() else { panic!("one expected: {failing:?}") };
+    assert_eq!(Some(&credential.digest), contents.credentials.keys().next());
+    assert_eq!(credential.reason, "127.0.0.1 answered 500: server_error: out of order");
+    assert!(failing.hash.is_some(), "all of the bundle is loaded");
+    cloud.failing(false);
+    // The next word comes when there is news, not when the wait is over.
+    let started = Instant::now();
+    let next = report(&pod.gateway.internal(), &format!("after={}&wait=60s", failing.state)).await;
+    assert_eq!(next.failing, []);
+    assert_ne!(next.state, failing.state);
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 /// TCP connections to this port of ours, by the system's own list.
