@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use turnpike_llm_fuzz::{Input, shown};
 
 fuzz_target!(|data: &[u8]| {
-    let Some(Input { adapter, operation, body }) = Input::new(data) else { return };
+    let Some(Input { adapter, operation, body, .. }) = Input::new(data) else { return };
     let _ = adapter.error(StatusCode::BAD_REQUEST, &HeaderMap::new(), &body);
     if let Ok(decoded) = adapter.decode(operation, body, &shown()) {
         let told = decoded.body.to_bytes();

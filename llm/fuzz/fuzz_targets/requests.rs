@@ -10,7 +10,7 @@ use turnpike_llm::{
 use turnpike_llm_fuzz::{Input, target};
 
 fuzz_target!(|data: &[u8]| {
-    let Some(Input { adapter, operation, body }) = Input::new(data) else { return };
+    let Some(Input { adapter, operation, body, .. }) = Input::new(data) else { return };
     let Ok(request) = Request::scan(body) else { return };
     let (params, capabilities) = (CompiledParams::default(), Capabilities::default());
     let target = target(&params, &capabilities);

@@ -26,7 +26,8 @@ fn told(mut decoder: Box<dyn StreamDecoder>, frames: impl Iterator<Item = Bytes>
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some(Input { adapter, operation, body }) = Input::new(data) else { return };
+    let Some(input) = Input::new(data) else { return };
+    let (adapter, operation, body) = (input.adapter, input.operation, input.stream());
     let whole = told(adapter.stream(operation, shown()), std::iter::once(body.clone()));
     let bytes = (0..body.len()).map(|at| body.slice(at..=at));
     assert_eq!(whole, told(adapter.stream(operation, shown()), bytes));
