@@ -174,7 +174,11 @@ async fn another_time_zone_does_not_forget_what_was_used() {
     })
     .await;
     stage.gateway.write("budget.yaml", &month("Europe/Paris"));
-    stage.gateway.metric_is("turnpike_config_reloads_total", "result=\"success\"", 2.0).await;
+    eventually("the change is in force", || async {
+        let health = stage.gateway.internal().get("/health/readiness").await.json();
+        (health["config"]["generation"] == 2).then_some(())
+    })
+    .await;
     let mut statuses = Vec::new();
     for _ in 0..2 {
         statuses.push(stage.alice().post(CHAT, &asking(10)).await.status);
