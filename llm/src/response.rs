@@ -15,8 +15,10 @@ use crate::{
 };
 
 mod large;
+mod lists;
 
 pub use large::LargeAnswer;
+pub(crate) use lists::plain as plain_contents;
 
 /// Turns a whole 2xx body into what the client is shown.
 ///

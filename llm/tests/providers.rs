@@ -14,6 +14,7 @@ mod providers {
     mod relay;
     mod rerank;
     mod survival;
+    mod table;
     mod urls;
     mod vertex;
 }

@@ -12,7 +12,7 @@ use crate::{
     provider::{
         AuthScheme, CompiledParams, Decoded, Encoded, Operation, Provider, ProviderKind, Recall, Shown, Target,
         failure, no_route,
-        quirks::{self, Act, Developer, EncodingFormat, Metadata, Quirks, Rule, StreamUsage},
+        quirks::{self, Act, Answers, EncodingFormat, Metadata, Quirks, Rule, StreamUsage},
         rerank, wire,
     },
     relay::{self, Relayed},
@@ -22,7 +22,8 @@ use crate::{
     stream::{Framing, OpenAiStream, ResponsesStream, StreamDecoder, Translated},
 };
 
-mod developer;
+mod format;
+mod history;
 mod messages;
 mod request;
 mod response;
@@ -96,8 +97,11 @@ impl Provider for Quirks {
         if operation == Operation::Embeddings && self.encoding_format == EncodingFormat::Remove {
             edit.delete("encoding_format");
         }
-        if operation == Operation::Chat && self.developer == Developer::AsSystem {
-            developer::as_system(&mut edit);
+        if operation == Operation::Chat {
+            if self.no_schemas.is_some_and(|family| family.covers(target.model)) {
+                format::instruct(&mut edit);
+            }
+            self.edit_messages(target.model, &mut edit)?;
         }
         self.edit_model(request, target, &mut edit);
         Ok(Encoded {
@@ -108,6 +112,8 @@ impl Provider for Quirks {
     }
 
     fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
+        let plain = (self.answers == Answers::InParts).then(|| whole::plain_contents(&body, "message")).flatten();
+        let body = plain.unwrap_or(body);
         match operation {
             Operation::Rerank => rerank::decode(&body, shown),
             operation if operation.is_relayed() => relay::decode(operation, &body, shown),
@@ -127,6 +133,7 @@ impl Provider for Quirks {
                 Box::new(Translated::new(Framing::sse(), Box::new(chunks), operation, shown))
             }
             operation if operation.is_relayed() => Box::new(Relayed::events()),
+            _ if self.answers == Answers::InParts => Box::new(OpenAiStream::new(shown).in_parts()),
             _ => Box::new(OpenAiStream::new(shown)),
         }
     }
@@ -200,6 +207,9 @@ impl Quirks {
         edit: &mut Editor<'_>,
     ) -> Result<(), EncodeError> {
         let Some(value) = edit.value(rule.param) else {
+            if let Act::Default(value) = rule.act {
+                edit.set(rule.param, Bytes::from_static(value.as_bytes()));
+            }
             return Ok(());
         };
         match rule.act {
@@ -212,6 +222,16 @@ impl Quirks {
                     edit.replace(rule.param, Bytes::from_static(to.as_bytes()));
                 }
             }
+            Act::Instead(when, member, new) => {
+                if value == when.as_bytes() {
+                    edit.delete(rule.param);
+                    if !edit.has(member) {
+                        edit.set(member, Bytes::from_static(new.as_bytes()));
+                    }
+                }
+            }
+            // Handled where it is not there.
+            Act::Default(_) => {}
             Act::Refuse(neutral) => {
                 let idle = value == b"null" || neutral.iter().any(|idle| idle.as_bytes() == value);
                 if idle || target.drop_unsupported {

@@ -2,8 +2,11 @@
 
 use crate::provider::{AuthScheme, Operation, ProviderKind, rerank};
 
+mod messages;
 mod rules;
 
+pub(crate) use messages::{Answers, Parts, Unread};
+use messages::{OTHERS, OTHERS_AND_NAMES};
 pub(crate) use rules::{Act, Family, Rule};
 
 /// What tells one upstream of OpenAI's dialect from another.
@@ -25,6 +28,14 @@ pub(crate) struct Quirks {
     pub(crate) encoding_format: EncodingFormat,
     /// Whether messages may have the role `developer`.
     pub(crate) developer: Developer,
+    /// What a message's content may be.
+    pub(crate) parts: Parts,
+    /// Members of messages that are removed: the upstream answers 400 to them.
+    pub(crate) unread: &'static [Unread],
+    /// Models that know no schemas but can be held to JSON.
+    pub(crate) no_schemas: Option<Family>,
+    /// How contents come.
+    pub(crate) answers: Answers,
     /// The member that limits a chat's output, where the client named none.
     pub(crate) output_limit: &'static str,
     /// Models read `reasoning_content` of earlier answers; others refuse or ignore it.
@@ -141,6 +152,10 @@ const PLAIN: Quirks = Quirks {
     metadata: Metadata::Never,
     encoding_format: EncodingFormat::Keep,
     developer: Developer::AsSystem,
+    parts: Parts::Any,
+    unread: &[],
+    no_schemas: None,
+    answers: Answers::Plain,
     output_limit: OLDER_LIMIT,
     reads_reasoning: false,
     rerank: None,
@@ -195,7 +210,10 @@ pub(crate) static TABLE: &[Quirks] = &[
         // Unknown members are 422 extra_forbidden there, stream_options among them.
         stream_usage: StreamUsage::Unasked,
         encoding_format: EncodingFormat::Remove,
-        rules: &[rules::MISTRAL, rules::MAX_TOKENS, rules::NO_TOP_K],
+        parts: Parts::Joined,
+        unread: OTHERS_AND_NAMES,
+        answers: Answers::InParts,
+        rules: &[rules::MISTRAL, rules::MAX_TOKENS],
         relayed: &[Operation::Moderations, Operation::Transcriptions],
         ..PLAIN
     },
@@ -212,7 +230,9 @@ pub(crate) static TABLE: &[Quirks] = &[
         kind: ProviderKind::Groq,
         name: "Groq",
         routes: Routes::CHAT,
-        rules: &[rules::NO_USER, rules::NO_LOGPROBS, rules::NO_TOP_K],
+        unread: OTHERS,
+        no_schemas: Some(rules::GROQ_WITHOUT_SCHEMAS),
+        rules: &[rules::NO_USER, rules::NO_LOGPROBS, rules::NO_TOP_K, rules::GROQ_REASONING],
         relayed: AUDIO,
         ..PLAIN
     },
@@ -239,7 +259,9 @@ pub(crate) static TABLE: &[Quirks] = &[
         // It wants what was thought before a call again, with the call's result.
         reads_reasoning: true,
         routes: Routes::CHAT,
-        rules: &[rules::ONE_CHOICE, rules::NO_LOGIT_BIAS, rules::MAX_TOKENS],
+        parts: Parts::TextOnly,
+        no_schemas: Some(Family::All),
+        rules: &[rules::ONE_CHOICE, rules::NO_LOGIT_BIAS, rules::MAX_TOKENS, rules::DEEPSEEK],
         ..PLAIN
     },
     Quirks {
@@ -262,7 +284,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         kind: ProviderKind::NvidiaNIM,
         name: "NVIDIA NIM",
         encoding_format: EncodingFormat::Remove,
-        rules: &[rules::NO_USER, rules::MAX_TOKENS],
+        rules: &[rules::NO_USER, rules::MAX_TOKENS, rules::NIM_EMBEDDINGS],
         rerank: Some(rerank::Api::Nim),
         ..PLAIN
     },

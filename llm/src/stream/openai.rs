@@ -41,6 +41,8 @@ pub struct OpenAiStream {
     held: Option<(Bytes, Bytes)>,
     tape: Tape,
     pattern: Pattern,
+    /// Contents may be lists of parts.
+    in_parts: bool,
     /// Room for the next output.
     spare: BytesMut,
 }
@@ -71,8 +73,15 @@ impl OpenAiStream {
             held: None,
             tape: Tape::default(),
             pattern: Pattern::default(),
+            in_parts: false,
             spare: BytesMut::new(),
         }
+    }
+
+    /// For an upstream whose contents may be lists of parts: they are told as texts.
+    pub(crate) fn in_parts(mut self) -> Self {
+        self.in_parts = true;
+        self
     }
 
     fn drain(&mut self, out: &mut Output) -> Result<(), UpstreamError> {
@@ -108,7 +117,18 @@ impl OpenAiStream {
             // Data without content is a keep-alive that SDKs would try to parse.
             Some([]) => self.kept = false,
             Some(b"[DONE]") => self.done(event, out),
-            Some(_) => self.chunk(event, &fields, out)?,
+            Some(data) => {
+                let plain = self.in_parts.then(|| response::plain_contents(data, "delta"));
+                match plain.flatten() {
+                    Some(plain) => {
+                        let raw = [b"data: ", &plain[..], b"\n\n"].concat();
+                        let event = Event { raw: raw.into(), at: None, tail: false };
+                        self.kept = false;
+                        self.chunk(&event, &event.fields(), out)?;
+                    }
+                    None => self.chunk(event, &fields, out)?,
+                }
+            }
         }
         Ok(())
     }

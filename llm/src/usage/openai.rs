@@ -18,6 +18,8 @@ struct Counts {
     audio_input: Option<u64>,
     audio_output: Option<u64>,
     queries: Option<u64>,
+    /// Says how much of the web it read: the answer was one search (Perplexity), unless it counts them.
+    searched: bool,
 }
 
 impl Usage {
@@ -75,6 +77,10 @@ impl Visitor for Reading {
                 _ => Details::None,
             };
         }
+    }
+
+    fn string(&mut self, key: &[u8], _value: &[u8], _at: usize, depth: u32) {
+        self.counts.searched |= self.inside && depth == 1 && key == b"search_context_size";
     }
 
     fn number(&mut self, key: &[u8], value: &[u8], depth: u32) {
@@ -164,7 +170,7 @@ impl Counts {
             reasoning: reasoning.min(completion),
             audio_input: self.audio_input.unwrap_or(0).min(prompt),
             audio_output: self.audio_output.unwrap_or(0).min(completion),
-            queries: self.queries.unwrap_or(0),
+            queries: self.queries.unwrap_or(u64::from(self.searched)),
             estimated: false,
         }
     }

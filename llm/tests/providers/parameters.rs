@@ -130,7 +130,7 @@ fn the_role_developer_is_system_where_it_is_not_known() {
         {"content": "developer", "role": "user", "name": "developer"},
         {"role": "developer"},
     ]});
-    let sent = Backend::new(ProviderKind::Mistral, "m").chat(&request);
+    let sent = Backend::new(ProviderKind::VLLM, "m").chat(&request);
     assert_eq!(
         sent.get("messages").unwrap(),
         &json!([
@@ -141,7 +141,7 @@ fn the_role_developer_is_system_where_it_is_not_known() {
     );
     assert_eq!(Backend::new(ProviderKind::OpenAI, "m").chat(&request), request);
     let odd = json!({"model": "m", "messages": ["developer", 1, null]});
-    assert_eq!(Backend::new(ProviderKind::Mistral, "m").chat(&odd), odd);
+    assert_eq!(Backend::new(ProviderKind::VLLM, "m").chat(&odd), odd);
     let none = json!({"model": "m", "messages": "developer"});
-    assert_eq!(Backend::new(ProviderKind::Mistral, "m").chat(&none), none);
+    assert_eq!(Backend::new(ProviderKind::VLLM, "m").chat(&none), none);
 }

@@ -244,6 +244,7 @@ dialects! {
     bedrock: Bedrock, embeddings;
     cohere: Cohere, embeddings;
     gemini: Gemini, embeddings;
+    mistral: Mistral, embeddings;
     ollama: Ollama, embeddings;
 }
 
@@ -286,6 +287,7 @@ clients! {
     messages_of_anthropic: Anthropic, "anthropic", Messages;
     messages_of_bedrock: Bedrock, "bedrock", Messages;
     messages_of_gemini: Gemini, "gemini", Messages;
+    messages_of_mistral: Mistral, "mistral", Messages;
     messages_of_cohere: Cohere, "cohere", Messages;
     responses_of_cohere: Cohere, "cohere", Responses;
 }

@@ -8,7 +8,7 @@ use crate::{
     chat::{Content, Delta, Event},
     error::UpstreamError,
     provider::Shown,
-    response::{bad_answer, reported},
+    response::{bad_answer, plain_contents, reported},
     stream::Events,
     usage::Usage,
 };
@@ -146,6 +146,8 @@ impl Events for Chunks {
             out.push(Event::End);
             return Ok(());
         }
+        let plain = plain_contents(data, "delta");
+        let data = plain.as_deref().unwrap_or(data);
         let chunk: Chunk<'_> = serde_json::from_slice(data).map_err(|error| bad_answer(&error))?;
         let is_told = |error: &RawValue| !matches!(error.get(), "null" | "false" | "\"\"" | "{}");
         let named = name == Some("error") || chunk.object.as_deref() == Some("error");

@@ -22,6 +22,8 @@ pub(crate) enum On {
     Any,
     /// chat/completions.
     Chat,
+    /// embeddings.
+    Embeddings,
 }
 
 /// The models that a rule is for, told by the last part of their names.
@@ -40,6 +42,10 @@ pub(crate) enum Act {
     Rename(&'static str),
     /// This JSON value becomes that one.
     Map(&'static str, &'static str),
+    /// With this JSON value, another member with that value is sent instead.
+    Instead(&'static str, &'static str, &'static str),
+    /// This JSON value where the client sent none.
+    Default(&'static str),
     /// Removed in silence: it does not change the answer.
     Remove,
     /// Refused or, on request, removed; removed in silence where it has one of these JSON values, which change nothing.
@@ -52,6 +58,7 @@ impl On {
         match self {
             Self::Any => true,
             Self::Chat => operation == Operation::Chat,
+            Self::Embeddings => operation == Operation::Embeddings,
         }
     }
 }
@@ -140,15 +147,35 @@ pub(crate) const MISTRAL: &[Rule] = &[
     any("seed", Act::Rename("random_seed")),
     any("dimensions", Act::Rename("output_dimension")),
     chat("tool_choice", Family::All, Act::Map("\"required\"", "\"any\"")),
-    any("logprobs", Act::Refuse(OFF)),
-    any("top_logprobs", Act::Refuse(OFF)),
     any("logit_bias", Act::Refuse(EMPTY)),
     any("user", Act::Remove),
     any("store", Act::Remove),
     any("service_tier", Act::Remove),
     any("safety_identifier", Act::Remove),
-    any("prompt_cache_key", Act::Remove),
+    chat("modalities", Family::All, Act::Refuse(&["[\"text\"]"])),
 ];
+
+/// Thinks unless told not to, and takes `none` for an error.
+pub(crate) const DEEPSEEK: &[Rule] =
+    &[chat("reasoning_effort", Family::All, Act::Instead("\"none\"", "thinking", "{\"type\":\"disabled\"}"))];
+
+/// Answers 400 to an effort of a model that does not reason.
+pub(crate) const GROQ_REASONING: &[Rule] = &[chat(
+    "reasoning_effort",
+    Family::Starts(&["llama-", "gemma", "mixtral", "allam", "kimi-k2"], &[]),
+    Act::Refuse(&["\"none\""]),
+)];
+
+/// Groq's models that are held to a schema by the server.
+pub(crate) const GROQ_WITHOUT_SCHEMAS: Family = Family::Starts(&[""], &["gpt-oss", "kimi-k2", "llama-4", "compound"]);
+
+/// Models that tell questions from passages answer 400 without.
+pub(crate) const NIM_EMBEDDINGS: &[Rule] = &[Rule {
+    param: "input_type",
+    on: On::Embeddings,
+    family: Family::Starts(&["nv-embed", "llama-3.2-nv-embed", "llama-nemotron-embed", "e5-", "arctic-embed"], &[]),
+    act: Act::Default("\"passage\""),
+}];
 
 /// Ignores tools and the like, which would change the answer.
 pub(crate) const PERPLEXITY: &[Rule] = &[

@@ -1,0 +1,116 @@
+//! The messages of a chat for upstreams that take less in them than OpenAI does.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use crate::{
+    error::EncodeError,
+    json::{self, Member},
+    provider::quirks::{Developer, Parts, Quirks},
+    splice::Editor,
+};
+
+const DEVELOPER: &[u8] = b"\"developer\"";
+
+impl Quirks {
+    /// Rewrites `messages`; whatever is no list of objects is left to the upstream to refuse.
+    ///
+    /// # Errors
+    /// A part that the upstream cannot take.
+    pub(super) fn edit_messages(&self, model: &str, edit: &mut Editor<'_>) -> Result<(), EncodeError> {
+        let Some(messages) = edit.value("messages") else {
+            return Ok(());
+        };
+        let strict = self.parts != Parts::Any || !self.unread.is_empty();
+        // Hardly a request has a developer: a search costs much less than a scan.
+        let renames = self.developer == Developer::AsSystem && memchr::memmem::find(messages, DEVELOPER).is_some();
+        if !strict && !renames {
+            return Ok(());
+        }
+        let mut out = Vec::with_capacity(messages.len());
+        let mut copied = 0;
+        for element in json::elements(messages).unwrap_or_default() {
+            if let Some(message) = self.message(model, element.of(messages))? {
+                out.extend_from_slice(messages.get(copied..element.start).unwrap_or_default());
+                out.extend_from_slice(&message);
+                copied = element.end;
+            }
+        }
+        if copied > 0 {
+            out.extend_from_slice(messages.get(copied..).unwrap_or_default());
+            edit.replace("messages", Bytes::from(out));
+        }
+        Ok(())
+    }
+
+    /// The message as it is sent; `None` = as it is.
+    fn message(&self, model: &str, text: &[u8]) -> Result<Option<Bytes>, EncodeError> {
+        let Ok(members) = json::scan(text) else {
+            return Ok(None);
+        };
+        let role = json::member(text, &members, "role").unwrap_or_default();
+        let renamed = self.developer == Developer::AsSystem && role == DEVELOPER;
+        let unread: Vec<&str> = self
+            .unread
+            .iter()
+            .filter(|unread| unread.is_in(role, text, &members))
+            .map(|unread| unread.member)
+            .collect();
+        let content = json::member(text, &members, "content");
+        let flat = match content.filter(|content| content.starts_with(b"[")) {
+            Some(content) if self.parts != Parts::Any => flat(content),
+            _ => None,
+        };
+        if flat.is_none() && self.parts == Parts::TextOnly && content.is_some_and(|content| content.starts_with(b"[")) {
+            return Err(self.no_parts(model));
+        }
+        if !renamed && unread.is_empty() && flat.is_none() {
+            return Ok(None);
+        }
+        let refusal = json::member(text, &members, "refusal").filter(|refusal| refusal.starts_with(b"\""));
+        let refusal = refusal.filter(|_| unread.contains(&"refusal")).map(Bytes::copy_from_slice);
+        let silent = content.is_none_or(|content| matches!(content, b"null" | b"\"\""));
+        let text = Bytes::copy_from_slice(text);
+        let mut edit = Editor::new(&text, &members);
+        if renamed {
+            edit.set_string("role", "system");
+        }
+        for member in unread {
+            edit.delete(member);
+        }
+        if let Some(flat) = flat {
+            edit.set_string("content", &flat);
+        }
+        // Why it would not is what it said.
+        if let Some(refusal) = refusal.filter(|_| silent) {
+            edit.set("content", refusal);
+        }
+        Ok(Some(edit.finish().to_bytes()))
+    }
+
+    fn no_parts(&self, model: &str) -> EncodeError {
+        EncodeError {
+            message: format!("Model '{model}' of {} takes nothing but text in messages.", self.name).into(),
+            param: Some("messages".into()),
+            code: "unsupported_content",
+        }
+    }
+}
+
+/// The text of content that is a list of texts; `None` where something else is in it.
+fn flat(content: &[u8]) -> Option<String> {
+    let mut out = String::new();
+    for element in json::elements(content).ok()? {
+        let part = element.of(content);
+        let members: Vec<Member> = json::scan(part).ok()?;
+        let said = match json::member(part, &members, "type") {
+            None | Some(b"\"text\"") => "text",
+            Some(b"\"refusal\"") => "refusal",
+            Some(_) => return None,
+        };
+        let text: Cow<'_, str> = json::as_str(json::member(part, &members, said)?)?;
+        out.push_str(&text);
+    }
+    Some(out)
+}
