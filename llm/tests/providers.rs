@@ -1,5 +1,5 @@
 //! The adapter over the provider table: what each provider is sent, and what its errors mean.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod providers {
     mod bedrock;

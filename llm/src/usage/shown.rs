@@ -15,6 +15,7 @@ pub(crate) struct OpenAiUsage {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the dialect's names")]
 struct Prompt {
     cached_tokens: u64,
     #[serde(skip_serializing_if = "is_zero")]
@@ -37,7 +38,7 @@ fn is_zero(count: &u64) -> bool {
 
 impl Usage {
     /// What is shown.
-    pub(crate) fn to_openai(&self) -> OpenAiUsage {
+    pub(crate) fn to_openai(self) -> OpenAiUsage {
         OpenAiUsage {
             prompt_tokens: self.prompt,
             completion_tokens: self.completion,

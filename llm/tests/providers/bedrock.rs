@@ -27,7 +27,8 @@ fn bedrock() -> &'static dyn Provider {
 
 fn chat(members: Value) -> Value {
     let mut body = json!({"model": "any", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hei"}]});
-    body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    let Value::Object(members) = members else { panic!("members of a request") };
+    body.as_object_mut().unwrap().extend(members);
     body
 }
 

@@ -65,7 +65,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ),
     (
         "members named like keywords",
-        r##"{"type":"object","properties":{"$ref":{"type":"string"},"additionalProperties":{"type":"boolean"},"type":{"type":"string"}},"required":["$ref","type"]}"##,
+        r#"{"type":"object","properties":{"$ref":{"type":"string"},"additionalProperties":{"type":"boolean"},"type":{"type":"string"}},"required":["$ref","type"]}"#,
     ),
     (
         "formats",

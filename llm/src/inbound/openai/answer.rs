@@ -17,7 +17,7 @@ pub(in crate::inbound) fn write(answer: &Answer, shown: &Shown) -> Vec<u8> {
         created: shown.created,
         model: &shown.model,
         choices: answer.choices.iter().enumerate().map(|(index, choice)| Shape::of(index, choice)).collect(),
-        usage: answer.usage.as_ref().map(Usage::to_openai),
+        usage: answer.usage.map(Usage::to_openai),
     };
     // Serialising these types cannot fail: no maps with other keys than strings, no numbers that are none.
     serde_json::to_vec(&completion).unwrap_or_default()

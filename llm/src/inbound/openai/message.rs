@@ -65,8 +65,10 @@ struct InputAudio {
 
 #[derive(Deserialize)]
 struct File {
-    file_id: Option<String>,
-    file_data: Option<String>,
+    #[serde(rename = "file_id")]
+    id: Option<String>,
+    #[serde(rename = "file_data")]
+    data: Option<String>,
     filename: Option<String>,
 }
 
@@ -230,7 +232,7 @@ impl Part {
 
 impl File {
     fn content(self, param: &str) -> Result<Content, EncodeError> {
-        let source = match (self.file_data, self.file_id) {
+        let source = match (self.data, self.id) {
             (Some(data), _) if data.starts_with("data:") => source(param, data)?,
             (Some(data), _) => Source::Inline { media_type: "application/pdf".to_owned(), data },
             (None, Some(id)) if id.starts_with("http") || id.starts_with("gs://") => Source::Url(id),

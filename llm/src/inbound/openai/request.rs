@@ -194,7 +194,8 @@ fn format(text: &[u8]) -> Result<Format, EncodeError> {
         #[serde(default)]
         name: String,
         description: Option<String>,
-        schema: Option<Box<RawValue>>,
+        #[serde(rename = "schema")]
+        itself: Option<Box<RawValue>>,
         strict: Option<bool>,
     }
     const PARAM: &str = "response_format";
@@ -202,7 +203,7 @@ fn format(text: &[u8]) -> Result<Format, EncodeError> {
     match (wire.kind.as_str(), wire.json_schema) {
         ("text", _) => Ok(Format::Text),
         ("json_object", _) => Ok(Format::Json),
-        ("json_schema", Some(Schema { name, description, schema: Some(schema), strict })) => {
+        ("json_schema", Some(Schema { name, description, itself: Some(schema), strict })) => {
             Ok(Format::Schema { name, description, schema, strict })
         }
         ("json_schema", _) => Err(invalid(PARAM, &"type 'json_schema' needs 'json_schema.schema'")),
