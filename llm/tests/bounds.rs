@@ -1,5 +1,5 @@
 //! What a request may use at most, against what it is counted as.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod bounds {
     mod output;
