@@ -60,9 +60,9 @@ impl Display for Line<'_> {
         let changed = Timestamp::from_microsecond(one.changed).unwrap_or_default();
         write!(f, "{}  {changed:.0}  ", one.lease.holder)?;
         if unit == "usd" {
-            write!(f, "{} USD", NanoUsd(*amount))?
+            write!(f, "{} USD", NanoUsd(*amount))?;
         } else {
-            write!(f, "{amount} {unit}")?
+            write!(f, "{amount} {unit}")?;
         }
         write!(f, "  {}", one.account)
     }

@@ -1,4 +1,4 @@
-//! Answers to messages/count_tokens where the provider has no such route: what the tokenizer says.
+//! Answers to `messages/count_tokens` where the provider has no such route: what the tokenizer says.
 
 use std::sync::Arc;
 

@@ -19,7 +19,7 @@ const MODEL: &str = "gpt-test";
 const CLAUDE: &str = "eu.anthropic.claude-3-5-sonnet-20240620-v1:0";
 
 /// A model in AWS.
-fn bedrock(cloud: &Cloud, aws: Value) -> Manifest {
+fn bedrock(cloud: &Cloud, aws: &Value) -> Manifest {
     manifest::provider("Bedrock", MODEL, &cloud.url())
         .with("provider.model", CLAUDE)
         .with("provider.region", REGION)
@@ -27,7 +27,7 @@ fn bedrock(cloud: &Cloud, aws: Value) -> Manifest {
 }
 
 /// A model in Google Cloud.
-fn vertex(cloud: &Cloud, gcp: Value) -> Manifest {
+fn vertex(cloud: &Cloud, gcp: &Value) -> Manifest {
     manifest::provider("VertexAI", MODEL, &cloud.url())
         .with("provider.model", "gemini-2.5-flash")
         .with("provider.region", "europe-west1")
@@ -36,7 +36,7 @@ fn vertex(cloud: &Cloud, gcp: Value) -> Manifest {
 }
 
 /// A model in Azure.
-pub(crate) fn azure(cloud: &Cloud, azure: Value) -> Manifest {
+pub(crate) fn azure(cloud: &Cloud, azure: &Value) -> Manifest {
     manifest::provider("AzureOpenAI", MODEL, &cloud.url())
         .with("provider.model", "gpt-4o-mini")
         .with("provider.credentials", json!({ "azure": azure }))
@@ -107,7 +107,8 @@ fn says_none_of(gateway: &Gateway, secrets: &[&str]) {
 #[tokio::test]
 async fn an_application_s_secret_is_exchanged_once_for_all_first_requests() {
     let cloud = Cloud::start().await;
-    let gateway = gateway(&cloud, azure(&cloud, with_secret())).manifests(&[entra_secret(CLIENT_SECRET)]).start().await;
+    let gateway =
+        gateway(&cloud, azure(&cloud, &with_secret())).manifests(&[entra_secret(CLIENT_SECRET)]).start().await;
     let (client, body) = (alice(&gateway), chat());
     let replies = join_all((0..20).map(|_| client.post(CHAT, &body))).await;
     assert!(replies.iter().all(|reply| reply.status == 200), "{:#?}", cloud.log());
@@ -121,7 +122,7 @@ async fn the_pod_s_token_is_read_again_for_each_exchange() {
     let cloud = Cloud::start().await;
     cloud.lifetime(Duration::from_secs(5));
     let (_folder, path) = pod_token();
-    let setup = gateway(&cloud, azure(&cloud, json!({})))
+    let setup = gateway(&cloud, azure(&cloud, &json!({})))
         .env("AZURE_TENANT_ID", TENANT)
         .env("AZURE_CLIENT_ID", CLIENT)
         .env("AZURE_FEDERATED_TOKEN_FILE", path.to_str().unwrap());
@@ -137,7 +138,8 @@ async fn the_pod_s_token_is_read_again_for_each_exchange() {
 async fn tokens_are_renewed_before_they_expire() {
     let cloud = Cloud::start().await;
     cloud.lifetime(Duration::from_secs(5));
-    let gateway = gateway(&cloud, azure(&cloud, with_secret())).manifests(&[entra_secret(CLIENT_SECRET)]).start().await;
+    let gateway =
+        gateway(&cloud, azure(&cloud, &with_secret())).manifests(&[entra_secret(CLIENT_SECRET)]).start().await;
     let mut shown = Vec::new();
     // Calls without a pause: the model refuses each token that has expired.
     while shown.last().is_none_or(|token| token != "entra-3") {
@@ -152,7 +154,8 @@ async fn tokens_are_renewed_before_they_expire() {
 async fn what_is_valid_serves_while_its_renewal_fails_and_the_failure_shows() {
     let cloud = Cloud::start().await;
     cloud.lifetime(Duration::from_secs(8));
-    let gateway = gateway(&cloud, azure(&cloud, with_secret())).manifests(&[entra_secret(CLIENT_SECRET)]).start().await;
+    let gateway =
+        gateway(&cloud, azure(&cloud, &with_secret())).manifests(&[entra_secret(CLIENT_SECRET)]).start().await;
     assert_eq!(call(&gateway, &cloud).await, "entra-1");
     gateway.metric_is("turnpike_credentials_failing", "", 0.0).await;
     cloud.failing(true);
@@ -181,7 +184,7 @@ async fn what_is_valid_serves_while_its_renewal_fails_and_the_failure_shows() {
 #[tokio::test]
 async fn a_replaced_secret_counts_at_once() {
     let cloud = Cloud::start().await;
-    let gateway = gateway(&cloud, azure(&cloud, with_secret())).file("secret.yaml", &entra_secret("wrong").yaml());
+    let gateway = gateway(&cloud, azure(&cloud, &with_secret())).file("secret.yaml", &entra_secret("wrong").yaml());
     let gateway = gateway.start().await;
     let refused = alice(&gateway).post(CHAT, &chat()).await;
     assert_eq!((refused.status, refused.error_code().as_str()), (503, "backend_credential_unavailable"));
@@ -201,7 +204,7 @@ async fn a_service_account_signs_for_its_tokens() {
     let cloud = Cloud::start().await;
     let account = ServiceAccount::default();
     cloud.service_account(&account);
-    let model = vertex(&cloud, json!({"serviceAccountJson": {"secretRef": {"name": "google", "key": "json"}}}));
+    let model = vertex(&cloud, &json!({"serviceAccountJson": {"secretRef": {"name": "google", "key": "json"}}}));
     let gateway =
         gateway(&cloud, model).manifests(&[manifest::secret("google", "json", &account.file())]).start().await;
     assert_eq!(call(&gateway, &cloud).await, "google-1");
@@ -212,7 +215,7 @@ async fn a_service_account_signs_for_its_tokens() {
 async fn a_wrong_key_of_a_service_account_is_said_in_google_s_words() {
     let cloud = Cloud::start().await;
     cloud.service_account(&ServiceAccount::default());
-    let model = vertex(&cloud, json!({"serviceAccountJson": {"secretRef": {"name": "google", "key": "json"}}}));
+    let model = vertex(&cloud, &json!({"serviceAccountJson": {"secretRef": {"name": "google", "key": "json"}}}));
     let other = ServiceAccount::default().file();
     let gateway = gateway(&cloud, model).manifests(&[manifest::secret("google", "json", &other)]).start().await;
     assert_eq!(alice(&gateway).post(CHAT, &chat()).await.status, 503);
@@ -222,7 +225,7 @@ async fn a_wrong_key_of_a_service_account_is_said_in_google_s_words() {
 #[tokio::test]
 async fn the_metadata_server_issues_for_the_workload() {
     let cloud = Cloud::start().await;
-    let gateway = gateway(&cloud, vertex(&cloud, json!({}))).start().await;
+    let gateway = gateway(&cloud, vertex(&cloud, &json!({}))).start().await;
     assert_eq!(call(&gateway, &cloud).await, "metadata-1");
 }
 
@@ -230,7 +233,7 @@ async fn the_metadata_server_issues_for_the_workload() {
 async fn requests_are_signed_with_an_access_key() {
     let cloud = Cloud::start().await;
     let (aws, secrets) = access_key();
-    let gateway = gateway(&cloud, bedrock(&cloud, aws)).manifests(&secrets).start().await;
+    let gateway = gateway(&cloud, bedrock(&cloud, &aws)).manifests(&secrets).start().await;
     assert_eq!(call(&gateway, &cloud).await, KEY_ID);
     says_none_of(&gateway, &[SECRET_KEY, "Signature="]);
 }
@@ -239,7 +242,7 @@ async fn requests_are_signed_with_an_access_key() {
 async fn a_large_request_is_signed_too() {
     let cloud = Cloud::start().await;
     let (aws, secrets) = access_key();
-    let gateway = gateway(&cloud, bedrock(&cloud, aws)).manifests(&secrets).start().await;
+    let gateway = gateway(&cloud, bedrock(&cloud, &aws)).manifests(&secrets).start().await;
     let mut body = chat();
     body["messages"][0]["content"] = "ü".repeat(300_000).into();
     let reply = alice(&gateway).post(CHAT, &body).await;
@@ -251,7 +254,7 @@ async fn a_role_is_assumed_from_an_access_key() {
     let cloud = Cloud::start().await;
     let (mut aws, secrets) = access_key();
     aws["roleArn"] = "arn:aws:iam::210987654321:role/models".into();
-    let gateway = gateway(&cloud, bedrock(&cloud, aws)).manifests(&secrets).start().await;
+    let gateway = gateway(&cloud, bedrock(&cloud, &aws)).manifests(&secrets).start().await;
     assert_eq!(call(&gateway, &cloud).await, "ASIAkey-1");
     assert_eq!(issued(&cloud, "AssumeRole"), ["ASIAkey-1"]);
     says_none_of(&gateway, &[SECRET_KEY, "secret/of+key-1", "session/of+key-1"]);
@@ -262,8 +265,8 @@ async fn the_pod_s_web_identity_is_exchanged_and_assumes_roles() {
     let cloud = Cloud::start().await;
     let (_folder, path) = pod_token();
     let aws = json!({"roleArn": "arn:aws:iam::210987654321:role/models"});
-    let setup = gateway(&cloud, bedrock(&cloud, aws))
-        .manifests(&[bedrock(&cloud, json!({})).named("plain")])
+    let setup = gateway(&cloud, bedrock(&cloud, &aws))
+        .manifests(&[bedrock(&cloud, &json!({})).named("plain")])
         .env("AWS_ROLE_ARN", POD_ROLE)
         .env("AWS_WEB_IDENTITY_TOKEN_FILE", path.to_str().unwrap());
     let gateway = setup.start().await;
@@ -280,7 +283,7 @@ async fn the_pod_s_web_identity_is_exchanged_and_assumes_roles() {
 async fn the_pod_identity_agent_issues_keys() {
     let cloud = Cloud::start().await;
     let (_folder, path) = pod_token();
-    let setup = gateway(&cloud, bedrock(&cloud, json!({})))
+    let setup = gateway(&cloud, bedrock(&cloud, &json!({})))
         .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &format!("{}/agent", cloud.url()))
         .env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", path.to_str().unwrap());
     let gateway = setup.start().await;
@@ -291,12 +294,12 @@ async fn the_pod_identity_agent_issues_keys() {
 #[tokio::test]
 async fn the_machine_s_identity_is_taken_only_where_that_was_asked_for() {
     let cloud = Cloud::start().await;
-    let gateway_without = gateway(&cloud, bedrock(&cloud, json!({}))).start().await;
+    let gateway_without = gateway(&cloud, bedrock(&cloud, &json!({}))).start().await;
     assert_eq!(alice(&gateway_without).post(CHAT, &chat()).await.status, 503);
     let said = |output: &str| output.contains("the gateway has no AWS identity");
     gateway_without.process.wrote("the reason", said).await;
     assert!(cloud.log().is_empty());
-    let setup = gateway(&cloud, bedrock(&cloud, json!({}))).env("TURNPIKE_AWS_INSTANCE_METADATA", &cloud.url());
+    let setup = gateway(&cloud, bedrock(&cloud, &json!({}))).env("TURNPIKE_AWS_INSTANCE_METADATA", &cloud.url());
     let gateway = setup.start().await;
     assert_eq!(call(&gateway, &cloud).await, "ASIAkey-1");
     assert_eq!(issued(&cloud, "machine"), ["ASIAkey-1"]);

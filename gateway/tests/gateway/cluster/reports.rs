@@ -73,7 +73,7 @@ async fn every_waiter_hears_of_a_change_at_once() {
 async fn a_credential_that_cannot_be_renewed_is_told_until_it_can() {
     let cloud = Cloud::start().await;
     cloud.failing(true);
-    let objects = [azure(&cloud, with_secret()), entra_secret(CLIENT_SECRET), manifest::key("alice", ALICE)];
+    let objects = [azure(&cloud, &with_secret()), entra_secret(CLIENT_SECRET), manifest::key("alice", ALICE)];
     let contents = contents(&objects);
     let pod = Pod::with(&contents, |setup| setup.env("AZURE_AUTHORITY_HOST", &cloud.url())).await;
     let failing = eventually("the failure is told", || async {
