@@ -28,6 +28,7 @@ mod messages;
 mod request;
 mod response;
 mod stream;
+mod tools;
 
 /// What a path segment may hold unescaped (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -102,6 +103,7 @@ impl Provider for Quirks {
                 format::instruct(&mut edit);
             }
             self.edit_messages(target.model, &mut edit)?;
+            tools::strip(self.undeclared, &mut edit);
         }
         self.edit_model(request, target, &mut edit);
         Ok(Encoded {

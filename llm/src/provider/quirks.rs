@@ -32,6 +32,8 @@ pub(crate) struct Quirks {
     pub(crate) parts: Parts,
     /// Members of messages that are removed: the upstream answers 400 to them.
     pub(crate) unread: &'static [Unread],
+    /// Members of functions in `tools` that are removed: the upstream answers 400 to them.
+    pub(crate) undeclared: &'static [&'static str],
     /// Models that know no schemas but can be held to JSON.
     pub(crate) no_schemas: Option<Family>,
     /// How contents come.
@@ -154,6 +156,7 @@ const PLAIN: Quirks = Quirks {
     developer: Developer::AsSystem,
     parts: Parts::Any,
     unread: &[],
+    undeclared: &[],
     no_schemas: None,
     answers: Answers::Plain,
     output_limit: OLDER_LIMIT,
@@ -241,6 +244,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         name: "Fireworks AI",
         encoding_format: EncodingFormat::Remove,
         model_prefix: "accounts/fireworks/models/",
+        undeclared: &["strict"],
         rules: &[rules::TOOL_CHOICE_ANY],
         rerank: Some(rerank::Api::JinaUncut),
         ..PLAIN

@@ -109,3 +109,18 @@ fn perplexitys_sources_are_kept_and_its_searches_are_charged() {
     let row = lookup(ProviderKind::Perplexity, "sonar-deep-research", None).unwrap();
     assert_eq!(breakdown(&usage, &row.price()).fees, 15_000_000);
 }
+
+#[test]
+fn fireworks_functions_are_not_strict() {
+    let tool = |function: Value| json!({"type": "function", "function": function});
+    let request = json!({"model": "m", "messages": [], "tools": [
+        tool(json!({"name": "a", "strict": true, "parameters": {"type": "object", "properties": {"strict": {"type": "string"}}}})),
+        tool(json!({"name": "b"})),
+    ]});
+    let sent = Backend::new(ProviderKind::FireworksAI, "m").chat(&request);
+    let parameters = json!({"type": "object", "properties": {"strict": {"type": "string"}}});
+    assert_eq!(
+        sent["tools"],
+        json!([tool(json!({"name": "a", "parameters": parameters})), tool(json!({"name": "b"}))])
+    );
+}
