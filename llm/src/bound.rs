@@ -12,7 +12,7 @@
 
 use crate::{
     json,
-    provider::{Capabilities, CompiledParams, Operation},
+    provider::{Capabilities, CompiledParams, Dialect, Operation},
     relay,
     request::Request,
     tokens,
@@ -156,6 +156,8 @@ fn beside_text(media: &Media, call: Call<'_>) -> u64 {
 
 /// Upstreams refuse longer prompts, or cut them.
 fn within_window(request: &Request, call: Call<'_>, tokens: u64) -> u64 {
+    let media = request.media();
+    let refers = media.refers || (media.blocks && call.operation.dialect() != Dialect::Anthropic);
     let window = call.capabilities.context_window;
     let prompts = match call.operation {
         Operation::Chat
@@ -167,13 +169,13 @@ fn within_window(request: &Request, call: Call<'_>, tokens: u64) -> u64 {
         | Operation::Translations => 1,
         Operation::Completions => prompts(request),
         // A list of texts, each of which may fill the window.
-        Operation::Embeddings | Operation::Moderations | Operation::Images if request.media().refers => {
+        Operation::Embeddings | Operation::Moderations | Operation::Images if refers => {
             return tokens.max(window.unwrap_or(UNKNOWN_WINDOW));
         }
         Operation::Embeddings | Operation::Moderations | Operation::Images | Operation::Rerank => return tokens,
     };
     let most = window.map_or(u64::MAX, |window| window.saturating_mul(prompts));
-    let tokens = if request.media().refers { tokens.max(window.unwrap_or(UNKNOWN_WINDOW)) } else { tokens };
+    let tokens = if refers { tokens.max(window.unwrap_or(UNKNOWN_WINDOW)) } else { tokens };
     tokens.min(most)
 }
 

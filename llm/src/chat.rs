@@ -12,11 +12,13 @@ use serde_json::{Number, value::RawValue};
 use crate::json;
 
 mod answer;
+mod name;
 mod recall;
 pub(crate) mod signature;
 mod support;
 
 pub(crate) use answer::{Answer, Choice, Delta, Event, Finish, FinishReason};
+pub(crate) use name::fitting;
 pub use recall::Recall;
 pub(crate) use recall::{FORMAT_TOOL, Restoring};
 pub(crate) use support::Support;

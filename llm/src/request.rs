@@ -79,6 +79,7 @@ impl Request {
         let mut members = Vec::with_capacity(16);
         let mut media = Media::default();
         json::scan_into(&body, &mut members, &mut media)?;
+        media.settle();
         let fields = Fields::read(&body, &members)?;
         Ok(Self { body, members, fields, media, form: None })
     }

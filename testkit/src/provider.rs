@@ -9,12 +9,14 @@ use serde_json::Value;
 
 use crate::upstream::{Parts, Refusal, Say};
 
+mod anthropic;
 mod bedrock;
 mod cohere;
 mod google;
 mod ollama;
 mod openai;
 
+pub use anthropic::Anthropic;
 pub use bedrock::{Bedrock, event, exception};
 pub use cohere::Cohere;
 pub use google::{Gemini, Vertex};

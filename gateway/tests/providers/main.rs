@@ -1,6 +1,7 @@
 //! One gateway in front of each provider that has a dialect of its own. One module a provider.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod anthropic;
 mod bedrock;
 mod cohere;
 mod google;

@@ -48,7 +48,8 @@ impl Stage {
         Self { upstream, gateway }
     }
 
-    fn alice(&self) -> Client {
+    /// A client with a key.
+    pub(crate) fn alice(&self) -> Client {
         self.gateway.client().with_key(ALICE)
     }
 

@@ -13,6 +13,9 @@ const ROOM: u64 = 10;
 /// Members that are no part of a prompt, and the one that is read in another way.
 const OTHER: &[&str] = &["messages", "model", "metadata", "user"];
 
+/// Longer strings called `data` are not read.
+const LARGE_DATA: usize = 4096;
+
 /// Keys that say how a message is built; no template writes them.
 const ENVELOPE: &[&[u8]] = &[
     b"role",
@@ -32,6 +35,10 @@ const ENVELOPE: &[&[u8]] = &[
     b"data",
     b"format",
     b"refusal",
+    b"source",
+    b"media_type",
+    b"tool_use_id",
+    b"cache_control",
 ];
 
 /// Tokens of all texts of a request, at most.
@@ -125,8 +132,12 @@ impl Visitor for Texts<'_, '_> {
         self.seen = self.seen.saturating_add(value.len() as u64 + 2);
         let before = self.media.payload();
         self.media.string(key, value, at, depth);
-        if self.media.payload() == before {
-            self.tokens = self.tokens.saturating_add(self.counter.text(&json::unescape(value)));
+        if self.media.payload() != before {
+            return;
         }
+        // Most likely an image of Anthropic's, of which the whole part has to be seen: not worth a tokenizer's time.
+        let is_data = key == b"data" && value.len() > LARGE_DATA;
+        let tokens = if is_data { value.len() as u64 } else { self.counter.text(&json::unescape(value)) };
+        self.tokens = self.tokens.saturating_add(tokens);
     }
 }

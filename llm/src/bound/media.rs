@@ -31,8 +31,43 @@ pub(crate) struct Media {
     pub(crate) sound: u64,
     /// Something stands for a text or media that are not here, or cannot be told.
     pub(crate) refers: bool,
+    /// Parts that only Anthropic's dialect knows: to every other they are of an unknown type.
+    pub(crate) blocks: bool,
     section: Section,
     part: Part,
+    /// In a part of a tool's result.
+    is_nested: bool,
+    block: Block,
+}
+
+/// What was said of a part of Anthropic's so far: its members may come in any order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Block {
+    kind: Kind,
+    has_source: bool,
+    place: Place,
+    is_image: bool,
+    /// Bytes in place.
+    data: u64,
+}
+
+/// The part's type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Other,
+    Image,
+    Document,
+}
+
+/// The type of its source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    Other,
+    Base64,
+    Url,
+    Text,
 }
 
 /// The top-level member that is being read.
@@ -41,6 +76,7 @@ enum Section {
     #[default]
     Other,
     Messages,
+    System,
     Tools,
     Input,
 }
@@ -52,12 +88,16 @@ enum Part {
     Other,
     Image,
     Sound,
+    /// The `source` of a part of Anthropic's, its members within so many brackets.
+    Source(u32),
 }
 
 /// Brackets around the members of a message, of a tool and of an element of `input`: `[{`.
 const ELEMENT: u32 = 2;
 /// Brackets around the members of a part of a message's content, or of a tool call: `[{[{`.
 const PART: u32 = 4;
+/// The same of a part of a tool's result: `[{[{[{`.
+const NESTED: u32 = 6;
 
 impl Media {
     /// Bytes of the body that are no text.
@@ -90,6 +130,8 @@ impl Media {
                 | b"search_parameters"
                 | b"data_sources"
                 | b"plugins"
+                | b"container"
+                | b"mcp_servers"
                 | b"chat_template"
                 | b"prompt_embeds"
         )
@@ -107,9 +149,62 @@ impl Media {
         }
     }
 
-    fn of_message(&mut self, key: &[u8], value: &[u8], depth: u32) {
+    /// Nothing more will come of the part that was read.
+    pub(crate) fn settle(&mut self) {
+        let Block { kind, has_source, place, is_image, data } = std::mem::take(&mut self.block);
+        match (kind, place) {
+            (Kind::Image, Place::Base64) if is_image => self.image_bytes = self.image_bytes.saturating_add(data),
+            (Kind::Image, Place::Url) | (Kind::Document, Place::Text) => {}
+            _ => self.refers |= has_source,
+        }
+    }
+
+    /// What kind of part this is.
+    fn kind(&mut self, value: &[u8]) {
+        match value {
+            b"image" => {
+                self.block.kind = Kind::Image;
+                self.blocks = true;
+                self.images = self.images.saturating_add(1);
+            }
+            b"document" => {
+                self.block.kind = Kind::Document;
+                self.blocks = true;
+            }
+            b"tool_use" | b"tool_result" => self.blocks = true,
+            other => self.refers |= !is_known(other),
+        }
+    }
+
+    /// A member of a part's `source`.
+    fn of_source(&mut self, key: &[u8], value: &[u8]) {
+        let block = &mut self.block;
         match key {
-            b"type" if depth == PART => self.refers |= !is_known(value),
+            b"type" => {
+                block.place = match value {
+                    b"base64" => Place::Base64,
+                    b"url" => Place::Url,
+                    b"text" => Place::Text,
+                    _ => Place::Other,
+                };
+            }
+            b"media_type" => block.is_image = value.starts_with(b"image/"),
+            b"data" => {
+                block.data = value.len() as u64;
+                // As anything in place, whatever it turns out to be.
+                self.sounds = self.sounds.saturating_add(1);
+            }
+            b"url" if value.starts_with(b"http") => {}
+            _ => self.refers = true,
+        }
+    }
+
+    fn of_message(&mut self, key: &[u8], value: &[u8], depth: u32) {
+        if self.part == Part::Source(depth) {
+            return self.of_source(key, value);
+        }
+        match key {
+            b"type" if depth == PART || (depth == NESTED && self.is_nested) => self.kind(value),
             b"url" => self.image(value, self.part == Part::Image && depth == PART + 1),
             b"image_url" => self.image(value, depth == PART),
             b"data" | b"file_data" => {
@@ -165,9 +260,11 @@ fn is_reference(key: &[u8]) -> bool {
 
 impl Visitor for Media {
     fn member(&mut self, key: &[u8]) {
+        self.settle();
         let name = json::unescape(key);
         self.section = match name.as_ref() {
             "messages" => Section::Messages,
+            "system" => Section::System,
             "tools" | "functions" => Section::Tools,
             "input" => Section::Input,
             other => {
@@ -178,11 +275,26 @@ impl Visitor for Media {
     }
 
     fn open(&mut self, key: Option<&[u8]>, depth: u32) {
+        if depth < NESTED {
+            self.is_nested = depth == NESTED - 1 && key.is_none();
+        }
         match (self.section, depth, key) {
             (Section::Messages, 1, None) => self.messages = self.messages.saturating_add(1),
             (Section::Tools, 1, None) => self.tools = self.tools.saturating_add(1),
             // An earlier answer's sound, by its id.
             (Section::Messages, ELEMENT, Some(b"audio")) => self.refers = true,
+            // A part begins.
+            (Section::Messages, 3 | 5, None) => self.settle(),
+            (Section::Messages, PART, Some(b"source")) => {
+                self.block.has_source = true;
+                self.part = Part::Source(PART + 1);
+                return;
+            }
+            (Section::Messages, NESTED, Some(b"source")) if self.is_nested => {
+                self.block.has_source = true;
+                self.part = Part::Source(NESTED + 1);
+                return;
+            }
             (Section::Messages, PART, Some(key)) => {
                 self.hidden(key);
                 self.refers |= is_reference(key);
@@ -205,6 +317,9 @@ impl Visitor for Media {
                 self.hidden(key);
                 self.of_message(key, value, depth);
             }
+            // Whatever it takes there beside texts.
+            Section::System if depth == ELEMENT && key == b"type" => self.refers |= value != b"text",
+            Section::System if depth == ELEMENT => self.hidden(key),
             // A tool that the provider runs itself brings what it finds into the prompt.
             Section::Tools if depth == ELEMENT && key == b"type" => {
                 self.refers |= !matches!(value, b"function" | b"custom");
@@ -212,7 +327,7 @@ impl Visitor for Media {
             Section::Tools if depth == ELEMENT => self.hidden(key),
             // An object in a list of texts: media, for models that take some.
             Section::Input => self.refers = true,
-            Section::Tools | Section::Other => {}
+            Section::System | Section::Tools | Section::Other => {}
         }
     }
 }

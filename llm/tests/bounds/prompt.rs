@@ -180,3 +180,51 @@ fn rates_count_an_estimate() {
     let seen = scan(chat(&image(&format!("data:image/png;base64,{}", "A".repeat(1 << 20)))));
     assert!(estimate(&seen, call, 1000) < 1100, "an image's bytes are no text");
 }
+
+fn messages(content: &Value) -> u64 {
+    let body = json!({"max_tokens": 9, "system": "Be brief.", "messages": [{"role": "user", "content": content}]});
+    of(Operation::Messages, "claude-sonnet-4-5", Some(WINDOW), &body.to_string())
+}
+
+#[test]
+fn anthropic_s_blocks_are_told_apart() {
+    let image =
+        |data: &str| json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}});
+    let result = |content: Value| json!([{"type": "tool_result", "tool_use_id": "t", "content": content}]);
+    let large = "A".repeat(3 << 20);
+    for wrapped in [
+        |image| json!([image]),
+        |image: Value| json!([{"type": "tool_result", "tool_use_id": "t", "content": [image]}]),
+    ] {
+        let small = messages(&wrapped(image("AAAA")));
+        assert_eq!(messages(&wrapped(image(&large))), small);
+        assert!((4784..8000).contains(&small), "{small}");
+    }
+    let call = json!([{"type": "tool_use", "id": "t", "name": "f", "input": {"filter": {"type": "odd"}, "list": [{"type": "odd"}]}}]);
+    let written = r#"[{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]"#;
+    let request = format!(r#"{{"messages": [{{"role": "user", "content": {written}}}]}}"#);
+    assert!(of(Operation::Messages, "claude-sonnet-4-5", Some(WINDOW), &request) < 8000, "the other order");
+    let texts = json!([{"type": "text", "text": "hi"}]);
+    let document = json!([{"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "hi"}}]);
+    for plain in [json!("hi"), texts.clone(), call, result(json!("hi")), result(texts), document] {
+        assert!(messages(&plain) < 2000, "{plain}");
+    }
+    assert!(messages(&json!([{"type": "text", "text": large}])) == WINDOW);
+}
+
+#[test]
+fn what_is_no_text_or_image_of_anthropic_s_may_fill_the_window() {
+    let data = "A".repeat(9000);
+    for content in [
+        json!([{"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": data}}]),
+        json!([{"type": "image", "source": {"type": "file", "file_id": "file_1"}}]),
+        json!([{"type": "image", "source": {"type": "base64", "media_type": "application/pdf", "data": data}}]),
+        json!([{"type": "image", "source": {"type": "text", "media_type": "image/png", "data": data}}]),
+        json!([{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}}]}]),
+    ] {
+        assert_eq!(messages(&content), WINDOW, "{content:.80}");
+    }
+    // To every other dialect the parts are of an unknown type.
+    let image = json!([{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}]);
+    assert_eq!(bound(&image), WINDOW);
+}

@@ -90,6 +90,35 @@ fn message() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A block of Anthropic's.
+fn block() -> impl Strategy<Value = Value> {
+    let plain = prop_oneof![
+        3 => text().prop_map(|text| json!({"type": "text", "text": text, "cache_control": {"type": "ephemeral"}})),
+        2 => "[A-Za-z0-9+/]{0,4000}".prop_map(|data| json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}})),
+        1 => text().prop_map(|path| json!({"type": "image", "source": {"type": "url", "url": format!("https://example.com/{path}")}})),
+        1 => text().prop_map(|text| json!({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": text}})),
+        1 => any_json(),
+    ];
+    prop_oneof![
+        4 => plain.clone(),
+        1 => (text(), any_json()).prop_map(|(name, input)| json!({"type": "tool_use", "id": "t", "name": name, "input": input})),
+        1 => prop::collection::vec(plain, 0..3).prop_map(|content| json!({"type": "tool_result", "tool_use_id": "t", "content": content})),
+        1 => text().prop_map(|text| json!({"type": "thinking", "thinking": text, "signature": "c2ln"})),
+    ]
+}
+
+fn anthropics() -> impl Strategy<Value = (Operation, Value)> {
+    let content = prop_oneof![text().prop_map(Value::from), prop::collection::vec(block(), 0..4).prop_map(Value::from)];
+    let turn = content.clone().prop_map(|content| json!({"role": "user", "content": content}));
+    let tools = prop::collection::vec(any_json().prop_map(|schema| json!({"name": "f", "input_schema": schema})), 0..3);
+    (prop::collection::vec(turn, 0..4), content, tools).prop_map(|(messages, system, tools)| {
+        (
+            Operation::Messages,
+            json!({"model": "m", "max_tokens": 9, "system": system, "messages": messages, "tools": tools}),
+        )
+    })
+}
+
 fn request() -> impl Strategy<Value = (Operation, Value)> {
     let tools = prop::collection::vec(
         any_json()
@@ -104,6 +133,7 @@ fn request() -> impl Strategy<Value = (Operation, Value)> {
     ];
     prop_oneof![
         4 => (prop::collection::vec(message(), 0..5), tools).prop_map(|(messages, tools)| (Operation::Chat, json!({"model": "m", "messages": messages, "tools": tools}))),
+        4 => anthropics(),
         1 => input.clone().prop_map(|input| (Operation::Completions, json!({"model": "m", "prompt": input}))),
         1 => input.prop_map(|input| (Operation::Embeddings, json!({"model": "m", "input": input}))),
     ]
@@ -136,7 +166,7 @@ proptest! {
         let request = Request::scan(written(&body, is_escaped).into()).unwrap();
         let capabilities = Capabilities::default();
         // Those of cl100k, of o200k, and one whose tokenizer is not there.
-        for model in ["gpt-4", "text-embedding-3-small", "gpt-4o", "o3", "llama-3"] {
+        for model in ["gpt-4", "text-embedding-3-small", "gpt-4o", "o3", "llama-3", "claude-sonnet-4-5"] {
             let call = Call { operation, model, capabilities: &capabilities, params: None };
             let (bound, exact, counted) =
                 (prompt_bound(&request, call), prompt_exact(&request, call), tokens::prompt(model, &request));

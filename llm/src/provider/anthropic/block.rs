@@ -8,9 +8,12 @@ use serde_json::value::RawValue;
 
 use super::beta::Betas;
 use crate::{
-    chat::{self, CacheLifetime, Content, Support},
+    chat::{self, CacheLifetime, Content, Support, fitting},
     error::EncodeError,
 };
+
+/// Longer ids of calls are made shorter.
+const MAX_ID: usize = 512;
 
 /// A part, with its mark.
 #[derive(Serialize)]
@@ -158,12 +161,7 @@ impl Blocks<'_, '_> {
     }
 }
 
-/// An id of a call as Anthropic takes it: letters, digits, `_` and `-`. Other providers' ids may have more.
+/// An id of a call as Anthropic takes it: other providers' may have more than letters, digits, `_` and `-`.
 fn id(id: &str) -> Cow<'_, str> {
-    let taken = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if !id.is_empty() && id.chars().all(taken) {
-        return Cow::Borrowed(id);
-    }
-    let id: String = id.chars().map(|c| if taken(c) { c } else { '_' }).collect();
-    Cow::Owned(if id.is_empty() { "call".to_owned() } else { id })
+    fitting(id, b"_-", MAX_ID)
 }

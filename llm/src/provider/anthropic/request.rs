@@ -90,6 +90,7 @@ pub(crate) fn write(mut chat: Chat, hosted: Option<&'static str>, target: &Targe
     let support = Support::new("Anthropic", target);
     let model = Model::of(target.model);
     let mut notes = Notes::default();
+    tools::rename(&mut chat, &mut notes.recall);
     if matches!(chat.format, Format::Json) {
         chat.system.push(Content::Text(JSON_ONLY.to_owned()).into());
     }

@@ -1,6 +1,6 @@
 //! Tools in Anthropic's words, and answers in a format where a model knows none.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -8,12 +8,38 @@ use serde_json::value::RawValue;
 
 use super::{beta::Betas, block::CacheControl, model::Model, reasoning::Plan, schema};
 use crate::{
-    chat::{self, Chat, Content, FORMAT_TOOL, Format, Recall},
+    chat::{self, Chat, Content, FORMAT_TOOL, Format, Recall, fitting},
     error::EncodeError,
     inbound::{invalid, value},
     json,
     splice::Editor,
 };
+
+/// Longest name of a tool.
+const MAX_NAME: usize = 128;
+
+/// Gives tools names that Anthropic takes, wherever they are named.
+pub(super) fn rename(chat: &mut Chat, recall: &mut Recall) {
+    let mut fit = |name: &mut String| {
+        if let Cow::Owned(sent) = fitting(name, b"_-", MAX_NAME) {
+            recall.renamed(&sent, name);
+            *name = sent;
+        }
+    };
+    for tool in &mut chat.tools {
+        if let chat::Tool::Function { name, .. } = tool {
+            fit(name);
+        }
+    }
+    if let Some(chat::ToolChoice::Function(name)) = &mut chat.tool_choice {
+        fit(name);
+    }
+    for block in chat.turns.iter_mut().flat_map(|turn| &mut turn.blocks) {
+        if let Content::ToolCall(call) = &mut block.content {
+            fit(&mut call.name);
+        }
+    }
+}
 
 /// Takes anything.
 const OPEN: &str = r#"{"type":"object"}"#;

@@ -1,7 +1,5 @@
 //! Messages and the system prompt in Converse's blocks.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use super::{
@@ -9,7 +7,7 @@ use super::{
     wire::{self, CachePoint, Media, Message, ToolResult, ToolUse},
 };
 use crate::{
-    chat::{self, Block, CacheLifetime, Chat, Content, Role, Source, ToolCall},
+    chat::{self, Block, CacheLifetime, Chat, Content, Role, Source, ToolCall, fitting},
     error::EncodeError,
     inbound::invalid,
 };
@@ -132,7 +130,7 @@ impl Call<'_> {
                     self.push_result(block, &mut inside)?;
                 }
                 let status = (failed && self.model.has_status()).then_some("error");
-                let id = fitting(&id, b"_-.:").into_owned();
+                let id = fitting(&id, b"_-.:", MAX_NAME).into_owned();
                 out.push(wire::Block::ToolResult(ToolResult { id, content: inside, status }));
             }
         }
@@ -168,7 +166,7 @@ impl Call<'_> {
 
     fn tool_use(&mut self, call: &ToolCall) -> ToolUse {
         ToolUse {
-            id: fitting(&call.id, b"_-.:").into_owned(),
+            id: fitting(&call.id, b"_-.:", MAX_NAME).into_owned(),
             name: self.tool_name(&call.name),
             input: input(&call.arguments),
         }
@@ -176,7 +174,7 @@ impl Call<'_> {
 
     /// The name under which a tool goes.
     pub(super) fn tool_name(&mut self, own: &str) -> String {
-        let sent = fitting(own, b"_-").into_owned();
+        let sent = fitting(own, b"_-", MAX_NAME).into_owned();
         if sent != own {
             self.recall.renamed(&sent, own);
         }
@@ -254,17 +252,6 @@ impl Call<'_> {
 
 fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
-}
-
-/// A name as Bedrock takes it: ASCII letters, digits and `others`, at most [`MAX_NAME`]. What does not fit gets a sum of
-/// the whole, so that two names stay two.
-fn fitting<'a>(name: &'a str, others: &[u8]) -> Cow<'a, str> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || others.contains(&byte);
-    if !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(fits) {
-        return Cow::Borrowed(name);
-    }
-    let kept = name.chars().map(|c| if u8::try_from(c).is_ok_and(fits) { c } else { '_' }).take(MAX_NAME - 9);
-    Cow::Owned(format!("{}_{:08x}", kept.collect::<String>(), crc32fast::hash(name.as_bytes())))
 }
 
 /// A call's arguments as the object that they must be. Text that is none (cut at the most tokens, say) is kept under a name,
