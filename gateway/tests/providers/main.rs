@@ -1,5 +1,5 @@
 //! One gateway in front of each provider that has a dialect of its own. One module a provider.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod anthropic;
 mod bedrock;
