@@ -13,6 +13,7 @@ mod anthropic;
 mod bedrock;
 mod cohere;
 mod google;
+mod media;
 mod ollama;
 mod openai;
 
@@ -20,6 +21,7 @@ pub use anthropic::Anthropic;
 pub use bedrock::{Bedrock, event, exception};
 pub use cohere::Cohere;
 pub use google::{Gemini, Vertex};
+pub use media::{Media, SOUND};
 pub use ollama::Ollama;
 pub use openai::OpenAi;
 

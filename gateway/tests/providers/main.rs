@@ -6,4 +6,5 @@ mod bedrock;
 mod cohere;
 mod google;
 mod ollama;
+mod routes;
 mod stage;

@@ -12,7 +12,7 @@ use turnpike_testkit::{
 };
 
 /// The client's key.
-const ALICE: &str = "sk-alice-0123456789abcdef";
+pub(crate) const ALICE: &str = "sk-alice-0123456789abcdef";
 /// The upstream's key: must never be seen by a client.
 pub(crate) const UPSTREAM_KEY: &str = "sk-upstream-fedcba9876543210";
 /// The public model.

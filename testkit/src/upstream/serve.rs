@@ -155,7 +155,12 @@ async fn answer(
 fn ask(state: &State, head: &http::request::Parts, raw: &[u8]) -> Result<Rendered, Refusal> {
     strict::head(state, &head.method, &head.headers)?;
     let get = head.method == Method::GET;
-    let body = if get { Value::Null } else { strict::parse(raw)? };
+    let kind = head.headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let body = match kind {
+        _ if get => Value::Null,
+        form if form.starts_with("multipart/") => strict::form(form, raw)?,
+        _ => strict::parse(raw)?,
+    };
     let asked = Asked {
         path: head.uri.path(),
         query: head.uri.query().unwrap_or_default(),

@@ -76,8 +76,9 @@ pub(super) fn head(state: &State, method: &Method, headers: &HeaderMap) -> Resul
     if headers.get_all("host").iter().count() > 1 || headers.get_all("content-length").iter().count() > 1 {
         return Err(Refusal::bad("repeated Host or Content-Length"));
     }
-    let is_json = text("content-type").is_some_and(|value| value.starts_with("application/json"));
-    if *method == Method::POST && !is_json {
+    let kind = text("content-type").unwrap_or_default();
+    let is_known = kind.starts_with("application/json") || kind.starts_with("multipart/form-data");
+    if *method == Method::POST && !is_known {
         return Err(Refusal::bad("Unsupported content type: use application/json"));
     }
     if headers.contains_key("expect") || headers.contains_key("content-encoding") {
@@ -90,6 +91,28 @@ pub(super) fn head(state: &State, method: &Method, headers: &HeaderMap) -> Resul
 pub(super) fn parse(body: &[u8]) -> Result<Value, Refusal> {
     serde_json::from_slice(body)
         .map_err(|error| Refusal::bad(format!("We could not parse the JSON body of your request: {error}")))
+}
+
+/// Reads a POST's form: texts as they are, files as their size.
+pub(super) fn form(content_type: &str, body: &[u8]) -> Result<Value, Refusal> {
+    let boundary = content_type.split_once("boundary=").map(|(_, boundary)| boundary.trim_matches('"'));
+    let boundary = boundary.ok_or_else(|| Refusal::bad("the form has no boundary"))?;
+    // One character a byte, so that sound is text too.
+    let text: String = body.iter().copied().map(char::from).collect();
+    let last = format!("--{boundary}--\r\n");
+    let text = text.strip_suffix(&last).ok_or_else(|| Refusal::bad("the form does not end"))?;
+    let mut members = serde_json::Map::new();
+    for part in text.split(&format!("--{boundary}\r\n")).filter(|part| !part.is_empty()) {
+        let (head, value) = part.split_once("\r\n\r\n").ok_or_else(|| Refusal::bad("a part has no head"))?;
+        let value = value.strip_suffix("\r\n").ok_or_else(|| Refusal::bad("a part does not end"))?;
+        let name = head.split_once("; name=\"").and_then(|(_, rest)| rest.split_once('"'));
+        let (name, _) = name.ok_or_else(|| Refusal::bad("a part has no name"))?;
+        let value = if head.contains("filename=") { json!(value.chars().count()) } else { json!(value) };
+        if members.insert(name.to_owned(), value).is_some() {
+            return Err(Refusal::bad("a part is given twice"));
+        }
+    }
+    Ok(Value::Object(members))
 }
 
 /// Checks that the model is one of those that are served.
