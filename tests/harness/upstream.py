@@ -17,6 +17,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import openai_answers
+import openai_media
 import openai_rules
 from openai_rules import Refusal
 
@@ -87,6 +88,9 @@ class Handler(BaseHTTPRequestHandler):
                   "body": None, "violations": self.violations(), "closed": False, "sent": 0}
         self.server.remember(record)
         try:
+            if self.path in openai_media.NEEDS:
+                self.media(record, raw)
+                return
             route, azure_model = self.route()
             check, whole, chunks = ROUTES[route]
             self.authenticate(azure_model)
@@ -101,6 +105,16 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             record["closed"] = True
             self.close_connection = True
+
+    def media(self, record, raw):
+        """Answers what is no chat."""
+        self.authenticate(None)
+        body = openai_media.read(self.path, raw, self.headers["content-type"])
+        # Bytes are not JSON, in which the tests in Node read this.
+        record["body"] = {name: len(value) if isinstance(value, bytes) else value
+                          for name, value in body.items()}
+        kind, answer = openai_media.answer(self.path, body)
+        self.send_bytes(200, answer, kind)
 
     def read_body(self):
         length = self.headers.get("content-length")
@@ -120,7 +134,9 @@ class Handler(BaseHTTPRequestHandler):
         encoding = self.headers.get("accept-encoding")
         if encoding not in (None, "identity"):
             found.append(f"accept-encoding: {encoding}")
-        if self.headers.get_content_type() != "application/json":
+        is_form = self.path.startswith("/v1/audio/tr")
+        wanted = "multipart/form-data" if is_form else "application/json"
+        if self.headers.get_content_type() != wanted:
             found.append(f"content-type: {self.headers.get('content-type')}")
         return found
 
@@ -170,15 +186,18 @@ class Handler(BaseHTTPRequestHandler):
     def send_json(self, status, value, headers=None, packed=False):
         raw = json.dumps(value).encode()
         raw = gzip.compress(raw) if packed else raw
+        headers = {**(headers or {}), **({"content-encoding": "gzip"} if packed else {})}
+        self.send_bytes(status, raw, "application/json", headers)
+
+    def send_bytes(self, status, raw, kind, headers=None):
+        """A whole answer of any type."""
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", kind)
         self.send_header("content-length", str(len(raw)))
         self.send_header("x-request-id", "req_scripted")
         self.send_header("openai-organization", "scripted")
         self.send_header("set-cookie", "__cf_bm=secret; path=/")
         self.send_header("x-ratelimit-remaining-requests", "41")
-        if packed:
-            self.send_header("content-encoding", "gzip")
         for name, text in (headers or {}).items():
             self.send_header(name, text)
         self.end_headers()
