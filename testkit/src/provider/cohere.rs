@@ -165,10 +165,10 @@ fn embed(body: &Value) -> Result<(), Refusal> {
 fn rerank(body: &Value) -> Result<(), Refusal> {
     only(body, &["model", "query", "documents", "top_n", "max_tokens_per_doc", "priority"])?;
     let documents = body["documents"].as_array().filter(|documents| !documents.is_empty());
-    match documents.is_some_and(|documents| documents.iter().all(Value::is_string)) && body["query"].is_string() {
-        true => Ok(()),
-        false => Err(Refusal::bad("invalid request: query and documents must be texts")),
+    if body["query"].is_string() && documents.is_some_and(|documents| documents.iter().all(Value::is_string)) {
+        return Ok(());
     }
+    Err(Refusal::bad("invalid request: query and documents must be texts"))
 }
 
 /// The last document first; a search unit for each hundred.
