@@ -319,12 +319,11 @@ impl Visitor for Media {
             }
             // Whatever it takes there beside texts.
             Section::System if depth == ELEMENT && key == b"type" => self.refers |= value != b"text",
-            Section::System if depth == ELEMENT => self.hidden(key),
             // A tool that the provider runs itself brings what it finds into the prompt.
             Section::Tools if depth == ELEMENT && key == b"type" => {
                 self.refers |= !matches!(value, b"function" | b"custom");
             }
-            Section::Tools if depth == ELEMENT => self.hidden(key),
+            Section::System | Section::Tools if depth == ELEMENT => self.hidden(key),
             // An object in a list of texts: media, for models that take some.
             Section::Input => self.refers = true,
             Section::System | Section::Tools | Section::Other => {}
