@@ -10,7 +10,7 @@ use turnpike_operator::world::{
     secrets::{Answer, Order, Want},
 };
 
-use crate::given::{found, key, key_with, minted, model_by, name, observer, observer_of, secret};
+use crate::given::{found, key, key_with, minted, model, model_by, name, observer, observer_of, secret};
 
 fn by_secret(name: &str, secret: &str, version: u32) -> Observed {
     Observed::Key(0, Event::Apply(key(name, version, &json!({"secretRef": {"name": secret, "key": "k"}}))))
@@ -58,6 +58,31 @@ fn only_what_is_referred_to_is_read_and_only_what_is_sent_is_kept() {
     observer.observe(Observed::Model(0, Event::Delete(model_by("gpt", 2, "openai"))));
     observer.orders();
     assert!(kept(&mut observer, "openai").is_none(), "nothing is kept that nothing needs");
+}
+
+#[test]
+fn every_part_of_a_cloud_credential_is_kept_as_it_is() {
+    let of = |key: &str| json!({"secretRef": {"name": "cloud", "key": key}});
+    let clouds = [
+        (
+            "Bedrock",
+            json!({"aws": {"accessKeyId": of("id"), "secretAccessKey": of("key"), "sessionToken": of("token")}}),
+        ),
+        ("VertexAI", json!({"gcp": {"serviceAccountJson": of("json")}})),
+        ("AzureOpenAI", json!({"azure": {"tenantId": "t", "clientId": "c", "clientSecret": of("secret")}})),
+    ];
+    let mut observer = observer();
+    observer.observe(Observed::Secret(0, Event::Apply(secret("cloud", 1, Some("provider")))));
+    for (kind, credentials) in clouds {
+        let spec = json!({"provider": {"type": kind, "credentials": credentials}});
+        observer.observe(Observed::Model(0, Event::Apply(model(&kind.to_lowercase(), 1, &spec))));
+    }
+    let data = [("id", "1"), ("key", "2"), ("token", "3"), ("json", "4"), ("secret", "5")];
+    reads(&mut observer, 1, Some("provider"), &data);
+    let kept = kept(&mut observer, "cloud").unwrap();
+    for (key, value) in data {
+        assert_eq!(text(&kept, key).as_deref(), Some(value), "{key}");
+    }
 }
 
 #[test]
