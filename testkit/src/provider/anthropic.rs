@@ -113,7 +113,7 @@ fn limits(body: &Value) -> Result<(), Refusal> {
         Some(budget) if (1024..most).contains(&budget) => {}
         _ => return Err(Refusal::bad("`max_tokens` must be greater than `thinking.budget_tokens`")),
     }
-    if matches!(body["tool_choice"]["type"].as_str(), Some("any" | "tool")) {
+    if matches!(body.pointer("/tool_choice/type").and_then(Value::as_str), Some("any" | "tool")) {
         return Err(Refusal::bad("Thinking may not be enabled when tool_choice forces tool use."));
     }
     if body["temperature"].as_f64().is_some_and(|temperature| temperature < 1.0) {
@@ -232,7 +232,7 @@ fn tools(body: &Value) -> Result<(), Refusal> {
     let tools = body["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
     for tool in tools.iter().filter(|tool| matches!(tool["type"].as_str(), None | Some("custom"))) {
         only(tool, &["type", "name", "description", "input_schema", "strict", "cache_control"])?;
-        if tool["input_schema"]["type"] != "object" {
+        if tool.pointer("/input_schema/type").is_none_or(|kind| kind != "object") {
             return Err(Refusal::bad("tools: input_schema.type: Field required"));
         }
     }
