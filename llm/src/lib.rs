@@ -12,6 +12,7 @@
 //! ```
 
 pub mod bound;
+pub mod canned;
 mod chat;
 pub mod embeddings;
 pub mod error;

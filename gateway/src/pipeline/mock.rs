@@ -1,28 +1,34 @@
-//! Answers of `mock` models: a canned text in OpenAI's shape, with token counts that are marked by their price of zero.
+//! Answers of `mock` models: a canned text in the client's dialect, with token counts that are marked by their price of zero.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
-use turnpike_llm::{provider::Operation, request::Request, splice::Splices, usage::Usage};
+use turnpike_llm::{
+    canned,
+    provider::{Operation, Shown},
+    request::Request,
+    splice::Splices,
+    usage::Usage,
+};
 
 use super::{call::Reply, meter::Meter};
 use crate::error::Error;
 
 /// Tokens are estimated by size: the tokenizer's tables are not worth loading for a canned answer.
 const BYTES_PER_TOKEN: usize = 4;
-/// Words of the answer to a chunk.
-const WORDS: usize = 1;
 
 /// What a request is answered with.
 pub struct Mock<'a> {
     /// The client's route.
     pub operation: Operation,
     /// The name that the client asked for.
-    pub name: &'a str,
+    pub name: &'a Arc<str>,
     /// The canned text.
     pub text: &'a str,
     /// Our id of the request.
-    pub request_id: &'a str,
+    pub request_id: &'a Arc<str>,
     /// Seconds since the epoch.
     pub created: i64,
 }
@@ -31,86 +37,87 @@ impl Mock<'_> {
     /// Answers.
     ///
     /// # Errors
-    /// Embeddings: there is no canned vector that would mean anything.
+    /// Routes whose answer is no text: there is no canned vector that would mean anything.
     pub fn answer(&self, request: &Request, meter: &mut Meter) -> Result<Reply, Error> {
-        let (object, chunk, id) = match self.operation {
-            Operation::Chat => ("chat.completion", "chat.completion.chunk", "chatcmpl-"),
-            Operation::Completions => ("text_completion", "text_completion", "cmpl-"),
+        let usage = usage(request, self.text);
+        let stream = request.stream();
+        let reply = match self.operation {
+            Operation::Chat | Operation::Messages | Operation::Responses if stream => {
+                Reply::Canned(Splices::from(canned::streamed(self.operation, self.text, usage, self.shown(request))))
+            }
+            Operation::Chat | Operation::Messages | Operation::Responses => {
+                whole(canned::whole(self.operation, self.text, usage, &self.shown(request)))
+            }
+            Operation::Completions if stream => {
+                let usage = request.include_usage().then_some(usage);
+                Reply::Canned(Splices::from(self.events(usage)))
+            }
+            Operation::Completions => whole(Splices::from(self.completion(usage))),
             _ => {
                 return Err(Error::Invalid {
-                    message:
-                        "This model is a mock and answers chats and completions only. Use a model of kind provider."
-                            .into(),
+                    message: "This model is a mock and answers with text only. Use a model of kind provider.".into(),
                     param: Some("model"),
                 });
             }
         };
-        let usage = usage(request, self.text);
         meter.used(usage);
-        let head = json!({
-            "id": format!("{id}{}", self.request_id), "created": self.created, "model": self.name,
-            "system_fingerprint": "turnpike-mock",
-        });
-        if request.stream() {
-            let events = self.events(&head, chunk, request.include_usage().then_some(usage));
-            return Ok(Reply::Canned(Splices::from(events)));
-        }
-        let body = {
-            let choice = match self.operation {
-                Operation::Chat => {
-                    json!({"index": 0, "message": {"role": "assistant", "content": self.text, "refusal": null}, "logprobs": null, "finish_reason": "stop"})
-                }
-                _ => json!({"index": 0, "text": self.text, "logprobs": null, "finish_reason": "stop"}),
-            };
-            with(&head, &[("object", object.into()), ("choices", json!([choice])), ("usage", shown(usage))])
-        };
-        Ok(Reply::Whole { body: Splices::from(Bytes::from(body.to_string())), headers: HeaderMap::new() })
+        Ok(reply)
     }
 
-    fn events(&self, head: &Value, object: &str, usage: Option<Usage>) -> Bytes {
-        let chat = self.operation == Operation::Chat;
-        let choice = |delta: Value, finish: Value| {
-            let mut choice = json!({"index": 0, "logprobs": null, "finish_reason": finish});
-            if let Some(members) = choice.as_object_mut() {
-                members.insert((if chat { "delta" } else { "text" }).to_owned(), delta);
-            }
-            json!([choice])
-        };
-        let mut chunks = Vec::new();
-        if chat {
-            chunks.push(choice(json!({"role": "assistant", "content": ""}), Value::Null));
+    fn shown(&self, request: &Request) -> Shown {
+        Shown {
+            model: Arc::clone(self.name),
+            include_usage: request.include_usage(),
+            call_id: Arc::clone(self.request_id),
+            created: self.created,
+            repeated: Shown::repeated(self.operation, request),
+            ..Shown::default()
         }
-        let words: Vec<&str> = self.text.split_inclusive(' ').collect();
-        for part in words.chunks(WORDS) {
-            let text = part.concat();
-            chunks.push(choice(if chat { json!({"content": text}) } else { text.into() }, Value::Null));
+    }
+
+    /// What every part of a legacy completion says.
+    fn head(&self, choices: &Value, usage: Option<Usage>) -> Value {
+        let mut head = json!({
+            "id": format!("cmpl-{}", self.request_id), "object": "text_completion", "created": self.created,
+            "model": self.name, "choices": choices,
+        });
+        if let (Some(head), Some(usage)) = (head.as_object_mut(), usage) {
+            let shown = json!({
+                "prompt_tokens": usage.prompt, "completion_tokens": usage.completion, "total_tokens": usage.total(),
+            });
+            head.insert("usage".to_owned(), shown);
         }
-        chunks.push(choice(if chat { json!({}) } else { "".into() }, "stop".into()));
+        head
+    }
+
+    fn completion(&self, usage: Usage) -> Bytes {
+        let choice = json!([{"index": 0, "text": self.text, "logprobs": null, "finish_reason": "stop"}]);
+        Bytes::from(self.head(&choice, Some(usage)).to_string())
+    }
+
+    fn events(&self, usage: Option<Usage>) -> Bytes {
         let mut out = Vec::new();
         let mut event = |body: Value| out.extend_from_slice(format!("data: {body}\n\n").as_bytes());
-        for choices in chunks {
-            event(with(head, &[("object", object.into()), ("choices", choices)]));
+        let choice =
+            |text: &str, finish: Value| json!([{"index": 0, "text": text, "logprobs": null, "finish_reason": finish}]);
+        for word in self.text.split_inclusive(' ') {
+            event(self.head(&choice(word, Value::Null), None));
         }
-        if let Some(usage) = usage {
-            event(with(head, &[("object", object.into()), ("choices", json!([])), ("usage", shown(usage))]));
+        event(self.head(&choice("", "stop".into()), None));
+        if usage.is_some() {
+            event(self.head(&json!([]), usage));
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
         Bytes::from(out)
     }
 }
 
-fn with(head: &Value, members: &[(&str, Value)]) -> Value {
-    let mut object = head.as_object().cloned().unwrap_or_default();
-    object.extend(members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-    Value::Object(object)
-}
-
-fn shown(usage: Usage) -> Value {
-    json!({"prompt_tokens": usage.prompt, "completion_tokens": usage.completion, "total_tokens": usage.total()})
+fn whole(body: Splices) -> Reply {
+    Reply::Whole { body, headers: HeaderMap::new() }
 }
 
 fn usage(request: &Request, text: &str) -> Usage {
-    let prompt = request.member("messages").or_else(|| request.member("prompt")).map_or(0, <[u8]>::len);
+    let prompt = ["messages", "prompt", "input"].iter().find_map(|name| request.member(name)).map_or(0, <[u8]>::len);
     let tokens = |bytes: usize| u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX);
     Usage { prompt: tokens(prompt), completion: tokens(text.len()), estimated: true, ..Usage::default() }
 }

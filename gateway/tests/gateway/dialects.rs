@@ -1,19 +1,38 @@
 //! Clients of other dialects than chat completions: their routes, and errors in their own words.
 
 use serde_json::{Value, json};
-use turnpike_testkit::{Script, client::Reply, manifest, spend::query_json, upstream::Usage, wait::eventually};
+use turnpike_testkit::{
+    Script,
+    client::Reply,
+    manifest,
+    spend::{self, query_json},
+    upstream::{Cut, Usage},
+    wait::eventually,
+};
 
-use crate::stage::{ALICE, CHAT, MODEL, Stage, UPSTREAM_MODEL, chat};
+use crate::stage::{ALICE, CHAT, MODEL, Stage, UPSTREAM_MODEL, chat, credentials, secret, setup};
 
 const BOB: &str = "sk-bob-0123456789abcdef";
 
-/// Anthropic's route.
+/// Anthropic's routes, and OpenAI's other one.
 const MESSAGES: &str = "/v1/messages";
+const RESPONSES: &str = "/v1/responses";
 const COUNT: &str = "/v1/messages/count_tokens";
 
 /// A request of Anthropic's dialect.
 fn message() -> Value {
     json!({"model": MODEL, "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}]})
+}
+
+/// A request of Responses.
+fn response() -> Value {
+    json!({"model": MODEL, "instructions": "Be brief.", "input": "Hi", "max_output_tokens": 64})
+}
+
+/// The spend rows that there are to be, oldest first.
+async fn rows(stage: &Stage, count: usize) -> Vec<Value> {
+    let columns = ["operation", "status", "outcome", "prompt_tokens", "completion_tokens", "estimated"];
+    spend::rows(&stage.gateway.database(), ("spend", "sequence"), &columns, count).await
 }
 
 /// Status, type and message of an error in Anthropic's shape, whose id must be the header's.
@@ -106,4 +125,151 @@ async fn rows_tell_the_route_and_anthropic_s_end_user() {
         (&row["operation"], &row["end_user"], &row["tokens"]),
         (&json!("count_tokens"), &json!("user_7"), &json!(0))
     );
+}
+
+#[tokio::test]
+async fn chat_upstreams_answer_anthropic_s_clients() {
+    let stage = Stage::new().await;
+    let mut body = message();
+    body["system"] = json!("Be brief.");
+    let reply = stage.alice().post(MESSAGES, &body).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let shown = reply.json();
+    assert_eq!(
+        (&shown["type"], &shown["role"], &shown["model"]),
+        (&json!("message"), &json!("assistant"), &json!(MODEL))
+    );
+    assert_eq!((&shown["usage"]["input_tokens"], &shown["usage"]["output_tokens"]), (&json!(10), &json!(5)));
+    assert_eq!(shown["stop_reason"], "end_turn");
+    let seen = stage.upstream.only();
+    assert_eq!(seen.target, "/v1/chat/completions");
+    let messages = json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]);
+    assert_eq!(seen.json(), json!({"model": UPSTREAM_MODEL, "max_tokens": 64, "messages": messages}));
+    body["stream"] = json!(true);
+    stage.upstream.next(Script::chat("Hello there"));
+    let rest = stage.alice().stream(MESSAGES, &body).await.rest().await;
+    assert!(rest.clean);
+    let names: Vec<&str> = rest.events.iter().map(|event| event.name.as_deref().unwrap()).collect();
+    assert_eq!((names[0], names[names.len() - 1]), ("message_start", "message_stop"), "{names:?}");
+    let text: String =
+        rest.events.iter().filter_map(|it| it.json()["delta"]["text"].as_str().map(str::to_owned)).collect();
+    assert_eq!(text, "Hello there");
+    for row in rows(&stage, 2).await {
+        let wanted = json!({"operation": "messages", "status": 200, "outcome": "success", "prompt_tokens": 10, "completion_tokens": 5, "estimated": 0});
+        assert_eq!(row, wanted);
+    }
+}
+
+#[tokio::test]
+async fn chat_upstreams_answer_clients_of_responses() {
+    let stage = Stage::new().await;
+    let mut body = response();
+    let reply = stage.alice().post(RESPONSES, &body).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let shown = reply.json();
+    assert_eq!(
+        (&shown["object"], &shown["status"], &shown["model"]),
+        (&json!("response"), &json!("completed"), &json!(MODEL))
+    );
+    assert_eq!((&shown["instructions"], &shown["max_output_tokens"]), (&json!("Be brief."), &json!(64)));
+    assert_eq!(shown["usage"]["total_tokens"], 15);
+    let seen = stage.upstream.only();
+    assert_eq!((seen.target.as_str(), &seen.json()["max_tokens"]), ("/v1/chat/completions", &json!(64)));
+    body["stream"] = json!(true);
+    stage.upstream.next(Script::chat("Hello there"));
+    let rest = stage.alice().stream(RESPONSES, &body).await.rest().await;
+    assert!(rest.clean);
+    for (at, event) in rest.events.iter().enumerate() {
+        assert_eq!(
+            (event.json()["sequence_number"].as_u64(), event.json()["type"].as_str()),
+            (Some(at as u64), event.name.as_deref())
+        );
+    }
+    let last = rest.events.last().unwrap().json();
+    assert_eq!((&last["type"], &last["response"]["usage"]["input_tokens"]), (&json!("response.completed"), &json!(10)));
+    assert_eq!(last["response"]["output"][0]["content"][0]["text"], "Hello there");
+    for row in rows(&stage, 2).await {
+        assert_eq!(
+            (&row["operation"], &row["prompt_tokens"], &row["completion_tokens"]),
+            (&json!("responses"), &json!(10), &json!(5))
+        );
+    }
+    let stored =
+        stage.alice().post(RESPONSES, &json!({"model": MODEL, "input": "Hi", "previous_response_id": "resp_1"})).await;
+    assert_eq!((stored.status, &stored.json()["error"]["param"]), (400, &json!("previous_response_id")));
+}
+
+#[tokio::test]
+async fn responses_pass_through_to_openai() {
+    let upstream = crate::stage::upstream().await;
+    let model = manifest::provider("OpenAI", "gpt", &upstream.url())
+        .with("provider.model", UPSTREAM_MODEL)
+        .with("provider.credentials", credentials());
+    let gateway = setup().manifests(&[model, secret(), manifest::key("alice", ALICE)]).start().await;
+    let stage = Stage { upstream, gateway };
+    let usage = json!({"input_tokens": 7, "output_tokens": 3, "total_tokens": 10});
+    let whole = json!({"id": "resp_up", "object": "response", "model": UPSTREAM_MODEL, "status": "completed", "output": [], "usage": usage});
+    stage.upstream.next(Script::raw("application/json", whole.to_string()));
+    let body = json!({"model": "gpt", "input": "Hi", "previous_response_id": "resp_0", "tools": [{"type": "web_search"}], "tags": ["a"]});
+    let reply = stage.alice().post(RESPONSES, &body).await;
+    assert_eq!((reply.status, &reply.json()["id"], &reply.json()["model"]), (200, &json!("resp_up"), &json!("gpt")));
+    let seen = stage.upstream.only();
+    assert_eq!(seen.target, "/v1/responses");
+    let sent = json!({"model": UPSTREAM_MODEL, "input": "Hi", "previous_response_id": "resp_0", "tools": [{"type": "web_search"}]});
+    assert_eq!(seen.json(), sent);
+    let created = json!({"type": "response.created", "response": {"id": "resp_up", "model": UPSTREAM_MODEL}});
+    let completed = json!({"type": "response.completed", "response": whole});
+    let events =
+        [created, completed].map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()));
+    stage.upstream.next(Script::parts(events));
+    let rest =
+        stage.alice().stream(RESPONSES, &json!({"model": "gpt", "input": "Hi", "stream": true})).await.rest().await;
+    assert!(rest.clean && rest.events.iter().all(|event| event.json()["response"]["model"] == "gpt"), "{rest:?}");
+    for row in rows(&stage, 2).await {
+        assert_eq!(
+            (&row["prompt_tokens"], &row["completion_tokens"], &row["outcome"]),
+            (&json!(7), &json!(3), &json!("success"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_ends_with_an_error_in_the_client_s_words() {
+    let stage = Stage::new().await;
+    for (path, mut body) in [(MESSAGES, message()), (RESPONSES, response())] {
+        body["stream"] = json!(true);
+        stage.upstream.next(Script::pieces(20).cut(900, Cut::Reset));
+        let rest = stage.alice().stream(path, &body).await.rest().await;
+        assert!(rest.clean, "{rest:?}");
+        let last = rest.events.last().unwrap();
+        let told = last.json();
+        assert_eq!((last.name.as_deref(), &told["type"]), (Some("error"), &json!("error")), "{path}");
+        assert!(told["error"]["message"].as_str().unwrap().contains("closed the connection"), "{told}");
+        assert_eq!(told["error"]["type"], if path == MESSAGES { "api_error" } else { "server_error" });
+    }
+    for row in rows(&stage, 2).await {
+        assert_eq!((&row["outcome"], &row["estimated"]), (&json!("upstream_server_error"), &json!(1)), "{row}");
+        assert!(row["completion_tokens"].as_u64() > Some(0), "what came before is paid: {row}");
+    }
+    stage.still_serves().await;
+}
+
+#[tokio::test]
+async fn mocks_answer_in_every_dialect() {
+    let stage = Stage::with(|setup, _| setup.manifests(&[manifest::mock("canned", "It works")])).await;
+    let ask = |mut body: Value, stream: bool| {
+        body["model"] = json!("canned");
+        body["stream"] = json!(stream);
+        body
+    };
+    let reply = stage.alice().post(MESSAGES, &ask(message(), false)).await;
+    assert_eq!(reply.json()["content"], json!([{"type": "text", "text": "It works"}]));
+    let reply = stage.alice().post(RESPONSES, &ask(response(), false)).await;
+    assert_eq!(reply.json()["output"][0]["content"][0]["text"], "It works");
+    for (path, body, last) in [(MESSAGES, message(), "message_stop"), (RESPONSES, response(), "response.completed")] {
+        let rest = stage.alice().stream(path, &ask(body, true)).await.rest().await;
+        assert!(rest.clean);
+        assert_eq!(rest.events.last().unwrap().name.as_deref(), Some(last));
+    }
+    assert!(stage.upstream.log().is_empty());
 }

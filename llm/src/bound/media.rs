@@ -137,6 +137,31 @@ impl Media {
         )
     }
 
+    /// A member of one of Responses' items. Others are media, for models that embed some.
+    fn of_item(&mut self, key: &[u8], value: &[u8]) {
+        self.refers |= match key {
+            b"type" => !matches!(value, b"message" | b"function_call" | b"function_call_output" | b"reasoning"),
+            b"role" | b"content" | b"id" | b"status" | b"call_id" | b"name" | b"arguments" | b"output"
+            | b"encrypted_content" => false,
+            _ => true,
+        };
+    }
+
+    /// A member of a part of such an item.
+    fn of_item_part(&mut self, key: &[u8], value: &[u8], depth: u32) {
+        match key {
+            // Citations and the like are text.
+            _ if depth > PART => {}
+            b"text" | b"refusal" | b"detail" => {}
+            b"image_url" => self.image(value, true),
+            b"type" => {
+                self.refers |=
+                    !matches!(value, b"input_text" | b"output_text" | b"summary_text" | b"refusal" | b"input_image");
+            }
+            _ => self.refers = true,
+        }
+    }
+
     fn image(&mut self, value: &[u8], in_place: bool) {
         self.images = self.images.saturating_add(1);
         if !in_place {
@@ -279,7 +304,7 @@ impl Visitor for Media {
             self.is_nested = depth == NESTED - 1 && key.is_none();
         }
         match (self.section, depth, key) {
-            (Section::Messages, 1, None) => self.messages = self.messages.saturating_add(1),
+            (Section::Messages | Section::Input, 1, None) => self.messages = self.messages.saturating_add(1),
             (Section::Tools, 1, None) => self.tools = self.tools.saturating_add(1),
             // An earlier answer's sound, by its id.
             (Section::Messages, ELEMENT, Some(b"audio")) => self.refers = true,
@@ -324,8 +349,10 @@ impl Visitor for Media {
                 self.refers |= !matches!(value, b"function" | b"custom");
             }
             Section::System | Section::Tools if depth == ELEMENT => self.hidden(key),
-            // An object in a list of texts: media, for models that take some.
-            Section::Input => self.refers = true,
+            Section::Input => {
+                self.hidden(key);
+                if depth <= ELEMENT { self.of_item(key, value) } else { self.of_item_part(key, value, depth) }
+            }
             Section::System | Section::Tools | Section::Other => {}
         }
     }

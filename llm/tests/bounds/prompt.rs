@@ -228,3 +228,24 @@ fn what_is_no_text_or_image_of_anthropic_s_may_fill_the_window() {
     let image = json!([{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}]);
     assert_eq!(bound(&image), WINDOW);
 }
+
+#[test]
+fn items_of_responses_are_bound_by_what_they_hold() {
+    let items = |input: Value| of(Operation::Responses, "m", Some(WINDOW), &json!({"input": input}).to_string());
+    let part = |content: Value| items(json!([{"type": "message", "role": "user", "content": [content]}]));
+    assert!(items(json!("Hi")) < 1000);
+    let result = json!({"type": "function_call_output", "call_id": "c", "output": "x"});
+    assert!(items(json!([{"role": "user", "content": "Hi"}, result])) < 1000);
+    let image = |data: &str| part(json!({"type": "input_image", "image_url": format!("data:image/png;base64,{data}")}));
+    assert_eq!(image("AAAA"), image(&"A".repeat(3 << 20)), "whatever its bytes");
+    // What they refer to may fill the window.
+    for refers in [
+        items(json!([{"type": "item_reference", "id": "i"}])),
+        items(json!([{"image": "https://example.com/a.png"}])),
+        part(json!({"type": "input_file", "file_url": "https://example.com/a.pdf"})),
+        part(json!({"type": "input_image", "file_id": "f"})),
+    ] {
+        assert_eq!(refers, WINDOW);
+    }
+    assert_eq!(of(Operation::CountTokens, "m", Some(WINDOW), &chat(&json!("Hi"))), 0);
+}

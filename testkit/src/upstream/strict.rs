@@ -140,7 +140,7 @@ pub(crate) fn body(path: &str, parsed: &Value) -> Result<(), Refusal> {
         return Err(Refusal::bad("you must provide a model parameter"));
     }
     let required = match path.rsplit('/').next() {
-        Some("embeddings") => "input",
+        Some("embeddings" | "responses") => "input",
         Some("completions") if path.ends_with("/chat/completions") => "messages",
         _ => "prompt",
     };
