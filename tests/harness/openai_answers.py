@@ -7,6 +7,7 @@ and prices exactly these.
 import base64
 import hashlib
 import json
+import re
 import struct
 
 CREATED = 1_700_000_000
@@ -211,3 +212,46 @@ def embedding(body, served, encoding=None):
     tokens = sum(words(text) if isinstance(text, str) else len(text) for text in inputs)
     return {"object": "list", "data": data, "model": served,
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
+
+
+def response(body, served):
+    """A whole answer of /v1/responses: one message that repeats the last text."""
+    last = body["input"] if isinstance(body["input"], str) else body["input"][-1]["content"]
+    text = "You said: " + (last if isinstance(last, str) else last[-1]["text"])
+    prompt, said = words(body["input"]) + 10, words(text)
+    return {
+        "id": "resp_scripted", "object": "response", "created_at": CREATED, "model": served,
+        "status": "completed", "error": None, "incomplete_details": None, "instructions": None,
+        "parallel_tool_calls": True, "tool_choice": "auto", "tools": body.get("tools") or [],
+        "temperature": 1.0, "top_p": 1.0, "metadata": body.get("metadata") or {},
+        "output": [{"id": "msg_scripted", "type": "message", "status": "completed",
+                    "role": "assistant", "content": [
+                        {"type": "output_text", "text": text, "annotations": [], "logprobs": []}]}],
+        "usage": {"input_tokens": prompt, "input_tokens_details": {"cached_tokens": 4},
+                  "output_tokens": said, "output_tokens_details": {"reasoning_tokens": 0},
+                  "total_tokens": prompt + said},
+    }
+
+
+def response_events(body, served):
+    """The same answer as events."""
+    whole = response(body, served)
+    message = whole["output"][0]
+    part = message["content"][0]
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    place = {"item_id": message["id"], "output_index": 0, "content_index": 0}
+    events = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.in_progress", "response": begun},
+        {"type": "response.output_item.added", "output_index": 0,
+         "item": {**message, "status": "in_progress", "content": []}},
+        {"type": "response.content_part.added", **place, "part": {**part, "text": ""}},
+        *({"type": "response.output_text.delta", **place, "delta": piece, "logprobs": []}
+          for piece in re.findall(r"\S+ ?", part["text"])),
+        {"type": "response.output_text.done", **place, "text": part["text"], "logprobs": []},
+        {"type": "response.content_part.done", **place, "part": part},
+        {"type": "response.output_item.done", "output_index": 0, "item": message},
+        {"type": "response.completed", "response": whole},
+    ]
+    for number, event in enumerate(events):
+        yield {**event, "sequence_number": number}

@@ -23,6 +23,13 @@ COMPLETION_MEMBERS = {
     "temperature", "top_p", "user",
 }
 EMBEDDING_MEMBERS = {"dimensions", "encoding_format", "input", "model", "user"}
+RESPONSE_MEMBERS = {
+    "background", "conversation", "include", "input", "instructions", "max_output_tokens",
+    "max_tool_calls", "metadata", "model", "parallel_tool_calls", "previous_response_id", "prompt",
+    "prompt_cache_key", "reasoning", "safety_identifier", "service_tier", "store", "stream",
+    "stream_options", "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p",
+    "truncation", "user",
+}
 STREAM_OPTIONS = {"include_usage", "include_obfuscation"}
 FUNCTION_NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 ROLES = {"developer", "system", "user", "assistant", "tool", "function"}
@@ -260,3 +267,16 @@ def embedding(body):
     if body.get("encoding_format", "float") not in ("float", "base64"):
         raise bad("Invalid 'encoding_format'.", param="encoding_format", code="invalid_value")
     number(body, "dimensions", 1, 3072)
+
+
+def response(body):
+    """The rules of /v1/responses."""
+    members(body, RESPONSE_MEMBERS)
+    number(body, "temperature", 0, 2)
+    number(body, "max_output_tokens", 16, 1 << 20)
+    if not isinstance(body.get("input"), (str, list)) or not body["input"]:
+        raise bad("Missing required parameter: 'input'.", param="input", code="missing_required_parameter")
+    for name, text in (body.get("metadata") or {}).items():
+        if not isinstance(text, str):
+            raise bad(f"Invalid type for 'metadata.{name}': expected a string.", param="metadata",
+                      code="invalid_type")

@@ -62,6 +62,8 @@ def objects(up):
         provider(v1, "gpt-4o", aliases=["smart"]),
         provider(v1, "priced", provider={"model": "gpt-5-mini"}, price=price),
         provider(v1, "text-embedding-3-small"),
+        # Knows chats only.
+        provider(v1, "compatible", type="OpenAICompatible"),
         provider(v1, "openai/*", name="wildcard", provider={"model": "*"}),
         provider(v1, "hang", timeouts={"total": "1s"}),
         provider(v1, "hang-stream", provider={"model": "hang"}, timeouts={"firstByte": "1s"}),

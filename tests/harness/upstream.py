@@ -27,6 +27,7 @@ ROUTES = {
     "/v1/completions": (openai_rules.completion, openai_answers.completion,
                         openai_answers.completion_chunks),
     "/v1/embeddings": (openai_rules.embedding, openai_answers.embedding, None),
+    "/v1/responses": (openai_rules.response, openai_answers.response, openai_answers.response_events),
 }
 AZURE = re.compile(r"^/openai/deployments/([^/]+)(/chat/completions|/completions|/embeddings)"
                    r"\?api-version=(\d{4}-\d\d-\d\d(?:-preview)?)$")

@@ -4,6 +4,7 @@ import asyncio
 
 import openai_answers
 import pytest
+from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
@@ -80,3 +81,34 @@ def test_embeddings(gateway):
     assert model.embed_documents(texts) == [
         openai_answers.as_float32(openai_answers.vector(text)) for text in texts]
     assert model.embed_query("three") == openai_answers.as_float32(openai_answers.vector("three"))
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "compatible"])
+def test_responses_api(gateway, model):
+    chat = ChatOpenAI(model=model, base_url=gateway.v1, api_key=KEY, use_responses_api=True)
+    assert chat.invoke("Hello there, gate").text == "You said: Hello there, gate"
+    assert "".join(chunk.text for chunk in chat.stream("Hello there, gate")) == "You said: Hello there, gate"
+
+
+def test_responses_api_with_tools(gateway):
+    chat = ChatOpenAI(model="compatible", base_url=gateway.v1, api_key=KEY, use_responses_api=True)
+    asked = [HumanMessage("Hello")]
+    call = chat.bind_tools([get_weather]).invoke(asked)
+    (wanted,) = call.tool_calls
+    assert (wanted["name"], wanted["args"]) == ("get_weather", {"city": "Oslo", "days": 7})
+    result = ToolMessage("rain", tool_call_id=wanted["id"])
+    assert chat.invoke([*asked, call, result]).text == "Tools said: rain"
+
+
+def test_anthropic(gateway):
+    chat = ChatAnthropic(model="gpt-4o", base_url=gateway.url, api_key=KEY, max_tokens=64)
+    answer = chat.invoke("Hello there, gate")
+    assert answer.text == "You said: Hello there, gate"
+    assert answer.usage_metadata["output_tokens"] == 5
+    assert "".join(chunk.text for chunk in chat.stream("Hello there, gate")) == "You said: Hello there, gate"
+    asked = [HumanMessage("Hello")]
+    call = chat.bind_tools([get_weather]).invoke(asked)
+    (wanted,) = call.tool_calls
+    assert (wanted["name"], wanted["args"]) == ("get_weather", {"city": "Oslo", "days": 7})
+    result = ToolMessage("rain", tool_call_id=wanted["id"])
+    assert chat.invoke([*asked, call, result]).text == "Tools said: rain"
