@@ -42,7 +42,7 @@ struct Part {
     data: Option<String>,
     image_url: Option<ImageUrl>,
     input_audio: Option<InputAudio>,
-    file: Option<File>,
+    file: Option<Attached>,
     cache_control: Option<CacheControl>,
 }
 
@@ -64,7 +64,7 @@ struct InputAudio {
 }
 
 #[derive(Deserialize)]
-struct File {
+struct Attached {
     #[serde(rename = "file_id")]
     id: Option<String>,
     #[serde(rename = "file_data")]
@@ -230,7 +230,7 @@ impl Part {
     }
 }
 
-impl File {
+impl Attached {
     fn content(self, param: &str) -> Result<Content, EncodeError> {
         let source = match (self.data, self.id) {
             (Some(data), _) if data.starts_with("data:") => source(param, data)?,

@@ -187,10 +187,10 @@ fn format(text: &[u8]) -> Result<Format, EncodeError> {
     struct Wire {
         #[serde(rename = "type")]
         kind: String,
-        json_schema: Option<Schema>,
+        json_schema: Option<Shape>,
     }
     #[derive(Deserialize)]
-    struct Schema {
+    struct Shape {
         #[serde(default)]
         name: String,
         description: Option<String>,
@@ -203,7 +203,7 @@ fn format(text: &[u8]) -> Result<Format, EncodeError> {
     match (wire.kind.as_str(), wire.json_schema) {
         ("text", _) => Ok(Format::Text),
         ("json_object", _) => Ok(Format::Json),
-        ("json_schema", Some(Schema { name, description, itself: Some(schema), strict })) => {
+        ("json_schema", Some(Shape { name, description, itself: Some(schema), strict })) => {
             Ok(Format::Schema { name, description, schema, strict })
         }
         ("json_schema", _) => Err(invalid(PARAM, &"type 'json_schema' needs 'json_schema.schema'")),
