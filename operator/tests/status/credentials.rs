@@ -18,28 +18,24 @@ fn place() -> (Place, Published) {
     (place, published)
 }
 
-/// Status and reason of a condition.
-fn told(place: &Place, published: &Published, name: &str, kind: &str) -> Option<(String, String)> {
+/// Status and reason of a condition; `None` = there is none of this kind.
+fn told(place: &Place, published: &Published, name: &str, kind: &str) -> Option<String> {
     let survey = place.survey_with(published, now());
     let condition = condition(of(&survey, name), kind)?;
-    Some((condition.status.clone(), condition.reason.clone()))
-}
-
-fn told_as(status: &str, reason: &str) -> Option<(String, String)> {
-    Some((status.to_owned(), reason.to_owned()))
+    Some(format!("{} {}", condition.status, condition.reason))
 }
 
 #[test]
 fn a_failed_renewal_shows_with_the_cloud_s_words() {
     let (mut place, published) = place();
     place.gateways.insert("failing".to_owned(), failing("d1", REASON));
-    let failed = told_as("False", "CredentialRefreshFailed");
-    assert_eq!(told(&place, &published, "cloud", "ResolvedRefs"), failed);
-    assert_eq!(told(&place, &published, "cloud", "Ready"), failed);
+    let failed = Some("False CredentialRefreshFailed");
+    assert_eq!(told(&place, &published, "cloud", "ResolvedRefs").as_deref(), failed);
+    assert_eq!(told(&place, &published, "cloud", "Ready").as_deref(), failed);
     // What is valid still serves, and gateways try again.
-    assert_eq!(told(&place, &published, "cloud", "Programmed"), told_as("True", "Programmed"));
-    assert_eq!(told(&place, &published, "cloud", "Reconciling"), told_as("True", "CredentialRefreshFailed"));
-    assert_eq!(told(&place, &published, "cloud", "Stalled"), None);
+    assert_eq!(told(&place, &published, "cloud", "Programmed").as_deref(), Some("True Programmed"));
+    assert_eq!(told(&place, &published, "cloud", "Reconciling").as_deref(), Some("True CredentialRefreshFailed"));
+    assert_eq!(told(&place, &published, "cloud", "Stalled").as_deref(), None);
     let survey = place.survey_with(&published, now());
     let message = &condition(of(&survey, "cloud"), "ResolvedRefs").unwrap().message;
     let expected = format!(
@@ -52,11 +48,11 @@ fn a_failed_renewal_shows_with_the_cloud_s_words() {
 #[test]
 fn others_are_not_concerned_and_it_passes() {
     let (mut place, published) = place();
-    let ready = told_as("True", "Ready");
+    let ready = Some("True Ready");
     place.gateways.insert("failing".to_owned(), failing("d1", REASON));
-    assert_eq!(told(&place, &published, "other", "Ready"), ready);
+    assert_eq!(told(&place, &published, "other", "Ready").as_deref(), ready);
     place.gateways.insert("failing".to_owned(), failing("d2", REASON));
-    assert_eq!(told(&place, &published, "cloud", "Ready"), ready);
+    assert_eq!(told(&place, &published, "cloud", "Ready").as_deref(), ready);
     place.gateways.insert("failing".to_owned(), gateway(Some(10)));
-    assert_eq!(told(&place, &published, "cloud", "Ready"), ready);
+    assert_eq!(told(&place, &published, "cloud", "Ready").as_deref(), ready);
 }
