@@ -22,7 +22,7 @@ def names(path: str, head: str) -> int:
 
 
 kinds = names("fuzz/src/lib.rs", "pub const KINDS: [ProviderKind")
-operations = names("src/provider.rs", "pub const ALL: [Self")
+operations = names("src/provider/operation.rs", "pub const ALL: [Self")
 
 
 def seed(target: str, body: bytes, operation: int) -> None:

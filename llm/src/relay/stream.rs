@@ -1,6 +1,6 @@
 //! Answers that go through as they come: events whose usage is read on the way, or bytes that are nobody's to read.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::{
     error::UpstreamError,
@@ -18,6 +18,8 @@ const MOST_EVENT: usize = 64 * 1024 * 1024;
 pub struct Relayed {
     /// Cuts it into events; `None` = it is sound.
     events: Option<Splitter>,
+    /// What came before the first event was whole, which may say that there will be none.
+    held: BytesMut,
     started: bool,
     usage: Option<Usage>,
     tape: Tape,
@@ -31,7 +33,25 @@ impl Relayed {
 
     /// Anything else.
     pub fn bytes() -> Self {
-        Self { events: None, started: false, usage: None, tape: Tape::default() }
+        Self { events: None, held: BytesMut::new(), started: false, usage: None, tape: Tape::default() }
+    }
+
+    fn read(&mut self, events: &mut Splitter) -> Result<(), UpstreamError> {
+        while let Some(event) = events.next_event().map_err(|error| bad_answer(&error))? {
+            if let Some(data) = event.fields().data {
+                self.event(&data)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The frame, behind what was held.
+    fn passed(&mut self, frame: Bytes) -> Bytes {
+        if self.started && self.held.is_empty() {
+            return frame;
+        }
+        self.held.extend_from_slice(&frame);
+        if self.started { self.held.split().freeze() } else { Bytes::new() }
     }
 
     fn event(&mut self, data: &[u8]) -> Result<(), UpstreamError> {
@@ -65,13 +85,10 @@ impl StreamDecoder for Relayed {
             return Ok(frame);
         };
         events.feed(frame.clone());
-        while let Some(event) = events.next_event().map_err(|error| bad_answer(&error))? {
-            if let Some(data) = event.fields().data {
-                self.event(&data)?;
-            }
-        }
+        let read = self.read(&mut events);
         self.events = Some(events);
-        Ok(frame)
+        read?;
+        Ok(self.passed(frame))
     }
 
     fn end(&mut self) -> Result<Bytes, UpstreamError> {
@@ -79,7 +96,7 @@ impl StreamDecoder for Relayed {
         if let Some(data) = last.as_ref().and_then(|event| event.fields().data) {
             self.event(&data)?;
         }
-        if self.started { Ok(Bytes::new()) } else { Err(bad_answer(&"it is empty")) }
+        if self.started { Ok(self.passed(Bytes::new())) } else { Err(bad_answer(&"it is empty")) }
     }
 
     fn started(&self) -> bool {
