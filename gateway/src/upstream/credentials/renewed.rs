@@ -21,6 +21,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// A value that is good for less is taken for expired: clocks differ, and requests take a while.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
+/// Not used in the last moments of its life, or twentieth of a short one: it was issued before it came, and a request takes
+/// a while to arrive.
+const MARGIN: Duration = Duration::from_secs(10);
 
 /// What an exchange brought.
 #[derive(Clone, Debug)]
@@ -107,7 +110,8 @@ impl<T> Renewed<T> {
             let outcome = timeout(LIMIT, exchange()).await.unwrap_or(Err(ExchangeError::Late));
             match outcome.and_then(Fresh::unless_expired) {
                 Ok(Fresh { value, lifetime }) => {
-                    let expires = lifetime.and_then(|lifetime| Instant::now().checked_add(lifetime));
+                    let used = lifetime.map(|lifetime| lifetime.saturating_sub(MARGIN.min(lifetime / 20)));
+                    let expires = used.and_then(|used| Instant::now().checked_add(used));
                     self.current.store(Some(Arc::new(Current { value: Arc::new(value), expires })));
                     self.settle(None);
                     pause = FIRST_PAUSE;
