@@ -3,12 +3,38 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Chat, Content, ToolCall};
 
 /// Stands between the id and the signature. LiteLLM uses the same, so conversations begun there go on here.
 const IN_ID: &str = "__thought__";
 /// Marks the signature of a thinking block as Google's: other providers refuse what they did not sign.
 const OF_GOOGLE: &str = "google:";
+
+/// `{"google":{"thought_signature":...}}`: a call's `extra_content`, where Google's own endpoint of OpenAI's dialect has it.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct ExtraContent<'a> {
+    google: Option<Google<'a>>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Google<'a> {
+    thought_signature: Option<Cow<'a, str>>,
+}
+
+impl<'a> ExtraContent<'a> {
+    /// That of a call; `None` where it has no signature.
+    pub(crate) fn of(call: &'a ToolCall) -> Option<Self> {
+        let thought_signature = Some(Cow::Borrowed(call.signature.as_deref()?));
+        Some(Self { google: Some(Google { thought_signature }) })
+    }
+
+    /// The signature, where it holds one.
+    pub(crate) fn signature(self) -> Option<String> {
+        self.google?.thought_signature.map(Cow::into_owned)
+    }
+}
 
 /// An id that carries the signature, in letters that any provider takes in an id.
 pub(crate) fn into_id(id: &str, signature: &str) -> String {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{CostFn, StreamDecoder, Tape, chunk::Chunk, output::Output, pattern::Pattern};
+use super::{CostFn, Phase, StreamDecoder, Tape, chunk::Chunk, output::Output, pattern::Pattern};
 use crate::{
     error::UpstreamError,
     json::{self, Member, Span},
@@ -47,14 +47,6 @@ pub struct OpenAiStream {
     spare: BytesMut,
 }
 
-enum Phase {
-    Open,
-    /// `[DONE]` was passed on.
-    Done,
-    /// Broken; the error is there until it was given.
-    Failed(Option<UpstreamError>),
-}
-
 impl OpenAiStream {
     /// A decoder for one answer.
     pub fn new(shown: Shown) -> Self {
@@ -85,7 +77,7 @@ impl OpenAiStream {
     }
 
     fn drain(&mut self, out: &mut Output) -> Result<(), UpstreamError> {
-        while matches!(self.phase, Phase::Open) {
+        while self.phase.is_open() {
             match self.events.next_event() {
                 Ok(Some(event)) => self.event(&event, out)?,
                 Ok(None) => return Ok(()),
@@ -224,7 +216,7 @@ impl OpenAiStream {
             return;
         };
         // Cut inside an event: that counts as lost, and what came before decides whether the answer is complete.
-        if self.event(&event, out).is_ok() && self.kept && matches!(self.phase, Phase::Open) {
+        if self.event(&event, out).is_ok() && self.kept && self.phase.is_open() {
             out.write(b"\n\n");
         }
     }
@@ -232,10 +224,8 @@ impl OpenAiStream {
 
 impl StreamDecoder for OpenAiStream {
     fn push(&mut self, frame: Bytes) -> Result<Bytes, UpstreamError> {
-        match &mut self.phase {
-            Phase::Open => {}
-            Phase::Done => return Ok(Bytes::new()),
-            Phase::Failed(error) => return error.take().map_or(Ok(Bytes::new()), Err),
+        if let Some(left) = self.phase.left() {
+            return left;
         }
         if self.events.is_between_events()
             && let Some(spoken) = self.pattern.spoken(&frame)
@@ -250,22 +240,16 @@ impl StreamDecoder for OpenAiStream {
         self.events.feed(frame);
         match self.drain(&mut out) {
             Ok(()) => Ok(self.finish(out)),
-            Err(error) if out.is_empty() => {
-                self.phase = Phase::Failed(None);
-                Err(error)
-            }
             Err(error) => {
-                self.phase = Phase::Failed(Some(error));
-                Ok(self.finish(out))
+                let before = self.finish(out);
+                self.phase.fail(error, before)
             }
         }
     }
 
     fn end(&mut self) -> Result<Bytes, UpstreamError> {
-        match &mut self.phase {
-            Phase::Open => {}
-            Phase::Done => return Ok(Bytes::new()),
-            Phase::Failed(error) => return error.take().map_or(Ok(Bytes::new()), Err),
+        if let Some(left) = self.phase.left() {
+            return left;
         }
         let mut out = Output::new(Bytes::new(), std::mem::take(&mut self.spare));
         self.leftover(&mut out);
@@ -286,7 +270,7 @@ impl StreamDecoder for OpenAiStream {
     }
 
     fn finished(&self) -> bool {
-        !matches!(self.phase, Phase::Open)
+        !self.phase.is_open()
     }
 
     fn usage(&self) -> Option<Usage> {

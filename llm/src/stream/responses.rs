@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{CostFn, StreamDecoder, Tape, openai::write_data, output::Output};
+use super::{CostFn, Phase, StreamDecoder, Tape, openai::write_data, output::Output};
 use crate::{
     error::UpstreamError,
     json::{self, Member, Span},
@@ -26,14 +26,6 @@ pub(crate) struct ResponsesStream {
     tape: Tape,
     /// Room for the next output.
     spare: BytesMut,
-}
-
-enum Phase {
-    Open,
-    /// The event that completes the answer was passed on.
-    Done,
-    /// Broken; the error is there until it was given.
-    Failed(Option<UpstreamError>),
 }
 
 /// What an event means to the gateway.
@@ -79,7 +71,7 @@ impl ResponsesStream {
     }
 
     fn drain(&mut self, out: &mut Output) -> Result<(), UpstreamError> {
-        while matches!(self.phase, Phase::Open) {
+        while self.phase.is_open() {
             match self.events.next_event() {
                 Ok(Some(event)) => self.event(&event, out)?,
                 Ok(None) => return Ok(()),
@@ -172,16 +164,6 @@ impl ResponsesStream {
         self.spare = spare;
         bytes
     }
-
-    /// An error at once, or behind the bytes that came before it.
-    fn fail(&mut self, error: UpstreamError, out: Output) -> Result<Bytes, UpstreamError> {
-        if out.is_empty() {
-            self.phase = Phase::Failed(None);
-            return Err(error);
-        }
-        self.phase = Phase::Failed(Some(error));
-        Ok(self.finish(out))
-    }
 }
 
 /// A string's text without its quotes; names of events hold no escapes.
@@ -194,24 +176,23 @@ fn trimmed(value: &[u8]) -> &[u8] {
 
 impl StreamDecoder for ResponsesStream {
     fn push(&mut self, frame: Bytes) -> Result<Bytes, UpstreamError> {
-        match &mut self.phase {
-            Phase::Open => {}
-            Phase::Done => return Ok(Bytes::new()),
-            Phase::Failed(error) => return error.take().map_or(Ok(Bytes::new()), Err),
+        if let Some(left) = self.phase.left() {
+            return left;
         }
         let mut out = Output::new(frame.clone(), std::mem::take(&mut self.spare));
         self.events.feed(frame);
         match self.drain(&mut out) {
             Ok(()) => Ok(self.finish(out)),
-            Err(error) => self.fail(error, out),
+            Err(error) => {
+                let before = self.finish(out);
+                self.phase.fail(error, before)
+            }
         }
     }
 
     fn end(&mut self) -> Result<Bytes, UpstreamError> {
-        match &mut self.phase {
-            Phase::Open => {}
-            Phase::Done => return Ok(Bytes::new()),
-            Phase::Failed(error) => return error.take().map_or(Ok(Bytes::new()), Err),
+        if let Some(left) = self.phase.left() {
+            return left;
         }
         let mut out = Output::new(Bytes::new(), std::mem::take(&mut self.spare));
         // Cut inside an event: that counts as lost, and what came before decides whether the answer is complete.
@@ -223,7 +204,7 @@ impl StreamDecoder for ResponsesStream {
             return Ok(self.finish(out));
         }
         let error = response::bad_answer(&"its stream ended early");
-        self.fail(error, Output::new(Bytes::new(), BytesMut::new()))
+        self.phase.fail(error, Bytes::new())
     }
 
     fn started(&self) -> bool {
@@ -231,7 +212,7 @@ impl StreamDecoder for ResponsesStream {
     }
 
     fn finished(&self) -> bool {
-        !matches!(self.phase, Phase::Open)
+        !self.phase.is_open()
     }
 
     fn usage(&self) -> Option<Usage> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{CostFn, StreamDecoder, Tape, framing::Framing, so_far};
+use super::{CostFn, Phase, StreamDecoder, Tape, framing::Framing, so_far};
 use crate::{
     chat::{Delta, Event, Restoring},
     error::UpstreamError,
@@ -38,13 +38,6 @@ pub(crate) struct Translated {
     spare: Vec<Event>,
 }
 
-enum Phase {
-    Open,
-    Done,
-    /// Broken; the error is there until it was given.
-    Failed(Option<UpstreamError>),
-}
-
 impl Translated {
     /// A decoder for one answer to `operation`.
     pub(crate) fn new(framing: Framing, events: Box<dyn Events>, operation: Operation, shown: Shown) -> Self {
@@ -65,7 +58,7 @@ impl Translated {
 
     fn drain(&mut self, out: &mut Vec<u8>) -> Result<(), UpstreamError> {
         let mut events = std::mem::take(&mut self.spare);
-        while matches!(self.phase, Phase::Open) {
+        while self.phase.is_open() {
             let Some(unit) = self.framing.next_unit()? else { break };
             let read = unit.read(&mut *self.events, &mut events);
             for event in events.drain(..) {
@@ -87,7 +80,7 @@ impl Translated {
                 return;
             }
             Event::End => {
-                if matches!(self.phase, Phase::Open) {
+                if self.phase.is_open() {
                     self.close(out);
                 }
                 return;
@@ -120,46 +113,32 @@ impl Translated {
         self.client.end(self.usage.as_ref(), cost, out);
         self.phase = Phase::Done;
     }
-
-    /// What is left of a broken stream: an error at once, or behind the bytes that came before it.
-    fn fail(&mut self, error: UpstreamError, out: Vec<u8>) -> Result<Bytes, UpstreamError> {
-        if out.is_empty() {
-            self.phase = Phase::Failed(None);
-            return Err(error);
-        }
-        self.phase = Phase::Failed(Some(error));
-        Ok(out.into())
-    }
 }
 
 impl StreamDecoder for Translated {
     fn push(&mut self, frame: Bytes) -> Result<Bytes, UpstreamError> {
-        match &mut self.phase {
-            Phase::Open => {}
-            Phase::Done => return Ok(Bytes::new()),
-            Phase::Failed(error) => return error.take().map_or(Ok(Bytes::new()), Err),
+        if let Some(left) = self.phase.left() {
+            return left;
         }
         self.framing.feed(frame);
         let mut out = Vec::new();
         match self.drain(&mut out) {
             Ok(()) => Ok(out.into()),
-            Err(error) => self.fail(error, out),
+            Err(error) => self.phase.fail(error, out.into()),
         }
     }
 
     fn end(&mut self) -> Result<Bytes, UpstreamError> {
-        match &mut self.phase {
-            Phase::Open => {}
-            Phase::Done => return Ok(Bytes::new()),
-            Phase::Failed(error) => return error.take().map_or(Ok(Bytes::new()), Err),
+        if let Some(left) = self.phase.left() {
+            return left;
         }
         let mut out = Vec::new();
         self.framing.finish();
         // Cut inside an event: that counts as lost, and what came before decides whether the answer is complete.
         let _ = self.drain(&mut out);
-        if matches!(self.phase, Phase::Open) {
+        if self.phase.is_open() {
             if !self.complete {
-                return self.fail(response::bad_answer(&"its stream ended early"), out);
+                return self.phase.fail(response::bad_answer(&"its stream ended early"), out.into());
             }
             self.close(&mut out);
         }
@@ -171,7 +150,7 @@ impl StreamDecoder for Translated {
     }
 
     fn finished(&self) -> bool {
-        !matches!(self.phase, Phase::Open)
+        !self.phase.is_open()
     }
 
     fn usage(&self) -> Option<Usage> {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    chat::{Answer, Choice, Content, Finish, FinishReason, Source, ToolCall},
+    chat::{Answer, Choice, Content, Finish, FinishReason, Source, ToolCall, signature::ExtraContent},
     provider::Shown,
     usage::{OpenAiUsage, Usage},
 };
@@ -100,7 +100,7 @@ pub(super) struct Call<'a> {
     kind: Option<&'static str>,
     function: Function<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    extra_content: Option<Extra<'a>>,
+    extra_content: Option<ExtraContent<'a>>,
 }
 
 #[derive(Serialize)]
@@ -108,17 +108,6 @@ struct Function<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     arguments: &'a str,
-}
-
-/// `{"google":{"thought_signature":...}}`, as Google's own endpoint of this dialect has it.
-#[derive(Serialize)]
-struct Extra<'a> {
-    google: Google<'a>,
-}
-
-#[derive(Serialize)]
-struct Google<'a> {
-    thought_signature: &'a str,
 }
 
 #[derive(Serialize)]
@@ -182,10 +171,7 @@ impl<'a> Call<'a> {
             id: Some(&call.id),
             kind: Some("function"),
             function: Function { name: Some(&call.name), arguments: &call.arguments },
-            extra_content: call
-                .signature
-                .as_deref()
-                .map(|thought_signature| Extra { google: Google { thought_signature } }),
+            extra_content: ExtraContent::of(call),
         }
     }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    chat::{Block, CacheLifetime, Chat, Content, Role, Source, ToolCall, Turn},
+    chat::{Block, CacheLifetime, Chat, Content, Role, Source, ToolCall, Turn, signature::ExtraContent},
     error::EncodeError,
     inbound::{invalid, value},
 };
@@ -90,7 +90,7 @@ struct Call {
     id: String,
     function: Option<Function>,
     /// Google's place for a thought signature in this dialect.
-    extra_content: Option<Extra>,
+    extra_content: Option<ExtraContent<'static>>,
 }
 
 #[derive(Deserialize)]
@@ -98,16 +98,6 @@ struct Function {
     name: String,
     #[serde(default)]
     arguments: String,
-}
-
-#[derive(Deserialize)]
-struct Extra {
-    google: Option<Google>,
-}
-
-#[derive(Deserialize)]
-struct Google {
-    thought_signature: Option<String>,
 }
 
 /// Reads the messages.
@@ -185,7 +175,7 @@ impl Message {
             let function = call
                 .function
                 .ok_or_else(|| invalid(&format!("{param}.tool_calls[{at}]"), &"only calls of functions can be sent"))?;
-            let signature = call.extra_content.and_then(|extra| extra.google?.thought_signature);
+            let signature = call.extra_content.and_then(ExtraContent::signature);
             let Function { name, arguments } = function;
             blocks.push(Content::ToolCall(ToolCall { id: call.id, name, arguments, signature }).into());
         }

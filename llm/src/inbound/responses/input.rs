@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::item;
 use crate::{
-    chat::{Block, Chat, Content, Role, Source, ToolCall, Turn},
+    chat::{Block, Chat, Content, Role, Source, ToolCall, Turn, signature::ExtraContent},
     error::EncodeError,
     inbound::{invalid, openai::source, value},
 };
@@ -23,7 +23,7 @@ struct Item {
     output: Option<Said>,
     summary: Option<Vec<Part>>,
     encrypted_content: Option<String>,
-    extra_content: Option<Extra>,
+    extra_content: Option<ExtraContent<'static>>,
 }
 
 fn message() -> String {
@@ -61,17 +61,6 @@ struct InputAudio {
     format: String,
 }
 
-/// Where a call's thought signature was put; see [`item`].
-#[derive(Deserialize)]
-struct Extra {
-    google: Option<Google>,
-}
-
-#[derive(Deserialize)]
-struct Google {
-    thought_signature: Option<String>,
-}
-
 /// Reads `input`.
 pub(super) fn read(text: &[u8], chat: &mut Chat) -> Result<(), EncodeError> {
     if text.first() == Some(&b'"') {
@@ -98,7 +87,7 @@ impl Item {
                     id: self.call_id.ok_or_else(|| missing("call_id"))?,
                     name: self.name.ok_or_else(|| missing("name"))?,
                     arguments: self.arguments.unwrap_or_default(),
-                    signature: self.extra_content.and_then(|extra| extra.google?.thought_signature),
+                    signature: self.extra_content.and_then(ExtraContent::signature),
                 };
                 said(chat, [Content::ToolCall(call).into()]);
                 Ok(())

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    chat::{Choice, Content, Source, ToolCall},
+    chat::{Choice, Content, Source, ToolCall, signature::ExtraContent},
     provider::Shown,
 };
 
@@ -60,7 +60,7 @@ pub(super) enum Wire<'a> {
         arguments: &'a str,
         /// Gemini's thought signature, where its own endpoint of OpenAI's dialect has it.
         #[serde(skip_serializing_if = "Option::is_none")]
-        extra_content: Option<Extra<'a>>,
+        extra_content: Option<ExtraContent<'a>>,
     },
     ImageGenerationCall {
         id: String,
@@ -74,16 +74,6 @@ pub(super) enum Wire<'a> {
 #[serde(tag = "type", rename = "summary_text")]
 pub(super) struct Summary<'a> {
     pub(super) text: &'a str,
-}
-
-#[derive(Serialize)]
-pub(super) struct Extra<'a> {
-    google: Google<'a>,
-}
-
-#[derive(Serialize)]
-struct Google<'a> {
-    thought_signature: &'a str,
 }
 
 pub(super) const COMPLETED: &str = "completed";
@@ -187,10 +177,7 @@ impl Item {
                 call_id: &call.id,
                 name: &call.name,
                 arguments: &call.arguments,
-                extra_content: call
-                    .signature
-                    .as_deref()
-                    .map(|thought_signature| Extra { google: Google { thought_signature } }),
+                extra_content: ExtraContent::of(call),
             },
             Self::Image(result) => Wire::ImageGenerationCall { id, status, result },
         }

@@ -9,7 +9,7 @@ use crate::{
     provider::Shown,
     response::bad_answer,
     sse::{Event, Splitter},
-    stream::{CostFn, Output, StreamDecoder, Tape, so_far},
+    stream::{CostFn, Output, Phase, StreamDecoder, Tape, so_far},
     usage::Usage,
 };
 
@@ -27,14 +27,6 @@ pub(super) struct Relay {
     kept: bool,
     counts: wire::Usage,
     tape: Tape,
-}
-
-enum Phase {
-    Open,
-    /// The message's end was passed on.
-    Done,
-    /// Broken; the error is there until it was given.
-    Failed(Option<UpstreamError>),
 }
 
 /// Hears what is said.
@@ -76,7 +68,7 @@ impl Relay {
     }
 
     fn drain(&mut self, out: &mut Output) -> Result<(), UpstreamError> {
-        while matches!(self.phase, Phase::Open) {
+        while self.phase.is_open() {
             match self.events.next_event() {
                 Ok(Some(event)) => self.event(&event, out)?,
                 Ok(None) => return Ok(()),
@@ -158,36 +150,25 @@ impl Relay {
 
 impl StreamDecoder for Relay {
     fn push(&mut self, frame: Bytes) -> Result<Bytes, UpstreamError> {
-        match &mut self.phase {
-            Phase::Open => {}
-            Phase::Done => return Ok(Bytes::new()),
-            Phase::Failed(error) => return error.take().map_or(Ok(Bytes::new()), Err),
+        if let Some(left) = self.phase.left() {
+            return left;
         }
         let mut out = Output::new(frame.clone(), bytes::BytesMut::new());
         self.events.feed(frame);
         match self.drain(&mut out) {
             Ok(()) => Ok(out.finish().0),
-            Err(error) if out.is_empty() => {
-                self.phase = Phase::Failed(None);
-                Err(error)
-            }
-            Err(error) => {
-                self.phase = Phase::Failed(Some(error));
-                Ok(out.finish().0)
-            }
+            Err(error) => self.phase.fail(error, out.finish().0),
         }
     }
 
     fn end(&mut self) -> Result<Bytes, UpstreamError> {
-        match &mut self.phase {
-            Phase::Open => {}
-            Phase::Done => return Ok(Bytes::new()),
-            Phase::Failed(error) => return error.take().map_or(Ok(Bytes::new()), Err),
+        if let Some(left) = self.phase.left() {
+            return left;
         }
         let mut out = Output::new(Bytes::new(), bytes::BytesMut::new());
         if let Some(event) = self.events.finish() {
             // Cut inside an event: that counts as lost, and what came before decides whether the answer is complete.
-            if self.event(&event, &mut out).is_ok() && self.kept && matches!(self.phase, Phase::Open) {
+            if self.event(&event, &mut out).is_ok() && self.kept && self.phase.is_open() {
                 out.write(b"\n\n");
             }
         }
@@ -207,7 +188,7 @@ impl StreamDecoder for Relay {
     }
 
     fn finished(&self) -> bool {
-        !matches!(self.phase, Phase::Open)
+        !self.phase.is_open()
     }
 
     fn usage(&self) -> Option<Usage> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use crate::{
-    chat::{Block, Chat, Content, Role, Source, Support, ToolCall, Turn, text_of},
+    chat::{Block, Chat, Content, Role, Source, Support, ToolCall, Turn, signature::ExtraContent, text_of},
     error::EncodeError,
     provider::quirks::Quirks,
 };
@@ -85,24 +85,13 @@ pub(super) struct Call<'a> {
     kind: &'static str,
     function: Function<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    extra_content: Option<Extra<'a>>,
+    extra_content: Option<ExtraContent<'a>>,
 }
 
 #[derive(Serialize)]
 struct Function<'a> {
     name: &'a str,
     arguments: &'a str,
-}
-
-/// Where Google's own endpoint of this dialect looks for what its models thought before a call.
-#[derive(Serialize)]
-struct Extra<'a> {
-    google: Google<'a>,
-}
-
-#[derive(Serialize)]
-struct Google<'a> {
-    thought_signature: &'a str,
 }
 
 /// The messages, in order.
@@ -183,12 +172,11 @@ fn assistant<'a>(turn: &'a Turn, quirks: &Quirks, support: Support<'_>) -> Resul
 impl<'a> Call<'a> {
     fn of(call: &'a ToolCall) -> Self {
         let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
-        let signature = call.signature.as_deref();
         Self {
             id: &call.id,
             kind: "function",
             function: Function { name: &call.name, arguments },
-            extra_content: signature.map(|thought_signature| Extra { google: Google { thought_signature } }),
+            extra_content: ExtraContent::of(call),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    chat::{Answer, Choice, Content, Finish, FinishReason, Source, ToolCall},
+    chat::{Answer, Choice, Content, Finish, FinishReason, Source, ToolCall, signature::ExtraContent},
     error::UpstreamError,
     json,
     provider::Shown,
@@ -84,7 +84,7 @@ pub(super) struct Call {
     pub(super) index: Option<u64>,
     pub(super) id: Option<String>,
     pub(super) function: Option<Function>,
-    extra_content: Option<Extra>,
+    extra_content: Option<ExtraContent<'static>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -99,16 +99,6 @@ pub(super) struct Function {
 pub(super) enum Arguments {
     Text(String),
     Object(serde_json::Map<String, serde_json::Value>),
-}
-
-#[derive(Deserialize)]
-struct Extra {
-    google: Option<Google>,
-}
-
-#[derive(Deserialize)]
-struct Google {
-    thought_signature: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -242,7 +232,7 @@ impl Call {
             id: id.unwrap_or_else(|| format!("call_{}_{at}", shown.call_id)),
             name: name.unwrap_or_default(),
             arguments: arguments.map(Arguments::text).unwrap_or_default(),
-            signature: self.extra_content.and_then(|extra| extra.google?.thought_signature),
+            signature: self.extra_content.and_then(ExtraContent::signature),
         }
     }
 }
