@@ -1,0 +1,38 @@
+//! One backend: what is known of it, and what was seen of it.
+
+use std::time::Duration;
+
+/// What does not change while a snapshot is in force.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Traits {
+    /// Free labels.
+    pub tags: Vec<Box<str>>,
+    /// Most tokens of prompt and answer; `None` = not known.
+    pub context_window: Option<u64>,
+    /// Most tokens of an answer; `None` = not known.
+    pub max_output_tokens: Option<u64>,
+    /// Takes images; `None` = not known.
+    pub vision: Option<bool>,
+    /// Calls tools; `None` = not known.
+    pub tools: Option<bool>,
+    /// Answers in a JSON schema; `None` = not known.
+    pub json_schema: Option<bool>,
+    /// Makes embeddings instead of chat; `None` = not known.
+    pub embeddings: Option<bool>,
+    /// nano-USD for a million tokens of prompt and of answer; `None` = not known.
+    pub price: Option<(u64, u64)>,
+    /// Most requests per minute.
+    pub rpm: Option<u64>,
+    /// Most tokens per minute.
+    pub tpm: Option<u64>,
+    /// Most requests at the same time.
+    pub max_parallel: Option<u64>,
+    /// Failures in a minute after which it is left alone.
+    pub allowed_fails: u32,
+    /// For how long.
+    pub cooldown: Duration,
+}
+
+/// What was seen of a backend; outlives reloads.
+#[derive(Debug, Default)]
+pub struct Live {}

@@ -1,0 +1,141 @@
+//! What stands behind one name: the members, and how one of them is chosen.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    backend::{Live, Traits},
+    failure::Cause,
+};
+
+/// The backends of one name.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// How a member is chosen.
+    pub strategy: Strategy,
+    /// What keeps a sender on one member.
+    pub sticky: Sticky,
+    /// Lowest priority value first.
+    pub members: Box<[Member]>,
+    /// Where requests go that no member answers, in this order.
+    pub fallbacks: Box<[Fallback]>,
+    /// How often a failed request is tried again.
+    pub retry: Retry,
+    /// A copy of some requests goes there.
+    pub mirror: Option<Mirror>,
+    /// A second attempt starts once the first is slower than this percentile of recent ones.
+    pub hedge: Option<u8>,
+    /// Which prompts are simple, which complex.
+    pub complexity: Option<Complexity>,
+}
+
+/// One of a group's backends.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// What is known of it.
+    pub traits: Arc<Traits>,
+    /// What was seen of it.
+    pub live: Arc<Live>,
+    /// Share among members of the same priority; 0 = none.
+    pub weight: u32,
+    /// Lower first.
+    pub priority: i32,
+    /// It serves only requests with one of these tags; empty = all.
+    pub tags: Vec<Box<str>>,
+    /// The prompts that it is for, where the strategy is [`Strategy::Complexity`].
+    pub tier: Option<Tier>,
+}
+
+/// How a member is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// At random, in proportion to weights.
+    #[default]
+    Weighted,
+    /// In turn, in proportion to weights.
+    RoundRobin,
+    /// Fewest requests in flight.
+    LeastBusy,
+    /// Shortest time to first token, and to all of them.
+    Latency,
+    /// Most headroom below its rates.
+    Usage,
+    /// Cheapest that can serve the request.
+    LowestCost,
+    /// The first, by priority and order, that can serve.
+    Priority,
+    /// The one that served the same beginning of a prompt.
+    PrefixAffinity,
+    /// By how hard the prompt looks.
+    Complexity,
+}
+
+/// What keeps a sender on one member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sticky {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its key.
+    Key,
+    /// The request's `user`.
+    User,
+    /// A header, by its lower-case name.
+    Header(Box<str>),
+}
+
+/// How hard a prompt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// Short, and nothing complex in it.
+    Simple,
+    /// Neither.
+    Medium,
+    /// With a word or a need that is complex.
+    Complex,
+}
+
+/// Which prompts are simple, which complex.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Complexity {
+    /// A prompt of fewer words is simple.
+    pub simple_below_words: u64,
+    /// A prompt with one of these is complex; lower case.
+    pub keywords: Vec<Box<str>>,
+}
+
+/// Another group that may answer instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// `namespace/name` of its `ModelDeployment`.
+    pub target: Arc<str>,
+    /// For which failures.
+    pub on: Vec<Cause>,
+    /// Most of the last hour's requests that may go there, in percent; `None` = all.
+    pub max_percent: Option<u8>,
+}
+
+/// How often a failed request is tried again on the group's members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Further attempts by cause.
+    pub by_cause: Vec<(Cause, u8)>,
+}
+
+/// A copy of some requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// `namespace/name` of the `ModelDeployment` that gets it.
+    pub target: Arc<str>,
+    /// Of a hundred requests.
+    pub percent: u8,
+}
+
+impl Default for Retry {
+    /// Two further attempts where the backend failed or was busy, none where it was slow or refused the request itself.
+    fn default() -> Self {
+        Self { by_cause: vec![(Cause::ServerError, 2), (Cause::RateLimit, 2), (Cause::ColdStart, 2)] }
+    }
+}
+
+/// Longest wait between two attempts that is worth making the client wait for.
+pub const LONGEST_PAUSE: Duration = Duration::from_mins(1);
