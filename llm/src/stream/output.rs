@@ -17,10 +17,6 @@ impl Output {
         Self { frame, run: Span { start: 0, end: 0 }, copied: spare }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.run.is_empty() && self.copied.is_empty()
-    }
-
     /// Passes an event on as it is.
     pub(crate) fn keep(&mut self, event: &Event) {
         match event.at {
