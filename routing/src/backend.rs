@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::stats::Stats;
+
 /// What does not change while a snapshot is in force.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Traits {
@@ -35,4 +37,7 @@ pub struct Traits {
 
 /// What was seen of a backend; outlives reloads.
 #[derive(Debug, Default)]
-pub struct Live {}
+pub struct Live {
+    /// How busy, how fast, how much used.
+    pub stats: Stats,
+}

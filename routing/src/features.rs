@@ -17,14 +17,14 @@ pub struct Features {
     pub stream: bool,
     /// Embeddings are wanted, not text.
     pub embeddings: bool,
-    /// Tags of the request and of its key.
+    /// Tags of the request and of its key: plain ones, `&required`, `!excluded`.
     pub tags: Vec<Box<str>>,
     /// Hash of what keeps its sender on one target (key, user or header); `None` = nothing does.
     pub sender: Option<u64>,
-    /// Hashes of the prompt's beginnings, the shortest first.
-    pub prefixes: Vec<u64>,
-    /// Words of the prompt.
+    /// Hash of the prompt's beginning, as far as an engine's cache would know it again; `None` = not asked for.
+    pub prefix: Option<u64>,
+    /// Words that the user wrote.
     pub words: u64,
-    /// The prompt has a word that the group calls complex, or looks like code, tools or reasoning.
+    /// Among them is one that the group calls complex, or code; or reasoning is asked for.
     pub complex: bool,
 }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     backend::{Live, Traits},
     failure::Cause,
+    strategy::Turns,
 };
 
 /// The backends of one name.
@@ -26,11 +27,15 @@ pub struct Group {
     pub hedge: Option<u8>,
     /// Which prompts are simple, which complex.
     pub complexity: Option<Complexity>,
+    /// Whose turn it is, where the strategy is [`Strategy::RoundRobin`].
+    pub turns: Turns,
 }
 
 /// One of a group's backends.
 #[derive(Clone, Debug)]
 pub struct Member {
+    /// Hash of its name ([`crate::hash::of`]): keeps senders and prefixes on it, whatever its place in the group.
+    pub key: u64,
     /// What is known of it.
     pub traits: Arc<Traits>,
     /// What was seen of it.
@@ -41,7 +46,7 @@ pub struct Member {
     pub priority: i32,
     /// It serves only requests with one of these tags; empty = all.
     pub tags: Vec<Box<str>>,
-    /// The prompts that it is for, where the strategy is [`Strategy::Complexity`].
+    /// The prompts that it is for, where the strategy is [`Strategy::Complexity`]; `None` = all.
     pub tier: Option<Tier>,
 }
 

@@ -5,10 +5,16 @@
 //! with real ones, the simulator in the tests with virtual ones.
 
 pub mod backend;
+pub mod complexity;
 pub mod failure;
 pub mod features;
+pub mod filter;
 pub mod group;
+pub mod hash;
 pub mod plan;
+pub mod set;
+pub mod stats;
+pub mod strategy;
 
 /// A point in time of one process: microseconds since some moment before its first request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

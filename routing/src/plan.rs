@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Moment, failure::Failure, features::Features, group::Group};
+use crate::{Moment, failure::Failure, features::Features, filter, group::Group, set::Set, strategy};
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Turn {
 /// A request within one group.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    tried: Vec<usize>,
+    tried: Set,
 }
 
 impl Plan {
@@ -60,20 +60,11 @@ impl Plan {
     ///
     /// # Errors
     /// No member can take it.
-    pub fn first(&mut self, group: &Group, _: &Features, turn: Turn) -> Result<usize, NoMember> {
-        let members = || group.members.iter().enumerate().filter(|(_, member)| member.weight > 0);
-        let best = members().map(|(_, member)| member.priority).min().ok_or(NoMember::Empty)?;
-        let candidates = || members().filter(|(_, member)| member.priority == best);
-        let mut left = turn.draw % candidates().map(|(_, member)| u64::from(member.weight)).sum::<u64>();
-        let drawn = candidates().find(|(_, member)| {
-            let weight = u64::from(member.weight);
-            let chosen = left < weight;
-            left = left.saturating_sub(weight);
-            chosen
-        });
-        let (index, _) = drawn.ok_or(NoMember::Empty)?;
-        self.tried.push(index);
-        Ok(index)
+    pub fn first(&mut self, group: &Group, features: &Features, turn: Turn) -> Result<usize, NoMember> {
+        let candidates = filter::candidates(group, features, &self.tried, turn.now)?;
+        let chosen = strategy::choose(group, &candidates, features, turn).ok_or(NoMember::Empty)?;
+        self.tried.insert(chosen);
+        Ok(chosen)
     }
 
     /// What comes after a failure of the member that was tried last.

@@ -1,0 +1,66 @@
+//! One attempt at a backend, from its begin to its end.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use crate::{Moment, backend::Live};
+
+/// In flight until it is dropped.
+#[derive(Debug)]
+pub struct Attempt {
+    live: Arc<Live>,
+    began: Moment,
+    expected: u64,
+    /// Microseconds from the begin to the first token, but at least 1; 0 = none yet.
+    first: AtomicU64,
+}
+
+impl Attempt {
+    pub(super) fn new(live: Arc<Live>, began: Moment, expected: u64) -> Self {
+        Self { live, began, expected, first: AtomicU64::new(0) }
+    }
+
+    /// The first token of a stream has come. Only the first call counts; not for answers that come whole.
+    pub fn first_token(&self, now: Moment) {
+        let waited = u64::try_from(now.since(self.began).as_micros()).unwrap_or(u64::MAX).max(1);
+        // The one who loses the race waited no less.
+        let _ = self.first.compare_exchange(0, waited, Relaxed, Relaxed);
+    }
+
+    /// Time since its begin.
+    pub fn age(&self, now: Moment) -> Duration {
+        now.since(self.began)
+    }
+
+    /// The backend answered, whole: `tokens` of prompt and answer, of which `output` were the answer's.
+    pub fn succeeded(self, now: Moment, tokens: u64, output: u64) {
+        let first = self.first.load(Relaxed);
+        let first = (first > 0).then(|| Duration::from_micros(first));
+        self.live.stats.measured(now, first, self.age(now), output);
+        self.used(now, tokens);
+    }
+
+    /// The backend did not answer, or broke off: `tokens` as far as known.
+    pub fn failed(self, now: Moment, tokens: u64) {
+        self.live.stats.failed(now, self.age(now));
+        self.used(now, tokens);
+    }
+
+    fn used(&self, now: Moment, tokens: u64) {
+        let beyond = tokens.saturating_sub(self.expected);
+        if beyond > 0 {
+            self.live.stats.tokens.add(now, beyond);
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.live.stats.end();
+    }
+}

@@ -1,0 +1,53 @@
+//! Choices by luck.
+
+use super::Candidate;
+use crate::hash;
+
+/// In proportion to weights.
+pub(super) fn weighted<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, draw: u64) -> Option<usize> {
+    drawn(candidates, draw).map(|candidate| candidate.index)
+}
+
+/// Of two drawn in proportion to weights, the one with fewer requests in flight for its weight. Nearly as even as the least of
+/// all, and gateways that cannot see each other's requests do not all choose the same.
+pub(super) fn less_busy_of_two<'a>(
+    candidates: impl Iterator<Item = Candidate<'a>> + Clone,
+    draw: u64,
+) -> Option<usize> {
+    let one = drawn(candidates.clone(), draw)?;
+    let other = drawn(candidates.filter(|candidate| candidate.index != one.index), hash::mix(draw));
+    let less = other.filter(|other| busyness(other) < busyness(&one));
+    Some(less.unwrap_or(one).index)
+}
+
+/// The one with the lowest cost; luck decides among equals, in proportion to nothing.
+pub(super) fn lowest<'a, C: Ord>(
+    candidates: impl Iterator<Item = Candidate<'a>>,
+    draw: u64,
+    cost: impl Fn(&Candidate<'a>) -> C,
+) -> Option<usize> {
+    let luck = |index: usize| hash::both(draw, index as u64);
+    candidates.min_by_key(|candidate| (cost(candidate), luck(candidate.index))).map(|candidate| candidate.index)
+}
+
+/// Requests in flight for the weight, this one included.
+pub(super) fn busyness(candidate: &Candidate<'_>) -> u64 {
+    let load = candidate.member.live.stats.in_flight().saturating_add(1);
+    (load << 32) / candidate.weight
+}
+
+fn drawn<'a>(mut candidates: impl Iterator<Item = Candidate<'a>> + Clone, draw: u64) -> Option<Candidate<'a>> {
+    let total: u64 = candidates.clone().map(|candidate| candidate.weight).fold(0, u64::saturating_add);
+    let mut left = scaled(draw, total);
+    candidates.find(|candidate| {
+        let found = left < candidate.weight;
+        left = left.saturating_sub(candidate.weight);
+        found
+    })
+}
+
+/// A draw over u64 as one below `total`.
+fn scaled(draw: u64, total: u64) -> u64 {
+    let high = (u128::from(draw) * u128::from(total)) >> 64;
+    u64::try_from(high).unwrap_or_default()
+}

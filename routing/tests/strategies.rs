@@ -1,0 +1,7 @@
+//! Who may serve a request, who does, and how evenly: on drawn luck, so each run sees the same.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss, reason = "tests")]
+
+mod strategies {
+    mod fixture;
+    mod shares;
+}
