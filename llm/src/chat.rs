@@ -7,6 +7,8 @@
 //! ```
 //! The same dialect on both sides never comes here: its bytes are edited in place.
 
+use std::borrow::Cow;
+
 use serde_json::{Number, value::RawValue};
 
 use crate::json;
@@ -175,6 +177,16 @@ pub(crate) enum Source {
     },
     /// Uploaded to the provider before, under this id.
     File(String),
+}
+
+impl Source {
+    /// A URL that leads to it, or holds it; of an uploaded file its id.
+    pub(crate) fn url(&self) -> Cow<'_, str> {
+        match self {
+            Self::Url(url) | Self::File(url) => Cow::Borrowed(url),
+            Self::Inline { media_type, data } => Cow::Owned(format!("data:{media_type};base64,{data}")),
+        }
+    }
 }
 
 /// Something that the model may call.

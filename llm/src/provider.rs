@@ -20,6 +20,7 @@ mod anthropic;
 mod bedrock;
 mod cohere;
 mod failure;
+mod function;
 mod gemini;
 mod ollama;
 mod openai_compat;

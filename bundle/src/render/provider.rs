@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use turnpike_crds::{
-    Reason,
-    model_deployment::{Provider, ProviderType},
-};
+use turnpike_crds::model_deployment::{Provider, ProviderType};
 use turnpike_llm::provider::ProviderKind;
 
 use crate::{
@@ -23,7 +20,6 @@ pub(super) fn compile(
     report: &mut Report,
 ) -> Option<(ProviderBackend, Option<CredentialEntry>)> {
     let provider = kind(spec.provider_type);
-    let spoken = is_spoken(provider, report);
     let placed = is_placed(provider, spec, report);
     let model = upstream_model(model_name, spec, report);
     let base_url = base_url(provider, spec, report);
@@ -32,7 +28,7 @@ pub(super) fn compile(
     let api_version = plain("apiVersion", spec.api_version.as_ref(), b"._-", report);
     let credential = credentials::compile(context, object, spec, report);
     let params = params(spec, report);
-    if !spoken || !placed {
+    if !placed {
         return None;
     }
     let (credential, base_url) = (credential.ok()?, base_url?);
@@ -71,19 +67,6 @@ fn kind(provider: ProviderType) -> ProviderKind {
         ProviderType::NvidiaNim => ProviderKind::NvidiaNIM,
         ProviderType::OpenAICompatible => ProviderKind::OpenAICompatible,
     }
-}
-
-fn is_spoken(provider: ProviderKind, report: &mut Report) -> bool {
-    if provider.adapter().is_some() {
-        return true;
-    }
-    report.problem(
-        "spec.provider.type",
-        Reason::NotYetSupported,
-        format!("the dialect of {provider:?} is not supported yet"),
-        "use an OpenAI-compatible address of the provider with type OpenAICompatible until then",
-    );
-    false
 }
 
 /// Vertex AI's paths name the project and the region, whatever the host.

@@ -136,10 +136,7 @@ impl<'a> Block<'a> {
 
 /// A generated image: answers of this dialect hold text, so it is one in Markdown.
 pub(super) fn image(source: &Source) -> String {
-    match source {
-        Source::Url(url) | Source::File(url) => format!("![]({url})"),
-        Source::Inline { media_type, data } => format!("![](data:{media_type};base64,{data})"),
-    }
+    format!("![]({})", source.url())
 }
 
 /// A call's id, or one made of this call's and the place.

@@ -184,10 +184,6 @@ impl<'a> Call<'a> {
 
 impl Image {
     pub(super) fn of(source: &Source) -> Self {
-        let url = match source {
-            Source::Url(url) | Source::File(url) => url.clone(),
-            Source::Inline { media_type, data } => format!("data:{media_type};base64,{data}"),
-        };
-        Self { kind: "image_url", image_url: ImageUrl { url } }
+        Self { kind: "image_url", image_url: ImageUrl { url: source.url().into_owned() } }
     }
 }

@@ -8,8 +8,15 @@ use serde_json::{Number, value::RawValue};
 use crate::{
     chat::{Block, Chat, Content, Format, Reasoning, Role, Source, Support, Tool, ToolCall, ToolChoice, Turn, text_of},
     error::EncodeError,
-    provider::{Encoded, Target, wire},
+    provider::{
+        Encoded, Target,
+        function::{Declared, Function},
+        wire,
+    },
 };
+
+/// Parameters must be given.
+const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -114,36 +121,6 @@ struct CallFunction<'a> {
 }
 
 #[derive(Serialize)]
-struct Function<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: Declared<'a>,
-}
-
-#[derive(Serialize)]
-struct Declared<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    parameters: Schema<'a>,
-}
-
-/// Parameters must be given, so a tool without any has an object without properties.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Schema<'a> {
-    Given(&'a RawValue),
-    Empty {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        properties: Nothing,
-    },
-}
-
-#[derive(Serialize)]
-struct Nothing {}
-
-#[derive(Serialize)]
 struct ResponseFormat<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
@@ -246,16 +223,15 @@ fn tools<'a>(chat: &'a Chat, support: Support<'_>) -> Result<(Vec<Function<'a>>,
         Some(ToolChoice::Function(name)) => Some(name),
         _ => None,
     };
+    let nothing: Option<&RawValue> = serde_json::from_str(NO_PARAMETERS).ok();
     let mut tools = Vec::with_capacity(chat.tools.len());
     for tool in &chat.tools {
         match tool {
             Tool::Function { name, .. } if only.is_some_and(|only| only != name) => {}
             Tool::Function { name, description, parameters, .. } => {
-                let parameters = parameters
-                    .as_deref()
-                    .map_or(Schema::Empty { kind: "object", properties: Nothing {} }, Schema::Given);
-                let function = Declared { name, description: description.as_deref(), parameters };
-                tools.push(Function { kind: "function", function });
+                let parameters = parameters.as_deref().or(nothing);
+                let function = Declared { name, description: description.as_deref(), parameters, strict: None };
+                tools.push(Function::new(function));
             }
             // Tools that a provider runs itself are another provider's.
             Tool::Native(_) => support.lacks("tools", true)?,
@@ -353,12 +329,10 @@ fn part<'a>(block: &'a Block, support: Support<'_>) -> Result<Part<'a>, EncodeEr
     match &block.content {
         Content::Text(text) | Content::Refusal(text) => Ok(Part::Text { text }),
         Content::Image { source, detail } => {
-            let url = match source {
-                Source::Url(url) => Cow::Borrowed(url.as_str()),
-                Source::Inline { media_type, data } => Cow::Owned(format!("data:{media_type};base64,{data}")),
-                Source::File(_) => return Err(support.no_content("images by file id; send them as data: URLs")),
-            };
-            Ok(Part::ImageUrl { image_url: ImageUrl { url, detail: detail.as_deref() } })
+            if matches!(source, Source::File(_)) {
+                return Err(support.no_content("images by file id; send them as data: URLs"));
+            }
+            Ok(Part::ImageUrl { image_url: ImageUrl { url: source.url(), detail: detail.as_deref() } })
         }
         Content::Document { .. } => Err(support.no_content("files; send their text")),
         Content::Audio(_) => Err(support.no_content("audio")),

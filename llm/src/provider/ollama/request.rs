@@ -7,7 +7,11 @@ use crate::{
     chat::{Block, Chat, Content, Effort, Format, Reasoning, Role, Source, Support, Tool, ToolChoice, Turn},
     error::EncodeError,
     inbound::value,
-    provider::{Encoded, Target, wire},
+    provider::{
+        Encoded, Target,
+        function::{Declared, Function},
+        wire,
+    },
 };
 
 /// Members of `options` that clients send beside OpenAI's own.
@@ -79,22 +83,6 @@ struct CallFunction<'a> {
     index: usize,
     name: &'a str,
     arguments: Box<RawValue>,
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: Declared<'a>,
-}
-
-#[derive(Serialize)]
-struct Declared<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -212,9 +200,9 @@ fn tools<'a>(chat: &'a Chat, support: Support<'_>) -> Result<Vec<Function<'a>>, 
     for tool in &chat.tools {
         match tool {
             Tool::Function { name, description, parameters, .. } => {
-                let function =
-                    Declared { name, description: description.as_deref(), parameters: parameters.as_deref() };
-                tools.push(Function { kind: "function", function });
+                let (description, parameters) = (description.as_deref(), parameters.as_deref());
+                let function = Declared { name, description, parameters, strict: None };
+                tools.push(Function::new(function));
             }
             // Tools that a provider runs itself are another provider's.
             Tool::Native(_) => support.lacks("tools", true)?,

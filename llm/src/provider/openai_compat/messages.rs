@@ -185,12 +185,10 @@ fn part<'a>(block: &'a Block, support: Support<'_>) -> Result<Part<'a>, EncodeEr
     match &block.content {
         Content::Text(text) | Content::Refusal(text) => Ok(Part::Text { text }),
         Content::Image { source, detail } => {
-            let url = match source {
-                Source::Url(url) => Cow::Borrowed(url.as_str()),
-                Source::Inline { media_type, data } => Cow::Owned(format!("data:{media_type};base64,{data}")),
-                Source::File(_) => return Err(support.no_content("images by file id; send them as data: URLs")),
-            };
-            Ok(Part::ImageUrl { image_url: ImageUrl { url, detail: detail.as_deref() } })
+            if matches!(source, Source::File(_)) {
+                return Err(support.no_content("images by file id; send them as data: URLs"));
+            }
+            Ok(Part::ImageUrl { image_url: ImageUrl { url: source.url(), detail: detail.as_deref() } })
         }
         Content::Document { source, name } => Ok(Part::File { file: file(source, name.as_deref(), support)? }),
         Content::Audio(Source::Inline { media_type, data }) => {

@@ -9,7 +9,12 @@ use crate::{
     chat::{Chat, Effort, Format, Reasoning, Support, Tool, ToolChoice},
     error::EncodeError,
     inbound::invalid,
-    provider::{Operation, Target, quirks::Quirks, wire},
+    provider::{
+        Operation, Target,
+        function::{Declared, Function},
+        quirks::Quirks,
+        wire,
+    },
     request::Request,
 };
 
@@ -65,24 +70,6 @@ struct Body<'a> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn is_false(flag: &bool) -> bool {
     !flag
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    function: Declared<'a>,
-}
-
-#[derive(Serialize)]
-struct Declared<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -175,7 +162,7 @@ fn tools<'a>(chat: &'a Chat, support: Support<'_>) -> Result<Vec<Function<'a>>, 
                     parameters: parameters.as_deref(),
                     strict: *strict,
                 };
-                tools.push(Function { kind: "function", function });
+                tools.push(Function::new(function));
             }
             // Tools that a provider runs itself are another provider's.
             Tool::Native(_) => support.lacks("tools", true)?,
