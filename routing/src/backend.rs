@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::health::Health;
 use crate::stats::Stats;
 
 /// What does not change while a snapshot is in force.
@@ -29,9 +30,9 @@ pub struct Traits {
     pub tpm: Option<u64>,
     /// Most requests at the same time.
     pub max_parallel: Option<u64>,
-    /// Failures in a minute after which it is left alone.
+    /// Failures in a minute that are borne; see [`Health`].
     pub allowed_fails: u32,
-    /// For how long.
+    /// How long it is left alone after more of them; zero = never.
     pub cooldown: Duration,
 }
 
@@ -40,4 +41,6 @@ pub struct Traits {
 pub struct Live {
     /// How busy, how fast, how much used.
     pub stats: Stats,
+    /// Whether it is asked.
+    pub health: Health,
 }

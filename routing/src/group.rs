@@ -1,16 +1,21 @@
 //! What stands behind one name: the members, and how one of them is chosen.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
     backend::{Live, Traits},
     failure::Cause,
     strategy::Turns,
+    traffic::Traffic,
 };
 
 /// The backends of one name.
 #[derive(Debug, Default)]
 pub struct Group {
+    /// `namespace/name` of the `ModelDeployment`s that it is made of: a request comes to none of them a second time.
+    pub ids: Box<[Arc<str>]>,
+    /// What was seen of it; outlives reloads.
+    pub traffic: Arc<Traffic>,
     /// How a member is chosen.
     pub strategy: Strategy,
     /// What keeps a sender on one member.
@@ -23,7 +28,7 @@ pub struct Group {
     pub retry: Retry,
     /// A copy of some requests goes there.
     pub mirror: Option<Mirror>,
-    /// A second attempt starts once the first is slower than this percentile of recent ones.
+    /// A second attempt starts once the first token takes longer than this percentile of recent ones.
     pub hedge: Option<u8>,
     /// Which prompts are simple, which complex.
     pub complexity: Option<Complexity>,
@@ -141,6 +146,3 @@ impl Default for Retry {
         Self { by_cause: vec![(Cause::ServerError, 2), (Cause::RateLimit, 2), (Cause::ColdStart, 2)] }
     }
 }
-
-/// Longest wait between two attempts that is worth making the client wait for.
-pub const LONGEST_PAUSE: Duration = Duration::from_mins(1);

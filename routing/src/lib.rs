@@ -7,14 +7,21 @@
 pub mod backend;
 pub mod complexity;
 pub mod failure;
+pub mod fallback;
 pub mod features;
 pub mod filter;
 pub mod group;
 pub mod hash;
+pub mod health;
+pub mod hedge;
+mod luck;
 pub mod plan;
+pub mod retry;
 pub mod set;
 pub mod stats;
 pub mod strategy;
+pub mod traffic;
+mod window;
 
 /// A point in time of one process: microseconds since some moment before its first request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

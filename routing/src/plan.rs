@@ -1,11 +1,32 @@
-//! A request's way through one group: the first member, and what comes after each failure.
+//! A request's way: the first member of a group, what comes after each failure, and the groups that come after that one.
+//!
+//! ```text
+//!  enter(group) ─▶ Try{member} ─ answered ─▶ succeeded (and broke, if it does not last)
+//!       ▲    │          │  ▲
+//!       │    │        failed ─▶ Try{another member, or the same after a pause}
+//!       │    │          ├─────▶ Fall(hop) ─ the caller finds its group ─▶ enter, or closed
+//!       └────┼──────────┘
+//!            └─▶ Fall(hop), or Refuse(why no member)            at the end of all: Stop
+//! ```
 
 use std::time::Duration;
 
-use crate::{Moment, failure::Failure, features::Features, filter, group::Group, set::Set, strategy};
+use crate::{
+    Moment,
+    failure::{Cause, Failure},
+    fallback::{Chain, Hop},
+    features::Features,
+    filter,
+    group::Group,
+    hash,
+    health::Standing,
+    luck, retry,
+    set::Set,
+    strategy,
+};
 
 /// What comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Try this member of the group, after a pause.
     Try {
@@ -14,11 +35,10 @@ pub enum Next {
         /// Pause before it.
         after: Duration,
     },
-    /// Go on in another group.
-    Fall {
-        /// Index into [`Group::fallbacks`].
-        fallback: usize,
-    },
+    /// Go on in another group: [`Plan::enter`] it, or say [`Plan::closed`].
+    Fall(Hop),
+    /// No member can take the request, and nothing was tried.
+    Refuse(NoMember),
     /// The client is told of the failure.
     Stop,
 }
@@ -34,6 +54,8 @@ pub enum NoMember {
     Tags,
     /// All have as much as they are given at most.
     Busy,
+    /// All that could take it are left alone, or failed for this request.
+    Cooling,
     /// There is none, or all have weight 0.
     Empty,
 }
@@ -49,27 +71,238 @@ pub struct Turn {
     pub draw: u64,
 }
 
-/// A request within one group.
-#[derive(Clone, Debug, Default)]
+/// What the request itself says about its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Its `num_retries`.
+    pub retries: Option<u8>,
+    /// How many `fallbacks` it names.
+    pub fallbacks: usize,
+}
+
+/// A request's way. Its decisions count: retries against the group's budget, failures against a backend's health.
+#[derive(Debug, Default)]
 pub struct Plan {
+    wishes: Wishes,
+    chain: Chain,
+    /// Members of the current group that failed.
     tried: Set,
+    retries: u8,
+    current: Option<Attempt>,
+    hedge: Option<Attempt>,
+    /// An attempt was made, so that there is a failure to tell of.
+    began: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    member: usize,
+    began: Moment,
 }
 
 impl Plan {
-    /// The member to begin with.
-    ///
-    /// # Errors
-    /// No member can take it.
-    pub fn first(&mut self, group: &Group, features: &Features, turn: Turn) -> Result<usize, NoMember> {
-        let candidates = filter::candidates(group, features, &self.tried, turn.now)?;
-        let chosen = strategy::choose(group, &candidates, features, turn).ok_or(NoMember::Empty)?;
-        self.tried.insert(chosen);
-        Ok(chosen)
+    /// The way of a request that has these wishes.
+    pub fn new(wishes: Wishes) -> Self {
+        Self { wishes, ..Self::default() }
     }
 
-    /// What comes after a failure of the member that was tried last.
-    pub fn failed(&mut self, group: &Group, _: &Features, failure: &Failure, _: Turn) -> Next {
-        let fits = |fallback: &crate::group::Fallback| fallback.on.contains(&failure.cause);
-        group.fallbacks.iter().position(fits).map_or(Next::Stop, |fallback| Next::Fall { fallback })
+    /// Begins in a group: the one that the request asks for, or one that it fell to.
+    pub fn enter(&mut self, group: &Group, features: &Features, turn: Turn) -> Next {
+        if self.chain.is_back_in(group) {
+            return self.closed(turn.now);
+        }
+        self.tried = Set::default();
+        self.retries = 0;
+        group.traffic.arrived(&group.fallbacks, turn.now);
+        let lacking = match self.pick(group, features, turn) {
+            Ok(member) => return self.attempt(member, Duration::ZERO, turn.now),
+            Err(lacking) => lacking,
+        };
+        if let Some(cause) = lacking.cause() {
+            self.leave(group, cause);
+        }
+        if let Some(hop) = self.chain.next(turn.now) {
+            return Next::Fall(hop);
+        }
+        match lacking {
+            // Left alone is a guess, and nobody else is there.
+            NoMember::Cooling => match self.last_resort(group, features, turn) {
+                Some(member) => self.attempt(member, Duration::ZERO, turn.now),
+                None => Next::Refuse(lacking),
+            },
+            _ if self.began => Next::Stop,
+            lacking => Next::Refuse(lacking),
+        }
     }
+
+    /// The group of a [`Next::Fall`] does not exist, or is not open to the request.
+    pub fn closed(&mut self, now: Moment) -> Next {
+        self.chain.next(now).map_or(Next::Stop, Next::Fall)
+    }
+
+    /// This member, whose attempt it was, gave an answer: its first bytes.
+    pub fn succeeded(&mut self, group: &Group, member: usize, now: Moment) {
+        let (first, second) = (self.current, self.hedge.take());
+        if let Some(hedge) = second.filter(|hedge| hedge.member == member) {
+            self.current = Some(hedge);
+            if let Some(slow) = first.and_then(|first| group.members.get(first.member)) {
+                slow.live.health.outrun(&slow.traits, now);
+            }
+        }
+        if let Some(attempt) = self.current
+            && let Some(member) = group.members.get(attempt.member)
+        {
+            member.live.health.succeeded(attempt.began, now);
+        }
+    }
+
+    /// A member for a second attempt beside the current one, once that took [`hedge::after`]; `None` = no other is well, or the
+    /// budget for retries is used up.
+    pub fn hedge(&mut self, group: &Group, features: &Features, turn: Turn) -> Option<usize> {
+        let current = self.current.filter(|_| self.hedge.is_none())?;
+        self.tried.insert(current.member);
+        if !group.traffic.may_retry(turn.now) {
+            return None;
+        }
+        let member = self.pick(group, features, turn).ok()?;
+        group.traffic.retried(turn.now);
+        self.hedge = Some(Attempt { member, began: turn.now });
+        Some(member)
+    }
+
+    /// One of two attempts failed, at this member, while the other goes on.
+    pub fn lost(&mut self, group: &Group, member: usize, failure: &Failure, now: Moment) {
+        self.tried.insert(member);
+        let hedge = self.hedge.take();
+        let lost = if hedge.is_some_and(|hedge| hedge.member == member) {
+            hedge
+        } else {
+            std::mem::replace(&mut self.current, hedge)
+        };
+        if let Some(lost) = lost {
+            count(group, lost, failure, now);
+        }
+    }
+
+    /// The attempt failed after its first bytes went to the client: nothing comes next, but it counts.
+    pub fn broke(&mut self, group: &Group, failure: &Failure, now: Moment) {
+        if let Some(attempt) = self.current.take() {
+            count(group, attempt, failure, now);
+        }
+    }
+
+    /// The attempt failed, and the client has seen nothing of it; of two, the one that was left.
+    pub fn failed(&mut self, group: &Group, features: &Features, failure: &Failure, turn: Turn) -> Next {
+        let Some(attempt) = self.current.take() else { return Next::Stop };
+        count(group, attempt, failure, turn.now);
+        self.tried.insert(attempt.member);
+        if failure.cause == Cause::Client {
+            return Next::Stop;
+        }
+        let may =
+            self.retries < group.retry.attempts(failure, self.wishes.retries) && group.traffic.may_retry(turn.now);
+        if may && let Ok(member) = self.pick(group, features, turn) {
+            return self.again(group, member, Duration::ZERO, turn.now);
+        }
+        self.leave(group, failure.cause);
+        if let Some(hop) = self.chain.next(turn.now) {
+            return Next::Fall(hop);
+        }
+        if may
+            && retry::same_member(failure.cause)
+            && let Some((member, after)) = self.same(group, features, turn)
+        {
+            return self.again(group, member, after, turn.now);
+        }
+        Next::Stop
+    }
+
+    /// A member that is well and did not fail for this request.
+    fn pick(&self, group: &Group, features: &Features, turn: Turn) -> Result<usize, NoMember> {
+        let able = filter::candidates(group, features, &self.tried, turn.now)?;
+        choose_well(group, &able, features, turn).ok_or(NoMember::Cooling)
+    }
+
+    fn last_resort(&self, group: &Group, features: &Features, turn: Turn) -> Option<usize> {
+        soonest(group, &filter::candidates(group, features, &self.tried, turn.now).ok()?, turn)
+    }
+
+    /// One that failed or is left alone, for want of a better one, and after which pause.
+    fn same(&self, group: &Group, features: &Features, turn: Turn) -> Option<(usize, Duration)> {
+        let able = filter::candidates(group, features, &Set::default(), turn.now).ok()?;
+        let member = choose_well(group, &able, features, turn).or_else(|| soonest(group, &able, turn))?;
+        let told = group.members.get(member)?.live.health.told(turn.now).map(|until| until.since(turn.now));
+        let after = retry::pause(told, self.retries, turn.left, hash::both(turn.draw, 1))?;
+        Some((member, after))
+    }
+
+    fn attempt(&mut self, member: usize, after: Duration, now: Moment) -> Next {
+        self.current = Some(Attempt { member, began: now.after(after) });
+        self.began = true;
+        Next::Try { member, after }
+    }
+
+    fn again(&mut self, group: &Group, member: usize, after: Duration, now: Moment) -> Next {
+        self.retries += 1;
+        group.traffic.retried(now);
+        self.attempt(member, after, now)
+    }
+
+    fn leave(&mut self, group: &Group, cause: Cause) {
+        self.chain.leave(group, cause, std::mem::take(&mut self.wishes.fallbacks));
+    }
+}
+
+impl NoMember {
+    /// The failure that it is as good as: fallbacks for that fit. `None` = another model would not help, either.
+    fn cause(self) -> Option<Cause> {
+        match self {
+            Self::ContextWindow(_) => Some(Cause::ContextWindow),
+            Self::Busy => Some(Cause::RateLimit),
+            Self::Cooling => Some(Cause::ServerError),
+            Self::Capability(_) | Self::Tags | Self::Empty => None,
+        }
+    }
+}
+
+fn count(group: &Group, attempt: Attempt, failure: &Failure, now: Moment) {
+    if let Some(member) = group.members.get(attempt.member) {
+        member.live.health.failed(&member.traits, failure, (attempt.began, now));
+    }
+}
+
+/// A member that is well, as the strategy says; of those on their way back only as many requests see each as is its share.
+fn choose_well(group: &Group, able: &Set, features: &Features, turn: Turn) -> Option<usize> {
+    let health = |index: usize| group.members.get(index).map(|member| &member.live.health);
+    let standing = |index: usize| health(index).map(|health| health.standing(turn.now));
+    let mut well = able.only(|index| !matches!(standing(index), None | Some(Standing::Cooling { .. })));
+    let in_full = well.only(|index| match standing(index) {
+        Some(Standing::SlowStart { share }) => {
+            luck::below(1000, hash::both(turn.draw, index as u64)) < u64::from(share)
+        }
+        _ => true,
+    });
+    if !in_full.is_empty() {
+        well = in_full;
+    }
+    loop {
+        let chosen = strategy::choose(group, &well, features, turn)?;
+        if health(chosen)?.try_out(turn.now) {
+            return Some(chosen);
+        }
+        // Another request is its trial.
+        well = well.only(|index| index != chosen);
+    }
+}
+
+/// Of two members drawn from all that are left alone the one that may be asked sooner, so that a dead one that
+/// happens to be the soonest does not get everything.
+fn soonest(group: &Group, able: &Set, turn: Turn) -> Option<usize> {
+    let until = |index: usize| match group.members.get(index).map(|member| member.live.health.standing(turn.now)) {
+        Some(Standing::Cooling { until }) => until,
+        _ => turn.now,
+    };
+    let drawn = |draw: u64| able.iter().nth(usize::try_from(luck::below(able.len() as u64, draw)).ok()?);
+    let (first, second) = (drawn(hash::both(turn.draw, 2))?, drawn(hash::both(turn.draw, 3))?);
+    Some(if until(second) < until(first) { second } else { first })
 }
