@@ -32,12 +32,11 @@ impl Retry {
             Cause::Client | Cause::ContextWindow => 0,
             Cause::ContentPolicy => reluctant(Cause::ContentPolicy),
             Cause::Timeout if failure.sent => reluctant(Cause::Timeout),
-            Cause::Timeout => asked.unwrap_or_else(|| configured(Cause::ServerError)),
-            cause @ (Cause::Authentication
-            | Cause::NotFound
-            | Cause::RateLimit
-            | Cause::ServerError
-            | Cause::ColdStart) => asked.unwrap_or_else(|| configured(cause)),
+            // Not reached in time, or a backend that lacks what the others have: a fault like any other.
+            Cause::Timeout | Cause::NotFound => asked.unwrap_or_else(|| configured(Cause::ServerError)),
+            cause @ (Cause::Authentication | Cause::RateLimit | Cause::ServerError | Cause::ColdStart) => {
+                asked.unwrap_or_else(|| configured(cause))
+            }
         };
         attempts.min(MOST)
     }
