@@ -17,6 +17,7 @@ mod chat;
 pub mod embeddings;
 pub mod error;
 pub mod eventstream;
+pub mod features;
 mod inbound;
 pub mod json;
 pub mod media;

@@ -5,6 +5,7 @@ mod bytes {
     mod arbitrary;
     mod embeddings;
     mod eventstream;
+    mod features;
     mod large;
     mod requests;
     mod responses;
