@@ -14,31 +14,47 @@ use std::{
 mod attempt;
 mod ewma;
 mod histogram;
-mod window;
 
 pub use attempt::Attempt;
 use ewma::Ewma;
 use histogram::Histogram;
-use window::Window;
 
-use crate::{Moment, backend::Live};
+use crate::{Moment, backend::Live, window::Window};
 
 /// Without a new measurement for this long, an estimate may be wrong: the backend gets a request to find out.
 pub const STALE: Duration = Duration::from_secs(30);
 /// One such request in this time, until a measurement comes.
 pub const PROBE_EVERY: Duration = Duration::from_secs(5);
 
+/// A minute and what has passed of the next span: a rate is never exceeded because a span went out too soon.
+type Minute = Window<13>;
+const SPAN: Duration = Duration::from_secs(5);
+
 /// Numbers of one backend.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stats {
     in_flight: AtomicU32,
-    requests: Window,
-    tokens: Window,
+    requests: Minute,
+    tokens: Minute,
     first_token: Ewma,
     per_token: Ewma,
     waits: Histogram,
     /// Begin of the last attempt in microseconds, but at least 1; 0 = never.
     last: AtomicU64,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            in_flight: AtomicU32::default(),
+            requests: Window::new(SPAN),
+            tokens: Window::new(SPAN),
+            first_token: Ewma::default(),
+            per_token: Ewma::default(),
+            waits: Histogram::default(),
+            last: AtomicU64::default(),
+        }
+    }
 }
 
 impl Live {
@@ -108,11 +124,15 @@ impl Stats {
 
     fn begin(&self, now: Moment, expected: u64) {
         self.in_flight.fetch_add(1, Relaxed);
-        self.requests.add(now, 1);
-        if expected > 0 {
-            self.tokens.add(now, expected);
-        }
+        self.requests.add(now);
+        self.used(now, expected);
         self.last.store(now.0.max(1), Relaxed);
+    }
+
+    fn used(&self, now: Moment, tokens: u64) {
+        if tokens > 0 {
+            self.tokens.add_all(now, u32::try_from(tokens).unwrap_or(u32::MAX));
+        }
     }
 
     fn end(&self) {

@@ -18,7 +18,7 @@ mod turns;
 pub use turns::Turns;
 
 use crate::{
-    Moment, complexity,
+    complexity,
     features::Features,
     group::{Group, Member, Sticky, Strategy},
     plan::Turn,
@@ -27,8 +27,6 @@ use crate::{
 
 /// Output that is reckoned with where a request does not say how much it wants.
 pub const TYPICAL_OUTPUT: u64 = 256;
-/// Parts of a member's weight, so that one that is coming back can have less than all of it.
-const WHOLE: u64 = 16;
 
 /// A member among the candidates.
 #[derive(Clone, Copy)]
@@ -54,7 +52,7 @@ pub fn choose(group: &Group, candidates: &Set, features: &Features, turn: Turn) 
     if rest.next().is_none() || group.strategy == Strategy::Priority {
         return Some(first);
     }
-    let best = best.map(|(index, member)| Candidate { index, member, weight: weight(member, turn.now) });
+    let best = best.map(|(index, member)| Candidate { index, member, weight: u64::from(member.weight).max(1) });
     if let (Some(sender), false) = (features.sender, group.sticky == Sticky::None) {
         return rendezvous::ranked_first(best, sender);
     }
@@ -70,9 +68,4 @@ pub fn choose(group: &Group, candidates: &Set, features: &Features, turn: Turn) 
             None => draw::less_busy_of_two(best, turn.draw),
         },
     }
-}
-
-/// A member's share, in parts of [`WHOLE`] of its weight.
-fn weight(member: &Member, _now: Moment) -> u64 {
-    u64::from(member.weight).saturating_mul(WHOLE).max(1)
 }

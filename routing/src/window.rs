@@ -27,16 +27,22 @@ impl<const N: usize> Window<N> {
         Self { width: if width == 0 { 1 } else { width }, spans: [const { AtomicU64::new(0) }; N] }
     }
 
-    /// Counts one. Two atomics.
+    /// Counts one.
     pub(crate) fn add(&self, now: Moment) {
+        self.add_all(now, 1);
+    }
+
+    /// Counts so many; no more than 2^32 may come in a span. Two atomics.
+    pub(crate) fn add_all(&self, now: Moment, count: u32) {
         let span = self.span(now);
         let Some(slot) = usize::try_from(span).ok().and_then(|span| self.spans.get(span % N)) else { return };
         let seen = slot.load(Relaxed);
         // A count that others lose while they begin a span at the same time is not worth a loop.
-        if seen >> 32 != span && slot.compare_exchange(seen, (span << 32) | 1, Relaxed, Relaxed).is_ok() {
+        if seen >> 32 != span && slot.compare_exchange(seen, (span << 32) | u64::from(count), Relaxed, Relaxed).is_ok()
+        {
             return;
         }
-        slot.fetch_add(1, Relaxed);
+        slot.fetch_add(count.into(), Relaxed);
     }
 
     /// How many there were.

@@ -2,6 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss, reason = "tests")]
 
 mod strategies {
+    mod filters;
     mod fixture;
+    mod hashing;
+    mod prices;
     mod shares;
+    mod speed;
+    mod statistics;
+    mod tiers;
 }

@@ -52,10 +52,7 @@ impl Attempt {
     }
 
     fn used(&self, now: Moment, tokens: u64) {
-        let beyond = tokens.saturating_sub(self.expected);
-        if beyond > 0 {
-            self.live.stats.tokens.add(now, beyond);
-        }
+        self.live.stats.used(now, tokens.saturating_sub(self.expected));
     }
 }
 

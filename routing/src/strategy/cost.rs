@@ -19,7 +19,7 @@ pub(super) fn least_used<'a>(
     }
     draw::lowest(candidates, turn.draw, |candidate| {
         let stats = &candidate.member.live.stats;
-        let each = |count: u64| count.saturating_mul(WHOLE) / candidate.weight;
+        let each = |count: u64| (u128::from(count) << 32) / u128::from(candidate.weight);
         (each(stats.tokens(turn.now)), each(stats.requests(turn.now)))
     })
 }

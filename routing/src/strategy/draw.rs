@@ -1,7 +1,7 @@
 //! Choices by luck.
 
 use super::Candidate;
-use crate::hash;
+use crate::{hash, luck};
 
 /// In proportion to weights.
 pub(super) fn weighted<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, draw: u64) -> Option<usize> {
@@ -38,16 +38,10 @@ pub(super) fn busyness(candidate: &Candidate<'_>) -> u64 {
 
 fn drawn<'a>(mut candidates: impl Iterator<Item = Candidate<'a>> + Clone, draw: u64) -> Option<Candidate<'a>> {
     let total: u64 = candidates.clone().map(|candidate| candidate.weight).fold(0, u64::saturating_add);
-    let mut left = scaled(draw, total);
+    let mut left = luck::below(total, draw);
     candidates.find(|candidate| {
         let found = left < candidate.weight;
         left = left.saturating_sub(candidate.weight);
         found
     })
-}
-
-/// A draw over u64 as one below `total`.
-fn scaled(draw: u64, total: u64) -> u64 {
-    let high = (u128::from(draw) * u128::from(total)) >> 64;
-    u64::try_from(high).unwrap_or_default()
 }

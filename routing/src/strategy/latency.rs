@@ -37,6 +37,7 @@ pub(super) fn fastest<'a>(
     draw::lowest(candidates, turn.draw, |candidate| {
         let Some(time) = time(candidate) else { return u128::MAX };
         let load = u128::from(stats(candidate).in_flight()) + 1;
-        time.saturating_mul(time).saturating_mul(load) / u128::from(candidate.weight)
+        // Finer, so that large weights leave something of it.
+        time.saturating_mul(time).saturating_mul(load).saturating_mul(1 << 32) / u128::from(candidate.weight)
     })
 }

@@ -27,6 +27,13 @@ pub(super) fn member(name: &str, weight: u32) -> Member {
     }
 }
 
+/// One of weight 1 with other traits.
+pub(super) fn with(name: &str, change: impl FnOnce(&mut Traits)) -> Member {
+    let mut traits = Traits::default();
+    change(&mut traits);
+    Member { traits: Arc::new(traits), ..member(name, 1) }
+}
+
 pub(super) fn group(strategy: Strategy, members: impl IntoIterator<Item = Member>) -> Group {
     Group { strategy, members: members.into_iter().collect(), ..Group::default() }
 }
