@@ -77,7 +77,7 @@ fn needs() -> Vec<Need> {
         let (excess, charge, outage) = (Excess::Refuse, Charge::Ahead, Outage::Refuse);
         let limit = i64::MAX / 4;
         let account = AccountSpec { id, owner, subject: "".into(), unit, window, limit, excess, charge, outage };
-        Need { account: Arc::new(account), amount }
+        Need::new(Arc::new(account), amount)
     });
     needs.sort_by(|a, b| a.account.id.cmp(&b.account.id));
     needs.to_vec()

@@ -30,7 +30,7 @@ use self::{
     wait::Turn,
 };
 use crate::{
-    account::{AccountSpec, Charge, Excess, Unit},
+    account::{AccountSpec, Charge, Excess, Owner, Unit},
     window::Slot,
 };
 
@@ -43,6 +43,7 @@ mod refusal;
 mod side;
 mod start;
 mod task;
+mod turn;
 mod wait;
 
 /// What a request needs of one account.
@@ -52,6 +53,16 @@ pub struct Need {
     pub account: Arc<AccountSpec>,
     /// The most that it may use, in the account's unit.
     pub amount: i64,
+    /// How long it may wait for a rate, or for a place among parallel requests, that others have used up. For budgets it waits
+    /// 2 s whatever this says, and only while others may give something back.
+    pub wait: Duration,
+}
+
+impl Need {
+    /// Refused at once where a rate or the places are used up.
+    pub fn new(account: Arc<AccountSpec>, amount: i64) -> Self {
+        Self { account, amount, wait: Duration::ZERO }
+    }
 }
 
 /// All accounts of one gateway. Cheap to clone.
@@ -104,6 +115,11 @@ impl Ledger {
         self.shared.money.len() + self.shared.rates.len()
     }
 
+    /// Requests that wait for a rate or for a place among parallel requests, by where that limit stands.
+    pub fn queued(&self) -> Vec<(Owner, usize)> {
+        self.shared.rates.queued()
+    }
+
     /// Round trips to the stores for leases, since the start.
     pub fn exchanges(&self) -> u64 {
         self.shared.exchanges.load(Ordering::Relaxed)
@@ -125,10 +141,10 @@ impl Ledger {
     }
 
     /// Takes what all accounts must give, or nothing. `needs` must be sorted by account id, each account once; `caller` names
-    /// who is slowed down where a limit throttles.
+    /// who is slowed down where a limit throttles, and who takes turns where several wait.
     ///
     /// # Errors
-    /// The first account that does not give it, after up to 2 s of waiting for other requests to settle.
+    /// The first account that does not give it, after as long as its need may wait.
     pub async fn reserve(&self, needs: &[Need], caller: &str) -> Result<Hold, Refusal> {
         let now = self.shared.clock.now();
         if let Some(need) = needs.iter().find(|need| need.never_fits()) {

@@ -69,7 +69,10 @@ impl Reservation<'_> {
         let price = self.price(&accounts)?;
         let bound = self.bound(ledger, &accounts, price.as_deref()).await;
         let needs: Vec<Need> =
-            accounts.into_iter().map(|account| Need { amount: bound.amount(&account), account }).collect();
+            accounts.into_iter().map(|account| {
+            let amount = bound.amount(&account);
+            Need::new(account, amount)
+        }).collect();
         let limited = |refusal: Refusal| Error::Limited { refusal: refusal.into(), exhausted: app.exhausted };
         let hold = ledger.reserve(&needs, &self.caller.key_id).await.map_err(limited)?;
         Ok(Reserved { hold, cap: bound.cap, most: Some(bound.most()) })

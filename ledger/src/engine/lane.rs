@@ -1,15 +1,17 @@
 //! The accounts that one store keeps, and the queue of those that its lease task should look at.
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+};
 
-use papaya::HashMap;
 use tokio::sync::Notify;
 
 use super::{Now, pot::Pot};
-use crate::account::{AccountId, AccountSpec};
+use crate::account::{AccountId, AccountSpec, Owner};
 
 pub(super) struct Lane {
-    pots: HashMap<AccountId, Arc<Pot>>,
+    pots: papaya::HashMap<AccountId, Arc<Pot>>,
     /// Pots to look at before the next tick. Locked only when a pot enters or the task takes all.
     queue: Mutex<Vec<Arc<Pot>>>,
     pub(super) wake: Notify,
@@ -17,11 +19,23 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new() -> Self {
-        Self { pots: HashMap::new(), queue: Mutex::default(), wake: Notify::new() }
+        Self { pots: papaya::HashMap::new(), queue: Mutex::default(), wake: Notify::new() }
     }
 
     pub(super) fn len(&self) -> usize {
         self.pots.len()
+    }
+
+    /// Requests that wait, by the owner of the account; only of those for which any does.
+    pub(super) fn queued(&self) -> Vec<(Owner, usize)> {
+        let mut queued: HashMap<Owner, usize> = HashMap::new();
+        for pot in self.pots.pin().values() {
+            let waiting = pot.waiting.load(Ordering::Relaxed);
+            if waiting > 0 {
+                *queued.entry(pot.spec.load().owner.clone()).or_default() += waiting;
+            }
+        }
+        queued.into_iter().collect()
     }
 
     /// The account in memory, made where it is not there; `number` numbers its lease.

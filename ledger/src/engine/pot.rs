@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
-use super::Now;
+use super::{Now, turn::Turns};
 use crate::{
     account::{AccountSpec, Unit},
     window::Slot,
@@ -175,8 +175,10 @@ pub(super) struct Pot {
     pub(super) largest: AtomicI64,
     /// Something may have become free.
     pub(super) changed: Notify,
-    /// First come, first served: only whoever has the turn tries again.
-    pub(super) turn: Semaphore,
+    /// Only whoever has the turn tries again.
+    pub(super) turns: Arc<Turns>,
+    /// Whoever has the turn waits for others to end, as nothing is left.
+    pub(super) full: AtomicBool,
     /// It is in the lease task's queue.
     pub(super) queued: AtomicBool,
     /// The limit that the store last heard of. What was leased under a higher one is not taken from before it is asked again.
@@ -208,7 +210,8 @@ impl Pot {
             first_since: AtomicI64::new(0),
             largest: AtomicI64::new(0),
             changed: Notify::new(),
-            turn: Semaphore::new(1),
+            turns: Arc::default(),
+            full: AtomicBool::new(false),
             queued: AtomicBool::new(false),
             limit: AtomicI64::new(i64::MIN),
             down: AtomicBool::new(false),

@@ -5,19 +5,18 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::SemaphorePermit,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
-use super::{Cause, Hold, How, Need, Refusal, Shared, Short, held, hold::Source, pot::Pot};
+use super::{Cause, Hold, How, Need, Refusal, Shared, Short, held, hold::Source, pot::Pot, retry_after, turn::Permit};
 use crate::{
     account::{AccountId, AccountSpec, Charge, Excess, Outage, Unit},
     window::WindowSpec,
 };
 
-/// Longest that a request waits for others to settle before it is refused.
+/// Longest that a request waits for others to settle before a budget refuses it, and for the store to say how things stand.
 const WAIT: Duration = Duration::from_secs(2);
+/// Requests of one caller that wait for one rate; more are refused at once.
+const MOST_WAITING: usize = 100;
 /// A store that has been silent for less is waited for; microseconds.
 const HICCUP: i64 = 1_000_000;
 /// What the store said is believed for this long before it is asked again; microseconds.
@@ -49,7 +48,17 @@ impl Drop for Waiting {
 pub(super) struct Turn<'a> {
     waiting: &'a Waiting,
     since: i64,
-    _permit: SemaphorePermit<'a>,
+    _permit: Permit,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let pot = &self.waiting.pot;
+        // Whoever has the turn next finds out anew.
+        if pot.waiting.load(Ordering::SeqCst) <= 1 {
+            pot.full.store(false, Ordering::Release);
+        }
+    }
 }
 
 impl Turn<'_> {
@@ -81,16 +90,46 @@ enum Pass {
     Slowly(Need),
 }
 
-/// When a request must be through, and since when it tries.
+/// Why a request waits.
+#[derive(Clone, Copy)]
+enum Lack {
+    /// The store has yet to say how things stand, or to give what it has.
+    Unknown,
+    /// Others have it.
+    UsedUp,
+}
+
+/// Since when a request tries, and since when it waits for a budget and for a rate.
 #[derive(Clone, Copy)]
 struct Term {
     since: i64,
+    budget: Option<Instant>,
+    rate: Option<Instant>,
+}
+
+/// How long one need waits.
+#[derive(Clone, Copy)]
+struct Patience<'a> {
+    caller: &'a str,
+    since: i64,
+    /// For the turn, and for the store to say how things stand.
     deadline: Instant,
+    /// For a rate that others have used up.
+    rate: Instant,
+}
+
+impl Term {
+    fn patience<'a>(&mut self, need: &Need, caller: &'a str) -> Patience<'a> {
+        let now = Instant::now();
+        let begun = if need.account.is_rate() { &mut self.rate } else { &mut self.budget };
+        let begun = *begun.get_or_insert(now);
+        Patience { caller, since: self.since, deadline: begun + WAIT.max(need.wait), rate: begun + need.wait }
+    }
 }
 
 impl Shared {
     pub(super) async fn reserve_slowly(&self, needs: &[Need], caller: &str, first: Short) -> Result<Hold, Refusal> {
-        let term = Term { since: self.clock.now().steady, deadline: Instant::now() + WAIT };
+        let mut term = Term { since: self.clock.now().steady, budget: None, rate: None };
         let mut needs: Vec<(Need, How)> = needs.iter().map(|need| (need.clone(), How::Held)).collect();
         let mut beyond = Vec::new();
         let mut short = first;
@@ -100,7 +139,7 @@ impl Shared {
                 return Ok(Hold::default());
             };
             let waiting = Waiting::new(Arc::clone(&short.pot), held(need));
-            let turn = match self.wait(&waiting, need, term).await {
+            let turn = match self.wait(&waiting, need, term.patience(need, caller)).await {
                 Ok(turn) => Some(turn),
                 Err(cause) => {
                     match self.pass(&short.pot, need, cause, caller) {
@@ -150,17 +189,22 @@ impl Shared {
     }
 
     /// Waits for the turn, and until what is needed is at hand.
-    async fn wait<'a>(&self, waiting: &'a Waiting, need: &Need, term: Term) -> Result<Turn<'a>, Cause> {
-        let (pot, amount) = (&waiting.pot, waiting.amount.max(1));
-        let turn = timeout_at(term.deadline, pot.turn.acquire()).await;
-        let Ok(Ok(permit)) = turn else {
+    async fn wait<'a>(&self, waiting: &'a Waiting, need: &Need, patience: Patience<'_>) -> Result<Turn<'a>, Cause> {
+        let pot = &waiting.pot;
+        let Patience { caller, since, deadline, .. } = patience;
+        let others_wait = pot.full.load(Ordering::Acquire) && pot.waiting.load(Ordering::SeqCst) > 1;
+        let in_vain = || need.wait.is_zero() || pot.turns.waiting(caller) >= MOST_WAITING;
+        if need.account.is_rate() && others_wait && in_vain() {
+            return Err(Cause::Exhausted);
+        }
+        let Ok(permit) = timeout_at(deadline, pot.turns.take(caller)).await else {
             return Err(too_late(pot));
         };
-        let turn = Turn { waiting, since: term.since, _permit: permit };
+        let turn = Turn { waiting, since, _permit: permit };
         pot.first.store(waiting.amount, Ordering::Release);
-        pot.first_since.store(term.since, Ordering::Release);
+        pot.first_since.store(since, Ordering::Release);
         let known = pot.known.load();
-        let before = known.answers;
+        let (amount, before) = (waiting.amount.max(1), known.answers);
         let is_fresh = before > 0 && self.clock.now().steady - known.at < FRESH;
         if !is_fresh || !known.in_vain && known.left >= amount {
             // Once; from then on the lease task asks again at each of its ticks.
@@ -172,32 +216,48 @@ impl Shared {
             tokio::pin!(changed);
             // From here on no change is missed.
             changed.as_mut().enable();
-            let (grant, now) = (pot.grant.load(), self.clock.now());
-            let down = pot.down_for(now);
-            let in_time = now.time < grant.slot.end;
-            let lowered = need.account.limit < pot.limit.load(Ordering::Acquire) && down.is_none();
-            if pot.gone.load(Ordering::Acquire) || in_time && !lowered && grant.free() >= amount {
-                return Ok(turn);
-            }
-            // What must not pass unseen waits out a hiccup of the store.
-            if down.is_some_and(|time| need.account.outage != Outage::Refuse || time >= HICCUP) {
-                return Err(Cause::Unavailable);
-            }
-            let known = pot.known.load();
-            // Of this lease and limit, and not from before this request came.
-            let asked = known.lease == grant.number
-                && known.limit == need.account.limit
-                && (known.answers > before || now.steady - known.at < FRESH);
-            let more = known.left.max(0).saturating_add(grant.free().max(0));
-            let coming = !need.account.is_rate() && (known.others > 0 || grant.held() > 0);
-            if asked && in_time && more < amount && !coming {
-                return Err(Cause::Exhausted);
-            }
-            drop((grant, known));
-            if timeout_at(term.deadline, changed).await.is_err() {
+            let until = match self.lack(waiting, need, before)? {
+                None => return Ok(turn),
+                Some(Lack::UsedUp) if need.account.is_rate() => {
+                    pot.full.store(true, Ordering::Release);
+                    patience.rate
+                }
+                Some(Lack::UsedUp | Lack::Unknown) => deadline,
+            };
+            if timeout_at(until, changed).await.is_err() {
                 return Err(too_late(pot));
             }
         }
+    }
+
+    /// Why what is needed is not at hand; `None` = it is. `before`: answers of the store before the request had its turn.
+    ///
+    /// # Errors
+    /// It will not be at hand, however long the request may wait.
+    fn lack(&self, waiting: &Waiting, need: &Need, before: u64) -> Result<Option<Lack>, Cause> {
+        let (pot, amount) = (&waiting.pot, waiting.amount.max(1));
+        let (grant, now) = (pot.grant.load(), self.clock.now());
+        let down = pot.down_for(now);
+        let in_time = now.time < grant.slot.end;
+        let lowered = need.account.limit < pot.limit.load(Ordering::Acquire) && down.is_none();
+        if pot.gone.load(Ordering::Acquire) || in_time && !lowered && grant.free() >= amount {
+            return Ok(None);
+        }
+        // What must not pass unseen waits out a hiccup of the store.
+        if down.is_some_and(|time| need.account.outage != Outage::Refuse || time >= HICCUP) {
+            return Err(Cause::Unavailable);
+        }
+        let known = pot.known.load();
+        // Of this lease and limit, and not from before this request came.
+        let asked = known.lease == grant.number
+            && known.limit == need.account.limit
+            && (known.answers > before || now.steady - known.at < FRESH);
+        let more = known.left.max(0).saturating_add(grant.free().max(0));
+        if !asked || !in_time || more >= amount {
+            return Ok(Some(Lack::Unknown));
+        }
+        let others = known.others > 0 || grant.held() > 0;
+        if may_come(need, amount, others) { Ok(Some(Lack::UsedUp)) } else { Err(Cause::Exhausted) }
     }
 
     fn pass(&self, pot: &Arc<Pot>, need: &Need, cause: Cause, caller: &str) -> Pass {
@@ -209,6 +269,16 @@ impl Shared {
             (Cause::Exhausted, Excess::Throttle { rpm }, _) => Pass::Slowly(slowly(spec, rpm, caller)),
             _ => Pass::No,
         }
+    }
+}
+
+/// Whether what is used up may be there again before the request gives up. `others`: requests under way hold something.
+fn may_come(need: &Need, amount: i64, others: bool) -> bool {
+    let spec = &need.account;
+    match spec.unit {
+        _ if !spec.is_rate() => others,
+        Unit::Parallel => others && !need.wait.is_zero(),
+        Unit::NanoUsd | Unit::Tokens | Unit::Requests => retry_after(spec, amount) <= need.wait,
     }
 }
 
@@ -237,5 +307,5 @@ fn slowly(spec: &AccountSpec, rpm: i64, caller: &str) -> Need {
         charge: Charge::Ahead,
         outage: Outage::Allow(rpm),
     };
-    Need { account: Arc::new(account), amount: 1 }
+    Need::new(Arc::new(account), 1)
 }

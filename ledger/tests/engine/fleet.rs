@@ -91,7 +91,7 @@ impl Gateway {
     }
 
     pub(crate) async fn reserve(&self, account: &Arc<AccountSpec>, amount: i64) -> Result<Hold, Refusal> {
-        self.ledger.reserve(&[Need { account: Arc::clone(account), amount }], "somebody").await
+        self.ledger.reserve(&[Need::new(Arc::clone(account), amount)], "somebody").await
     }
 
     /// Settles, and books the row a little later.

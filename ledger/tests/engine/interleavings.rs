@@ -56,7 +56,7 @@ async fn request(gateway: Gateway, run: Arc<Run>, mut rng: Rng) {
     let accounts = run.accounts.lock().unwrap().clone();
     let needs = accounts.into_iter().filter_map(|account| {
         let amount = if account.is_rate() { 1 } else { 1 + rng.below(300) };
-        (!rng.one_in(3)).then_some(Need { account, amount })
+        (!rng.one_in(3)).then_some(Need::new(account, amount))
     });
     let needs: Vec<Need> = needs.collect();
     let least = needs.iter().filter(|need| !need.account.is_rate()).map(|need| need.amount).min().unwrap_or(0);

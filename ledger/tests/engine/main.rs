@@ -5,6 +5,7 @@ mod deciding;
 mod fleet;
 mod interleavings;
 mod leases;
+mod queueing;
 mod rates;
 mod refusing;
 mod threads;

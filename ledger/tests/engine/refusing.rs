@@ -117,8 +117,7 @@ async fn what_another_account_refuses_does_not_count_as_passed_beyond_a_limit() 
     let open = Terms { name: "a", limit: 1000, outage: Outage::Allow(50), ..Terms::default() }.account();
     let closed = Terms { name: "b", limit: 1000, ..Terms::default() }.account();
     fleet.world.set(Mode::Silent);
-    let needs =
-        [&open, &closed].map(|account| turnpike_ledger::engine::Need { account: Arc::clone(account), amount: 10 });
+    let needs = [&open, &closed].map(|account| turnpike_ledger::engine::Need::new(Arc::clone(account), 10));
     for _ in 0..20 {
         let refusal = fleet.first().ledger.reserve(&needs, "somebody").await.unwrap_err();
         assert_eq!((&refusal.account.id, refusal.cause), (&closed.id, Cause::Unavailable));

@@ -36,8 +36,8 @@ fn threads_never_hold_more_than_the_limit_and_never_sleep_for_good() {
     let (spent, held, under_way) = (&spent, &held, &under_way);
     let client = |seed: u64| {
         let (ledger, mut rng) = (ledger.clone(), Rng(seed));
-        let budget = Need { account: Arc::clone(&budget), amount: USD / 40 };
-        let parallel = Need { account: Arc::clone(&parallel), amount: 1 };
+        let budget = Need::new(Arc::clone(&budget), USD / 40);
+        let parallel = Need::new(Arc::clone(&parallel), 1);
         let world = world.clone();
         async move {
             for _ in 0..400 {

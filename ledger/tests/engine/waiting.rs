@@ -130,7 +130,7 @@ async fn requests_do_not_send_each_other_from_queue_to_queue() {
                 1 => &accounts[..1],
                 _ => &accounts[1..],
             };
-            let needs: Vec<_> = mine.iter().map(|account| Need { account: Arc::clone(account), amount: 5 }).collect();
+            let needs: Vec<_> = mine.iter().map(|account| Need::new(Arc::clone(account), 5)).collect();
             let hold = gateway.ledger.reserve(&needs, "somebody").await;
             sleep(MS * 20).await;
             hold.is_ok()
