@@ -68,11 +68,13 @@ impl Reservation<'_> {
         let ledger = &app.ledger;
         let price = self.price(&accounts)?;
         let bound = self.bound(ledger, &accounts, price.as_deref()).await;
-        let needs: Vec<Need> =
-            accounts.into_iter().map(|account| {
-            let amount = bound.amount(&account);
-            Need::new(account, amount)
-        }).collect();
+        let needs: Vec<Need> = accounts
+            .into_iter()
+            .map(|account| {
+                let amount = bound.amount(&account);
+                Need::new(account, amount)
+            })
+            .collect();
         let limited = |refusal: Refusal| Error::Limited { refusal: refusal.into(), exhausted: app.exhausted };
         let hold = ledger.reserve(&needs, &self.caller.key_id).await.map_err(limited)?;
         Ok(Reserved { hold, cap: bound.cap, most: Some(bound.most()) })
