@@ -44,15 +44,15 @@ impl Chain {
         self.unknown && group.ids.iter().any(|id| self.visited.contains(id))
     }
 
-    /// Notes what may come after a group that failed so. `asked`: how many the request names, the first time.
-    pub(crate) fn leave(&mut self, group: &Group, cause: Cause, asked: usize) {
+    /// Notes what may come after a group that failed in these ways. `asked`: how many the request names, the first time.
+    pub(crate) fn leave(&mut self, group: &Group, causes: &[Cause], asked: usize) {
         for id in &group.ids {
             if !self.visited.contains(id) {
                 self.visited.push(Arc::clone(id));
             }
         }
         self.waiting.extend((0..asked).map(Waiting::Asked));
-        let fitting = group.fallbacks.iter().filter(|fallback| fallback.on.contains(&cause));
+        let fitting = group.fallbacks.iter().filter(|fallback| causes.iter().any(|cause| fallback.on.contains(cause)));
         self.waiting.extend(
             fitting.map(|fallback| Waiting::Object { fallback: fallback.clone(), traffic: Arc::clone(&group.traffic) }),
         );

@@ -17,7 +17,7 @@ use crate::{
     fallback::{Chain, Hop},
     features::Features,
     filter,
-    group::Group,
+    group::{Group, Member},
     hash,
     health::Standing,
     luck, retry,
@@ -118,8 +118,12 @@ impl Plan {
             Ok(member) => return self.attempt(member, Duration::ZERO, turn.now),
             Err(lacking) => lacking,
         };
-        if let Some(cause) = lacking.cause() {
-            self.leave(group, cause);
+        match lacking {
+            NoMember::ContextWindow(_) => self.leave(group, &[Cause::ContextWindow]),
+            NoMember::Busy => self.leave(group, &[Cause::RateLimit]),
+            NoMember::Cooling => self.leave(group, reasons(group, turn.now)),
+            // Another model would not help, either.
+            NoMember::Capability(_) | NoMember::Tags | NoMember::Empty => {}
         }
         if let Some(hop) = self.chain.next(turn.now) {
             return Next::Fall(hop);
@@ -204,7 +208,7 @@ impl Plan {
         if may && let Ok(member) = self.pick(group, features, turn) {
             return self.again(group, member, Duration::ZERO, turn.now);
         }
-        self.leave(group, failure.cause);
+        self.leave(group, &[failure.cause]);
         if let Some(hop) = self.chain.next(turn.now) {
             return Next::Fall(hop);
         }
@@ -248,20 +252,19 @@ impl Plan {
         self.attempt(member, after, now)
     }
 
-    fn leave(&mut self, group: &Group, cause: Cause) {
-        self.chain.leave(group, cause, std::mem::take(&mut self.wishes.fallbacks));
+    fn leave(&mut self, group: &Group, causes: &[Cause]) {
+        self.chain.leave(group, causes, std::mem::take(&mut self.wishes.fallbacks));
     }
 }
 
-impl NoMember {
-    /// The failure that it is as good as: fallbacks for that fit. `None` = another model would not help, either.
-    fn cause(self) -> Option<Cause> {
-        match self {
-            Self::ContextWindow(_) => Some(Cause::ContextWindow),
-            Self::Busy => Some(Cause::RateLimit),
-            Self::Cooling => Some(Cause::ServerError),
-            Self::Capability(_) | Self::Tags | Self::Empty => None,
-        }
+/// What the failures were like for which members are left alone.
+fn reasons(group: &Group, now: Moment) -> &'static [Cause] {
+    let cooling = |member: &&Member| matches!(member.live.health.standing(now), Standing::Cooling { .. });
+    let mut told = group.members.iter().filter(cooling).map(|member| member.live.health.told(now).is_some());
+    match (told.clone().any(|told| told), told.all(|told| told)) {
+        (true, true) => &[Cause::RateLimit],
+        (true, false) => &[Cause::RateLimit, Cause::ServerError],
+        (false, _) => &[Cause::ServerError],
     }
 }
 

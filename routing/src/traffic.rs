@@ -15,8 +15,8 @@ const RETRIES_AT_LEAST: u64 = 10;
 
 /// Over the last 30 seconds.
 type Recent = Window<10>;
-/// Over the last hour.
-type Hour = Window<60>;
+/// Over the last hour, and the begun minute before it: what went on is not forgotten too soon.
+type Hour = Window<61>;
 
 /// What was seen of a group; outlives reloads.
 #[derive(Debug)]

@@ -1,0 +1,124 @@
+//! One of three backends dies, hangs, becomes slow, or has enough; or all of them do.
+
+use std::time::Duration;
+
+use turnpike_routing::group::Strategy;
+
+use super::{
+    backend::Mood::{self, Dead, Flaky, Hung, Limited, Well},
+    report::Report,
+    world::{Setting, all},
+};
+
+const FINE: &[(u64, Mood)] = &[(0, Well(100))];
+/// 100 ms on average, 150 ms at most.
+const HEALTHY_P99: Duration = Duration::from_millis(150);
+const BALANCING: [Strategy; 4] = [Strategy::Weighted, Strategy::RoundRobin, Strategy::LeastBusy, Strategy::Latency];
+
+/// 50,000 requests, of which no more fail than 10 in 100,000, and none waits long.
+fn unharmed(report: &Report, what: &str) {
+    assert!(report.failures() <= 10.0, "{what}: {} of 100,000 fail", report.failures());
+    assert!(report.amplification() <= 1.2, "{what}: {} attempts a request", report.amplification());
+    let p99 = report.percentile(99, 0..1000);
+    assert!(p99 <= 2 * HEALTHY_P99, "{what}: p99 is {p99:?}");
+}
+
+#[test]
+fn one_of_three_is_killed() {
+    for strategy in BALANCING {
+        let report = Setting::of(&[FINE, FINE, &[(0, Well(100)), (10, Dead)]]).run(all(strategy));
+        unharmed(&report, &format!("{strategy:?}"));
+        let asked = report.attempts_at(2, 11..100);
+        assert!(asked <= 3, "{strategy:?} asks a dead backend {asked} times");
+    }
+}
+
+#[test]
+fn one_of_three_refuses_with_retry_after() {
+    for strategy in BALANCING {
+        let limited = &[(0, Well(100)), (10, Limited { rate: 20, retry_after: Some(5) })];
+        let report = Setting::of(&[FINE, FINE, limited]).run(all(strategy));
+        unharmed(&report, &format!("{strategy:?}"));
+        // What was under way when it refused could not know.
+        assert!(report.disturbed[2] <= 20, "{strategy:?} came {} times too soon", report.disturbed[2]);
+        assert!(report.attempts_at(2, 50..100) > 100, "{strategy:?} uses what it has");
+    }
+}
+
+#[test]
+fn one_of_three_is_at_its_limit_and_says_no_time() {
+    let limited = &[(0, Limited { rate: 50, retry_after: None })];
+    let report = Setting::of(&[FINE, FINE, limited]).run(all(Strategy::Weighted));
+    unharmed(&report, "limited");
+    assert!(report.attempts_at(2, 10..100) > 20 * 90, "{}", report.attempts_at(2, 10..100));
+}
+
+#[test]
+fn one_of_three_becomes_slow() {
+    let slow = &[(0, Well(100)), (10, Well(5000))];
+    let latency = Setting::of(&[FINE, FINE, slow]).run(all(Strategy::Latency));
+    unharmed(&latency, "Latency");
+    let hedged = Setting::of(&[FINE, FINE, slow]).run(|lives| {
+        let mut groups = all(Strategy::Weighted)(lives);
+        groups[0].hedge = Some(95);
+        groups
+    });
+    unharmed(&hedged, "hedged");
+    assert!(hedged.hedges > 0);
+}
+
+#[test]
+fn one_of_three_hangs() {
+    let hung = &[(0, Well(100)), (10, Hung)];
+    let report = Setting::of(&[FINE, FINE, hung]).run(|lives| {
+        let mut groups = all(Strategy::Weighted)(lives);
+        groups[0].hedge = Some(95);
+        groups
+    });
+    unharmed(&report, "hung");
+}
+
+#[test]
+fn one_of_three_fails_now_and_then() {
+    for percent in [1, 10, 30, 60] {
+        let report = Setting::of(&[FINE, FINE, &[(0, Flaky(percent))]]).run(all(Strategy::Weighted));
+        unharmed(&report, &format!("{percent} %"));
+        if percent <= 1 {
+            let share = report.share(2, 0..100);
+            assert!(share > 0.3, "{percent} % of failures are no reason to leave a backend alone: {share}");
+        }
+    }
+}
+
+#[test]
+fn an_outage_of_all_is_not_made_worse_and_is_noticed_when_it_ends() {
+    for strategy in BALANCING {
+        let script: &[(u64, Mood)] = &[(0, Well(100)), (10, Dead), (40, Well(100))];
+        let report = Setting { seconds: 60, ..Setting::of(&[script, script, script]) }.run(all(strategy));
+        let amplification = report.amplification();
+        assert!(amplification <= 1.2, "{strategy:?}: {amplification}");
+        let last = report.failed.iter().map(|(when, _)| when.0).max().unwrap();
+        assert!(last < 41_500_000, "{strategy:?}: the last failure is at {last} µs");
+    }
+}
+
+#[test]
+fn the_first_to_come_back_is_found() {
+    let dead: &[(u64, Mood)] = &[(0, Well(100)), (10, Dead)];
+    let back: &[(u64, Mood)] = &[(0, Well(100)), (10, Dead), (30, Well(100))];
+    let report = Setting { seconds: 60, ..Setting::of(&[dead, dead, back]) }.run(all(Strategy::Weighted));
+    let last = report.failed.iter().map(|(when, _)| when.0).max().unwrap();
+    assert!(last < 31_500_000, "the last failure is at {last} µs");
+}
+
+#[test]
+fn a_lone_backend_is_asked_whatever_it_did() {
+    let report = Setting { rate: 50, ..Setting::of(&[&[(0, Dead), (10, Well(100))]]) }.run(all(Strategy::Weighted));
+    let last = report.failed.iter().map(|(when, _)| when.0).max().unwrap();
+    assert!(last < 11_000_000, "the last failure is at {last} µs");
+    // At its limit it serves as much as it can.
+    let limited = &[(0, Limited { rate: 40, retry_after: Some(1) })];
+    let report = Setting { rate: 50, ..Setting::of(&[limited]) }.run(all(Strategy::Weighted));
+    let answered = report.answered.len() as f64 / 100.0;
+    assert!(answered > 38.0, "{answered} a second");
+}
