@@ -14,21 +14,24 @@ use crate::{
     set::Set,
 };
 
-/// Members that could serve a request now and were not tried for it: [`able`], with room within their limits, available.
+/// Members that could serve a request and were not tried for it: [`able`], those with room within their limits before all
+/// others. Where nobody has room, all stay: what is counted here is a guess, and whoever holds the accounts of the limits
+/// refuses or makes the request wait.
 ///
 /// # Errors
 /// There is none; what stands in the way of the last of them.
 pub fn candidates(group: &Group, features: &Features, tried: &Set, now: Moment) -> Result<Set, NoMember> {
-    let able = able(group, features)?;
-    let now = able.only(|index| {
-        let is_free = |member: &Member| has_room(&member.traits, &member.live, features, now);
-        !tried.contains(index) && group.members.get(index).is_some_and(is_free)
+    let left = able(group, features)?.only(|index| !tried.contains(index));
+    let free = left.only(|index| {
+        let has_room = |member: &Member| has_room(&member.traits, &member.live, features, now);
+        group.members.get(index).is_some_and(has_room)
     });
-    if now.is_empty() { Err(NoMember::Busy) } else { Ok(now) }
+    let found = if free.is_empty() { left } else { free };
+    if found.is_empty() { Err(NoMember::Busy) } else { Ok(found) }
 }
 
-/// Whether the backend's limits leave room for a request. This gateway's own requests are counted, not those of others.
-pub fn has_room(traits: &Traits, live: &Live, features: &Features, now: Moment) -> bool {
+/// Whether the backend's limits leave room for a request, as far as this gateway's own requests tell.
+fn has_room(traits: &Traits, live: &Live, features: &Features, now: Moment) -> bool {
     let stats = &live.stats;
     let below = |limit: Option<u64>, used: &dyn Fn() -> u64| limit.is_none_or(|limit| used() < limit);
     let tokens_left = traits.tpm.is_none_or(|limit| match stats.tokens(now) {

@@ -65,32 +65,41 @@ fn a_prompt_goes_where_it_fits() {
 }
 
 #[test]
-fn limits_of_a_backend_leave_room_or_not() {
-    let group = |change: fn(&mut Traits)| group(Strategy::Weighted, [with("a", change)]);
+fn a_backend_without_room_gives_way_to_one_that_has_some() {
+    let pair = |change: fn(&mut Traits)| group(Strategy::Weighted, [with("a", change), member("b", 1)]);
     let asked = |group: &Group, prompt_tokens, seconds| {
         let features = needing(|it| it.prompt_tokens = prompt_tokens);
-        filter::candidates(group, &features, &Set::default(), at(seconds)).map(|set| set.len())
+        let found = filter::candidates(group, &features, &Set::default(), at(seconds)).unwrap();
+        found.iter().collect::<Vec<_>>()
     };
-    let parallel = group(|it| it.max_parallel = Some(2));
+    let parallel = pair(|it| it.max_parallel = Some(2));
     let attempts = [0, 1].map(|_| parallel.members[0].live.begin(at(0.0), 0));
-    assert_eq!(asked(&parallel, 0, 0.0), Err(NoMember::Busy));
+    assert_eq!(asked(&parallel, 0, 0.0), [1]);
     drop(attempts);
-    assert_eq!(asked(&parallel, 0, 0.0), Ok(1));
+    assert_eq!(asked(&parallel, 0, 0.0), [0, 1]);
 
-    let requests = group(|it| it.rpm = Some(2));
+    let requests = pair(|it| it.rpm = Some(2));
     for second in [0.0, 10.0] {
-        assert_eq!(asked(&requests, 0, second), Ok(1));
+        assert_eq!(asked(&requests, 0, second), [0, 1]);
         drop(requests.members[0].live.begin(at(second), 0));
     }
-    assert_eq!(asked(&requests, 0, 59.0), Err(NoMember::Busy));
-    assert_eq!(asked(&requests, 0, 66.0), Ok(1));
+    assert_eq!(asked(&requests, 0, 59.0), [1]);
+    assert_eq!(asked(&requests, 0, 66.0), [0, 1]);
 
-    let tokens = group(|it| it.tpm = Some(1000));
-    assert_eq!(asked(&tokens, 5000, 0.0), Ok(1), "larger than the rate, but alone");
+    let tokens = pair(|it| it.tpm = Some(1000));
+    assert_eq!(asked(&tokens, 5000, 0.0), [0, 1], "larger than the rate, but alone");
     drop(tokens.members[0].live.begin(at(0.0), 900));
-    assert_eq!(asked(&tokens, 100, 0.0), Ok(1));
-    assert_eq!(asked(&tokens, 101, 0.0), Err(NoMember::Busy));
-    assert_eq!(asked(&tokens, 101, 66.0), Ok(1));
+    assert_eq!(asked(&tokens, 100, 0.0), [0, 1]);
+    assert_eq!(asked(&tokens, 101, 0.0), [1]);
+    assert_eq!(asked(&tokens, 101, 66.0), [0, 1]);
+}
+
+#[test]
+fn where_nobody_has_room_the_accounts_of_the_limits_decide() {
+    let full = group(Strategy::Weighted, [with("a", |it| it.max_parallel = Some(1))]);
+    let _attempt = full.members[0].live.begin(at(0.0), 0);
+    let found = filter::candidates(&full, &Features::default(), &Set::default(), at(0.0)).unwrap();
+    assert!(found.contains(0));
 }
 
 #[test]
@@ -99,6 +108,8 @@ fn those_that_were_tried_are_left_out() {
     let tried: Set = [0].into_iter().collect();
     let left = filter::candidates(&group, &Features::default(), &tried, at(0.0)).unwrap();
     assert_eq!(left.iter().collect::<Vec<_>>(), [1]);
+    let tried = [0, 1].into_iter().collect();
+    assert_eq!(filter::candidates(&group, &Features::default(), &tried, at(0.0)), Err(NoMember::Busy));
     assert_eq!(filter::candidates(&Group::default(), &Features::default(), &tried, at(0.0)), Err(NoMember::Empty));
     let idle = [member("a", 0)];
     assert_eq!(able(&idle, &Features::default()), Err(NoMember::Empty));
