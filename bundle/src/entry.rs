@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use turnpike_crds::model_deployment::Strategy;
 use turnpike_llm::{
     price::Price,
     provider::{Capabilities, ProviderKind},
@@ -15,10 +16,12 @@ use crate::canonical;
 
 mod identity;
 mod limit;
+mod routing;
 
 pub use identity::{AssumedRole, AwsIdentity, AwsKeys, EntraApplication, GoogleAccount, Identity, ServiceAccount};
 use limit::is_default;
 pub use limit::{BudgetEntry, KeyLimits, LimitEntry, ModelLimits, PerModelLimit, RESET, covers};
+pub use routing::{Cache, Complexity, Fallback, Health, Mirror, Retry, RouteBackend, RouteTarget, Semantic, Sticky};
 
 /// Namespace and name of the object that an entry came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -80,6 +83,21 @@ pub struct ModelEntry {
     /// Most that the backend is given, whoever asks.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: ModelLimits,
+    /// How one of the models of its pool is chosen; a route has its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub strategy: Strategy,
+    /// Further attempts; `None` = the spec does not say, see [`Retry::default`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Where requests go that it does not answer, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<Fallback>,
+    /// When it counts as failed; a route has none of its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub health: Health,
+    /// Answering repeated requests; `None` = never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
 }
 
 /// What answers for a model.
@@ -158,25 +176,6 @@ pub struct Params {
     pub rename: BTreeMap<String, String>,
     /// Remove what the provider does not support instead of refusing it.
     pub drop_unsupported: bool,
-}
-
-/// `spec.route`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RouteBackend {
-    /// Resolved targets, in the order of the spec.
-    pub targets: Vec<RouteTarget>,
-}
-
-/// One target of a route.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RouteTarget {
-    /// The `ModelDeployment` by object name (same namespace). It may be missing from the contents (when it cannot be
-    /// compiled) and then takes no traffic; it may be a route itself, but none that leads back here.
-    pub model: ObjectRef,
-    /// Share of the route's traffic.
-    pub weight: u32,
-    /// Lower is tried first.
-    pub priority: i32,
 }
 
 /// `spec.timeouts`, milliseconds.

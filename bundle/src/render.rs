@@ -33,6 +33,8 @@ mod models;
 mod names;
 mod policy;
 mod provider;
+mod references;
+mod resilience;
 mod routes;
 mod secrets;
 mod unpriced;

@@ -130,6 +130,8 @@ wire_names! {
         SpendUnattributed,
         /// A field is set whose behaviour this version does not have.
         NotYetSupported,
+        /// A field is set that does nothing beside the others.
+        NoEffect,
         /// No price is known for the model, so its costs are recorded as unknown.
         PriceUnknown,
     }

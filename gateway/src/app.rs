@@ -30,7 +30,7 @@ use turnpike_ledger::{
 use turnpike_llm::provider::Operation;
 
 use crate::{
-    config::Live,
+    config::{Live, backends::Backends},
     internal::Health,
     metrics::Metrics,
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
@@ -63,6 +63,8 @@ pub struct App {
     pub wal: Arc<Wal>,
     /// Fetches media that clients give by URL.
     pub media: Fetcher,
+    /// What was seen of models' backends.
+    pub backends: Backends,
     /// The identities that models use in clouds.
     pub credentials: Arc<Credentials>,
     /// Counters.

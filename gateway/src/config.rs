@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+pub mod backends;
 pub mod compile;
 mod eyes;
 pub mod follow;

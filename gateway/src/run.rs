@@ -25,6 +25,7 @@ use crate::{
     banner, check,
     config::{
         Live,
+        backends::Backends,
         follow::{self, Following},
         reload::{Publication, Reload},
         sources::{
@@ -269,6 +270,7 @@ fn app(
         end_users: EndUsers::new(args.max_end_users),
         exhausted: args.budget_exceeded_status.code(),
         wal,
+        backends: Backends::default(),
         credentials: Arc::new(Credentials::new(exchange, Handle::current())),
         metrics: Arc::new(Metrics::new()?),
         health: Arc::new(Health::default()),

@@ -11,7 +11,11 @@ use crate::{
     entry::{Backend, CredentialEntry, ModelEntry, ObjectRef, Visibility},
     objects::created,
     problem::{ObjectKind, Report},
-    render::{Context, Rendered, by_age, limits, names, policy, provider, routes, warn_not_yet},
+    render::{
+        Context, Rendered, by_age, limits, names, policy, provider,
+        resilience::{self, Resilience},
+        routes, warn_not_yet,
+    },
 };
 
 /// An entry with the credential that it names.
@@ -69,6 +73,7 @@ fn compile(
     let own_price = policy::own_price(spec.price.as_ref(), report);
     let limits = limits::of_model(spec.limits.as_ref(), report);
     let own_capabilities = policy::own_capabilities(spec.capabilities.as_ref(), report);
+    let resilience = resilience::compile(context, object, resource, report);
     let (backend, credential) = backend(context, object, resource, source, report)?;
     let (model_name, own_capabilities, own_price) = (model_name?, own_capabilities?, own_price.ok()?);
     let (price, capabilities) = match &backend {
@@ -78,6 +83,7 @@ fn compile(
         }
         Backend::Route(_) => (own_price.map(|price| price.over(None)), own_capabilities),
     };
+    let Resilience { retry, fallbacks, health, cache } = resilience.ok()?;
     let entry = ModelEntry {
         object: object.clone(),
         created: created(resource),
@@ -96,6 +102,11 @@ fn compile(
         capabilities,
         timeouts: timeouts?,
         limits: limits.ok()?,
+        strategy: spec.pool_strategy,
+        retry,
+        fallbacks,
+        health,
+        cache,
     };
     Some(Compiled { entry, credential })
 }
@@ -179,7 +190,7 @@ fn backend(
             Some((Backend::Provider(backend), credential))
         }
         SourceKind::Route => {
-            let route = routes::compile(context, object, spec.route.as_ref()?, report)?;
+            let route = routes::compile(context, object, spec, report)?;
             Some((Backend::Route(route), None))
         }
         SourceKind::Mock => Some((Backend::Mock { response: spec.mock.as_ref()?.response.clone() }, None)),

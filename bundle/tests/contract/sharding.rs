@@ -26,6 +26,11 @@ pub(crate) fn model(name: &str, answer: &str) -> ModelEntry {
         capabilities: Capabilities::default(),
         timeouts: Timeouts { connect: 1, first_byte: 2, idle: 3, total: 4 },
         limits: ModelLimits::default(),
+        strategy: turnpike_crds::model_deployment::Strategy::default(),
+        retry: None,
+        fallbacks: Vec::new(),
+        health: turnpike_bundle::entry::Health::default(),
+        cache: None,
     }
 }
 

@@ -136,6 +136,11 @@ impl Timeouts {
     }
 }
 
+/// Milliseconds in a duration.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn or_default(text: Option<&DurationString>, default: Duration) -> Result<Duration, DurationError> {
     text.map_or(Ok(default), DurationString::parse)
 }
@@ -151,6 +156,13 @@ pub struct Retry {
     /// Further attempts by class of failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_class: Option<RetryPerClass>,
+}
+
+impl Retry {
+    /// Default of `attempts`.
+    pub const ATTEMPTS: i32 = 2;
+    /// Further attempts of classes that `attempts` does not cover.
+    pub const NEVER: i32 = 0;
 }
 
 /// Further attempts by class of failure.
@@ -222,7 +234,7 @@ pub struct Health {
     /// Between two probes. Default 30s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval: Option<DurationString>,
-    /// What to probe, relative to the server's root. Default /health.
+    /// What to probe, relative to the server's root. Default: /health of engines, else the list of the provider's models.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), extend("pattern" = "^/[^\\s?#]*$"))]
     pub path: Option<String>,
@@ -230,9 +242,28 @@ pub struct Health {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub allowed_fails: Option<i32>,
-    /// How long a failed backend is left alone. Default 60s.
+    /// How long a failed backend is left alone; 0s: never. Default 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown: Option<DurationString>,
+}
+
+impl Health {
+    /// Default of `interval`.
+    pub const INTERVAL: Duration = Duration::from_secs(30);
+    /// Default of `allowedFails`.
+    pub const ALLOWED_FAILS: i32 = 3;
+    /// Default of `cooldown`.
+    pub const COOLDOWN: Duration = Duration::from_mins(1);
+
+    /// Time between two probes, or its default.
+    pub fn interval(&self) -> Result<Duration, DurationError> {
+        or_default(self.interval.as_ref(), Self::INTERVAL)
+    }
+
+    /// Cooldown, or its default.
+    pub fn cooldown(&self) -> Result<Duration, DurationError> {
+        or_default(self.cooldown.as_ref(), Self::COOLDOWN)
+    }
 }
 
 /// Answering repeated requests from a store.
@@ -251,6 +282,16 @@ pub struct Cache {
     /// Also answer requests that only mean the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub semantic: Option<SemanticCache>,
+}
+
+impl Cache {
+    /// Default of `ttl`.
+    pub const TTL: Duration = Duration::from_hours(1);
+
+    /// How long an answer is kept, or its default.
+    pub fn ttl(&self) -> Result<Duration, DurationError> {
+        or_default(self.ttl.as_ref(), Self::TTL)
+    }
 }
 
 /// Who shares kept answers.

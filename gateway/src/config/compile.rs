@@ -13,7 +13,10 @@ use turnpike_llm::{
     provider::{AuthScheme, CompiledParams, Operation, ProviderKind, Target},
 };
 
-use super::snapshot::{Allowed, Backend, Caller, Key, Model, Snapshot, Upstream};
+use super::{
+    backends::Seen,
+    snapshot::{Allowed, Backend, Caller, Key, Model, Snapshot, Upstream},
+};
 use crate::{
     pipeline::deliver,
     upstream::{
@@ -23,7 +26,9 @@ use crate::{
     },
 };
 
+mod groups;
 mod limits;
+mod members;
 mod pools;
 
 /// Servers of the vLLM kind close idle connections after 5 s; ours must be the first to let go.
@@ -43,19 +48,27 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-/// The credentials of a bundle, and what those with an identity are exchanged for.
+/// What was seen of backends, the credentials of a bundle, and what those with an identity are exchanged for.
 #[derive(Clone, Copy)]
-struct Credentials<'a> {
+struct Known<'a> {
+    seen: &'a Seen,
     entries: &'a BTreeMap<String, CredentialEntry>,
     sources: &'a Sources,
 }
 
-/// Compiles everything that can be compiled. `sources`: what the identities of its credentials are exchanged for.
-pub fn compile(contents: &Contents, sources: &Sources, generation: u64, hash: String) -> (Snapshot, Vec<LeftOut>) {
+/// Compiles everything that can be compiled. `seen`: what was seen of its models; `sources`: what the identities of its
+/// credentials are exchanged for.
+pub fn compile(
+    contents: &Contents,
+    (seen, sources): (&Seen, &Sources),
+    generation: u64,
+    hash: String,
+) -> (Snapshot, Vec<LeftOut>) {
+    let known = Known { seen, entries: &contents.credentials, sources };
     let mut left_out = Vec::new();
     let mut models: BTreeMap<&ObjectRef, Arc<Model>> = BTreeMap::new();
     for entry in &contents.models {
-        match model(entry, Credentials { entries: &contents.credentials, sources }) {
+        match model(entry, known) {
             Ok(Some(model)) => {
                 models.insert(&entry.object, Arc::new(model));
             }
@@ -70,11 +83,11 @@ pub fn compile(contents: &Contents, sources: &Sources, generation: u64, hash: St
     (snapshot, left_out)
 }
 
-fn model(entry: &ModelEntry, credentials: Credentials<'_>) -> Result<Option<Model>, String> {
+fn model(entry: &ModelEntry, known: Known<'_>) -> Result<Option<Model>, String> {
     let backend = match &entry.backend {
         entry::Backend::Route(_) => return Ok(None),
         entry::Backend::Mock { response } => Backend::Mock { response: response.as_str().into() },
-        entry::Backend::Provider(config) => Backend::Provider(Box::new(upstream(entry, config, credentials)?)),
+        entry::Backend::Provider(config) => Backend::Provider(Box::new(upstream(entry, config, known)?)),
     };
     let base = match &entry.backend {
         entry::Backend::Provider(config) => config.base_url.as_str(),
@@ -85,22 +98,20 @@ fn model(entry: &ModelEntry, credentials: Credentials<'_>) -> Result<Option<Mode
         headers: deliver::headers(header_value(&id)?, header_value(base)?),
         id: id.into(),
         limits: turnpike_ledger::limits::of_model(entry),
+        traits: Arc::new(groups::traits(entry)),
+        live: known.seen.get(&entry.object).cloned().unwrap_or_default(),
         entry: entry.clone(),
         backend,
     }))
 }
 
-fn upstream(
-    entry: &ModelEntry,
-    config: &entry::ProviderBackend,
-    credentials: Credentials<'_>,
-) -> Result<Upstream, String> {
+fn upstream(entry: &ModelEntry, config: &entry::ProviderBackend, known: Known<'_>) -> Result<Upstream, String> {
     let adapter = config.provider.adapter().ok_or("this gateway does not speak the provider's dialect")?;
     let credential = match &config.credential {
         None => None,
-        Some(digest) => Some(credentials.entries.get(digest).ok_or("its credential is not in the bundle")?),
+        Some(digest) => Some(known.entries.get(digest).ok_or("its credential is not in the bundle")?),
     };
-    let source = config.credential.as_ref().and_then(|digest| credentials.sources.get(digest));
+    let source = config.credential.as_ref().and_then(|digest| known.sources.get(digest));
     let params = &config.params;
     let compiled = CompiledParams::compile(&params.defaults, &params.drop, &params.rename);
     let mut upstream = Upstream {

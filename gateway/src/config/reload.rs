@@ -46,7 +46,8 @@ impl Reload {
         let Publication { contents, hash, mut problems, warnings } = publication;
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let sources = self.app.credentials.follow(&contents.credentials);
-        let (snapshot, left_out) = compile(contents, &sources, generation, hash.clone());
+        let seen = self.app.backends.follow(&contents.models);
+        let (snapshot, left_out) = compile(contents, (&seen, &sources), generation, hash.clone());
         for LeftOut { object, reason } in left_out {
             tracing::error!(%object, reason, "the gateway cannot serve an object of its bundle");
             problems.push(Problem {

@@ -2,14 +2,18 @@
 //!
 //! Counters, health and spend never live here: a reload must not reset them.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use turnpike_bundle::entry::{BudgetEntry, ModelEntry, ObjectRef, ProviderBackend};
+use turnpike_bundle::entry::{BudgetEntry, Cache, ModelEntry, ObjectRef, ProviderBackend};
 use turnpike_ledger::account::AccountSpec;
 use turnpike_llm::{
     price::{self, Price},
     provider::{CompiledParams, Operation, Provider, Target},
+};
+use turnpike_routing::{
+    backend::{Live, Traits},
+    group::Group,
 };
 
 use crate::upstream::{Endpoint, UrlError, credentials::Proof, pool::Policy};
@@ -29,6 +33,8 @@ pub struct Snapshot {
     pub cluster: Names,
     /// What the admin key sees: every model that is not Internal.
     pub admin: Names,
+    /// What answers for the objects that fallbacks and mirrors name, by `namespace/name`; Internal ones too.
+    pub objects: HashMap<Arc<str>, Arc<Pool>>,
     /// Client keys by sha256.
     pub keys: HashMap<[u8; 32], Key>,
 }
@@ -59,6 +65,12 @@ pub struct Pool {
     pub name: Arc<str>,
     /// Members, lowest priority value first.
     pub members: Vec<Member>,
+    /// The same members, in the same order, with how one is chosen and what happens when it fails.
+    pub group: Group,
+    /// Longest that a request may take, over all attempts.
+    pub total: Duration,
+    /// Answering repeated requests; `None` = never.
+    pub cache: Option<Cache>,
     /// Oldest member's creation, seconds since the epoch.
     pub created: i64,
 }
@@ -85,6 +97,10 @@ pub struct Model {
     pub headers: HeaderMap,
     /// What answers.
     pub backend: Backend,
+    /// What decides whether it is chosen.
+    pub traits: Arc<Traits>,
+    /// What was seen of it, in this snapshot and before.
+    pub live: Arc<Live>,
     /// What it is given at most, whoever asks.
     pub limits: Vec<Arc<AccountSpec>>,
 }

@@ -49,6 +49,11 @@ pub(crate) fn model(name: &str) -> ModelEntry {
         capabilities: Capabilities::default(),
         timeouts: Timeouts { connect: 1, first_byte: 1, idle: 1, total: 1 },
         limits: entry::ModelLimits::default(),
+        strategy: turnpike_crds::model_deployment::Strategy::default(),
+        retry: None,
+        fallbacks: Vec::new(),
+        health: entry::Health::default(),
+        cache: None,
     }
 }
 
@@ -67,8 +72,12 @@ pub(crate) fn key(name: &str) -> KeyEntry {
 }
 
 pub(crate) fn snapshot(models: Vec<ModelEntry>, keys: Vec<KeyEntry>) -> Snapshot {
-    let (snapshot, left_out) =
-        compile(&Contents { models, keys, ..Contents::default() }, &BTreeMap::new(), 1, "h".to_owned());
+    let (snapshot, left_out) = compile(
+        &Contents { models, keys, ..Contents::default() },
+        (&BTreeMap::new(), &BTreeMap::new()),
+        1,
+        "h".to_owned(),
+    );
     assert_eq!(left_out, []);
     snapshot
 }

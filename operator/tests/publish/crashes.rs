@@ -105,6 +105,11 @@ fn model(at: usize, bytes: usize, credential: usize) -> ModelEntry {
         capabilities: Capabilities::default(),
         timeouts: Timeouts { connect: 1, first_byte: 2, idle: 3, total: 4 },
         limits: turnpike_bundle::entry::ModelLimits::default(),
+        strategy: turnpike_crds::model_deployment::Strategy::default(),
+        retry: None,
+        fallbacks: Vec::new(),
+        health: turnpike_bundle::entry::Health::default(),
+        cache: None,
     }
 }
 

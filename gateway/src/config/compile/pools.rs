@@ -2,22 +2,19 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use turnpike_bundle::entry::{Backend, ModelEntry, ObjectRef, Visibility};
+use turnpike_routing::group::Group;
 
-use crate::config::snapshot::{Member, Model, Names, Pool, Snapshot, Wildcard};
-
-/// A route through routes is followed this far.
-const MAX_ROUTE_DEPTH: u32 = 4;
-
-/// All models, by object.
-struct Models<'a> {
-    entries: HashMap<&'a ObjectRef, &'a ModelEntry>,
-    compiled: &'a BTreeMap<&'a ObjectRef, Arc<Model>>,
-}
+use super::{
+    groups,
+    members::{Joining, Models},
+};
+use crate::config::snapshot::{Model, Names, Pool, Snapshot, Wildcard};
 
 /// A pool and the names that lead to it.
 struct NamedPool<'a> {
@@ -26,15 +23,15 @@ struct NamedPool<'a> {
     names: Vec<&'a str>,
 }
 
-/// Fills the snapshot's names.
+/// Fills the snapshot's names and objects.
 ///
 /// A namespace sees all of its own models, and of others those that are Cluster-visible; its own names shadow theirs.
 /// Where two pools of different namespaces claim a name, the older has it.
 pub(super) fn fill(snapshot: &mut Snapshot, entries: &[ModelEntry], compiled: &BTreeMap<&ObjectRef, Arc<Model>>) {
     let models = Models { entries: entries.iter().map(|entry| (&entry.object, entry)).collect(), compiled };
     // Nobody asks for an internal model by name, so it neither joins nor hides a pool of that name.
-    let own = models.pools(entries.iter().filter(|entry| entry.visibility != Visibility::Internal));
-    let cluster = models.pools(entries.iter().filter(|entry| entry.visibility == Visibility::Cluster));
+    let own = by_name(&models, entries.iter().filter(|entry| entry.visibility != Visibility::Internal));
+    let cluster = by_name(&models, entries.iter().filter(|entry| entry.visibility == Visibility::Cluster));
     for named in &own {
         snapshot.namespaces.entry(named.namespace.into()).or_default().add(named);
         snapshot.admin.add(named);
@@ -45,6 +42,7 @@ pub(super) fn fill(snapshot: &mut Snapshot, entries: &[ModelEntry], compiled: &B
             names.add(named);
         }
     }
+    snapshot.objects = by_object(&models, entries);
     snapshot.namespaces.values_mut().for_each(Names::sort);
     snapshot.cluster.sort();
     snapshot.admin.sort();
@@ -74,72 +72,70 @@ impl Names {
     }
 }
 
-impl<'a> Models<'a> {
-    /// Pools by namespace and public name, the oldest first.
-    fn pools(&self, entries: impl Iterator<Item = &'a ModelEntry>) -> Vec<NamedPool<'a>> {
-        let mut grouped: BTreeMap<(&str, &str), Vec<&ModelEntry>> = BTreeMap::new();
-        for entry in entries {
-            grouped.entry((&entry.object.namespace, &entry.model_name)).or_default().push(entry);
-        }
-        let mut pools: Vec<NamedPool<'a>> = grouped
-            .into_iter()
-            .filter_map(|((namespace, name), entries)| self.pool(namespace, name, &entries))
-            .collect();
-        pools.sort_by(|a, b| {
-            (a.pool.created, a.namespace, &a.pool.name).cmp(&(b.pool.created, b.namespace, &b.pool.name))
-        });
-        pools
+/// Pools by namespace and public name, the oldest first.
+fn by_name<'a>(models: &Models<'a>, entries: impl Iterator<Item = &'a ModelEntry>) -> Vec<NamedPool<'a>> {
+    let mut grouped: BTreeMap<(&str, &str), Vec<&ModelEntry>> = BTreeMap::new();
+    for entry in entries {
+        grouped.entry((&entry.object.namespace, &entry.model_name)).or_default().push(entry);
     }
-
-    fn pool(&self, namespace: &'a str, name: &'a str, entries: &[&'a ModelEntry]) -> Option<NamedPool<'a>> {
-        let mut members = Vec::new();
-        for entry in entries {
-            match self.compiled.get(&entry.object) {
-                Some(model) => {
-                    let model = Arc::clone(model);
-                    members.push(Member { model, weight: entry.weight, priority: entry.priority });
-                }
-                None => self.expand(entry, MAX_ROUTE_DEPTH, &mut members),
-            }
-        }
-        if members.is_empty() {
-            return None;
-        }
-        members.sort_by_key(|member| member.priority);
-        let mut names = vec![name];
-        for alias in entries.iter().flat_map(|entry| &entry.aliases) {
-            if !names.contains(&alias.as_str()) {
-                names.push(alias);
-            }
-        }
-        let created = entries.iter().map(|entry| entry.created).min().unwrap_or_default();
-        Some(NamedPool { namespace, pool: Arc::new(Pool { name: name.into(), members, created }), names })
-    }
-
-    /// A route's targets become members of its pool; a target that is a route itself is followed.
-    fn expand(&self, route: &ModelEntry, depth: u32, members: &mut Vec<Member>) {
-        let Backend::Route(route) = &route.backend else {
-            return;
-        };
-        for target in &route.targets {
-            if let Some(model) = self.compiled.get(&target.model) {
-                members.push(Member { model: Arc::clone(model), weight: target.weight, priority: target.priority });
-            } else if let (Some(inner), Some(depth)) = (self.entries.get(&target.model), depth.checked_sub(1)) {
-                let first = members.len();
-                self.expand(inner, depth, members);
-                share(members.get_mut(first..).unwrap_or_default(), target.weight, target.priority);
-            }
-        }
-    }
+    let mut pools: Vec<NamedPool<'a>> = grouped
+        .into_iter()
+        .filter_map(|((namespace, name), mut entries)| {
+            entries.sort_by_key(|entry| (entry.created, &entry.object));
+            Some(NamedPool { namespace, pool: Arc::new(pool(models, name, &entries)?), names: names(name, &entries) })
+        })
+        .collect();
+    pools.sort_by(|a, b| (a.pool.created, a.namespace, &a.pool.name).cmp(&(b.pool.created, b.namespace, &b.pool.name)));
+    pools
 }
 
-/// Gives an inner route's best members the share and priority that the outer route gives the inner one.
-fn share(inner: &mut [Member], weight: u32, priority: i32) {
-    let best = inner.iter().map(|member| member.priority).min().unwrap_or_default();
-    let total: u64 = inner.iter().filter(|member| member.priority == best).map(|member| u64::from(member.weight)).sum();
-    for member in inner.iter_mut() {
-        let part = u64::from(member.weight) * u64::from(weight) / total.max(1);
-        member.weight = u32::try_from(part).unwrap_or(u32::MAX).max(u32::from(weight > 0 && member.weight > 0));
-        member.priority = priority.saturating_add(member.priority.saturating_sub(best));
+/// A pool for each object that another one falls back to or mirrors to, by `namespace/name`.
+fn by_object(models: &Models<'_>, entries: &[ModelEntry]) -> HashMap<Arc<str>, Arc<Pool>> {
+    let named = entries.iter().flat_map(|entry| {
+        let mirror = match &entry.backend {
+            Backend::Route(route) => route.mirror.as_ref().map(|mirror| &mirror.model),
+            Backend::Provider(_) | Backend::Mock { .. } => None,
+        };
+        entry.fallbacks.iter().map(|fallback| &fallback.model).chain(mirror)
+    });
+    let named: BTreeSet<&ObjectRef> = named.collect();
+    let found = named.into_iter().filter_map(|object| {
+        let entry = models.entries.get(object)?;
+        Some((groups::id(object), Arc::new(pool(models, &entry.model_name, &[entry])?)))
+    });
+    found.collect()
+}
+
+fn names<'a>(name: &'a str, entries: &[&'a ModelEntry]) -> Vec<&'a str> {
+    let mut names = vec![name];
+    for alias in entries.iter().flat_map(|entry| &entry.aliases) {
+        if !names.contains(&alias.as_str()) {
+            names.push(alias);
+        }
     }
+    names
+}
+
+/// The pool of these entries, the oldest first; `None` = nothing answers.
+fn pool(models: &Models<'_>, name: &str, entries: &[&ModelEntry]) -> Option<Pool> {
+    let mut joining: Vec<Joining> = entries.iter().flat_map(|entry| models.of(entry)).collect();
+    if joining.is_empty() {
+        return None;
+    }
+    joining.sort_by_key(|member| member.priority);
+    let (members, of_group): (Vec<_>, Vec<_>) = joining.into_iter().map(Joining::split).unzip();
+    let group = Group { members: of_group.into(), ..groups::settings(entries, |object| models.serves(object)) };
+    let total = match entries.first().map(|entry| &entry.backend) {
+        Some(Backend::Route(route)) => route.total,
+        Some(Backend::Provider(_) | Backend::Mock { .. }) | None => None,
+    };
+    let longest = || members.iter().map(|member| member.model.entry.timeouts.total).max().unwrap_or_default();
+    Some(Pool {
+        name: name.into(),
+        total: Duration::from_millis(total.unwrap_or_else(longest)),
+        cache: entries.iter().find_map(|entry| entry.cache.clone()),
+        created: entries.iter().map(|entry| entry.created).min().unwrap_or_default(),
+        members,
+        group,
+    })
 }

@@ -1,0 +1,145 @@
+//! What a `ModelDeployment` puts into a pool: itself, or what a route leads to, through routes too.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use turnpike_bundle::entry::{Backend, ModelEntry, ObjectRef, RouteBackend};
+use turnpike_routing::group::{self, Tier};
+
+use crate::config::snapshot::{Member, Model};
+
+/// A route through routes is followed this far.
+const MAX_ROUTE_DEPTH: u32 = 4;
+
+/// Beside a route among the targets, weights are this much finer, so that its own targets can share its weight.
+const FINER: u64 = 1 << 16;
+
+/// All models, by object.
+pub(super) struct Models<'a> {
+    pub(super) entries: HashMap<&'a ObjectRef, &'a ModelEntry>,
+    pub(super) compiled: &'a BTreeMap<&'a ObjectRef, Arc<Model>>,
+}
+
+/// A member on its way into a pool.
+pub(super) struct Joining {
+    model: Arc<Model>,
+    weight: u64,
+    pub(super) priority: i32,
+    tags: Vec<Box<str>>,
+    tier: Option<Tier>,
+}
+
+impl Models<'_> {
+    /// What an entry brings into the pool of its own name, or where it is named as a whole.
+    pub(super) fn of(&self, entry: &ModelEntry) -> Vec<Joining> {
+        match self.compiled.get(&entry.object) {
+            Some(model) => vec![Joining {
+                model: Arc::clone(model),
+                weight: entry.weight.into(),
+                priority: entry.priority,
+                tags: Vec::new(),
+                tier: None,
+            }],
+            None => self.of_route(entry, MAX_ROUTE_DEPTH),
+        }
+    }
+
+    /// Whether anything answers for an object.
+    pub(super) fn serves(&self, object: &ObjectRef) -> bool {
+        self.entries.get(object).is_some_and(|entry| !self.of(entry).is_empty())
+    }
+
+    /// A route's targets; one that is a route itself brings its own.
+    fn of_route(&self, entry: &ModelEntry, depth: u32) -> Vec<Joining> {
+        let Backend::Route(route) = &entry.backend else {
+            return Vec::new();
+        };
+        let reached = ways(route).into_iter().map(|way| {
+            let inner = self.behind(way.object, depth);
+            (way, inner)
+        });
+        let reached: Vec<(Way<'_>, Vec<Joining>)> = reached.collect();
+        let finer = if reached.iter().any(|(_, inner)| inner.len() > 1) { FINER } else { 1 };
+        reached.into_iter().flat_map(|(way, inner)| way.share(inner, finer)).collect()
+    }
+
+    fn behind(&self, object: &ObjectRef, depth: u32) -> Vec<Joining> {
+        if let Some(model) = self.compiled.get(object) {
+            let model = Arc::clone(model);
+            return vec![Joining { model, weight: 1, priority: 0, tags: Vec::new(), tier: None }];
+        }
+        match (self.entries.get(object), depth.checked_sub(1)) {
+            (Some(inner), Some(depth)) => self.of_route(inner, depth),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// One way on from a route.
+struct Way<'a> {
+    object: &'a ObjectRef,
+    weight: u64,
+    priority: i32,
+    tags: &'a [String],
+    tier: Option<Tier>,
+}
+
+/// All ways on from a route. A target that is there for some prompts is not there for all.
+fn ways(route: &RouteBackend) -> Vec<Way<'_>> {
+    let tiers = route.complexity.iter().flat_map(|complexity| {
+        [(&complexity.simple, Tier::Simple), (&complexity.medium, Tier::Medium), (&complexity.complex, Tier::Complex)]
+    });
+    let mut ways: Vec<Way<'_>> =
+        tiers.map(|(object, tier)| Way { object, weight: 1, priority: 0, tags: &[], tier: Some(tier) }).collect();
+    for target in &route.targets {
+        if !ways.iter().any(|way| way.tier.is_some() && *way.object == target.model) {
+            let weight = target.weight.into();
+            ways.push(Way { object: &target.model, weight, priority: target.priority, tags: &target.tags, tier: None });
+        }
+    }
+    ways
+}
+
+impl Way<'_> {
+    /// Gives the best of what is reached this way the weight and priority that the way itself has.
+    fn share(&self, mut inner: Vec<Joining>, finer: u64) -> Vec<Joining> {
+        let best = inner.iter().map(|member| member.priority).min().unwrap_or_default();
+        let weights = inner.iter().filter(|member| member.priority == best).map(|member| member.weight);
+        let total = weights.sum::<u64>().max(1);
+        let weight = self.weight.saturating_mul(finer);
+        for member in &mut inner {
+            let part = member.weight.saturating_mul(weight) / total;
+            member.weight = part.max(u64::from(weight > 0 && member.weight > 0));
+            member.priority = self.priority.saturating_add(member.priority.saturating_sub(best));
+            member.tier = self.tier;
+        }
+        inner.retain_mut(|member| narrow(&mut member.tags, self.tags));
+        inner
+    }
+}
+
+/// Narrows the tags that a member serves to those that the way to it is open for; whether any are left.
+fn narrow(tags: &mut Vec<Box<str>>, way: &[String]) -> bool {
+    if way.is_empty() {
+        return true;
+    }
+    if tags.is_empty() {
+        *tags = way.iter().map(|tag| tag.as_str().into()).collect();
+    } else {
+        tags.retain(|tag| way.iter().any(|open| **open == **tag));
+    }
+    !tags.is_empty()
+}
+
+impl Joining {
+    /// The two halves of a member: what the gateway calls, and what is known of it where a choice is made.
+    pub(super) fn split(self) -> (Member, group::Member) {
+        let Self { model, weight, priority, tags, tier } = self;
+        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        let traits = Arc::clone(&model.traits);
+        let live = Arc::clone(&model.live);
+        (Member { model, weight, priority }, group::Member { traits, live, weight, priority, tags, tier })
+    }
+}
