@@ -103,7 +103,6 @@ pub struct ModelEntry {
 /// What answers for a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
-#[expect(clippy::large_enum_variant, reason = "one a model, and most models are of the large variant")]
 pub enum Backend {
     /// An HTTP API.
     Provider(ProviderBackend),

@@ -101,22 +101,21 @@ fn sticky(text: &str, report: &mut Report) -> Result<Sticky, Reported> {
     let is_token = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+.^_`|~-".contains(&b))
     };
-    match text {
-        "None" => Ok(Sticky::None),
-        "Key" => Ok(Sticky::Key),
-        "User" => Ok(Sticky::User),
-        _ => match text.strip_prefix("Header:").filter(|name| is_token(name)) {
-            Some(name) => Ok(Sticky::Header(name.to_ascii_lowercase())),
-            None => {
-                report.invalid(
-                    "spec.route.stickyBy",
-                    format!("\"{text}\" is not something that a sender is known by"),
-                    "write None, Key, User, or Header: and the header's name, such as Header:x-session-id",
-                );
-                Err(Reported)
-            }
-        },
-    }
+    let header = || text.strip_prefix("Header:").filter(|name| is_token(name));
+    let sticky = match text {
+        "None" => Some(Sticky::None),
+        "Key" => Some(Sticky::Key),
+        "User" => Some(Sticky::User),
+        _ => header().map(|name| Sticky::Header(name.to_ascii_lowercase())),
+    };
+    sticky.ok_or_else(|| {
+        report.invalid(
+            "spec.route.stickyBy",
+            format!("\"{text}\" is not something that a sender is known by"),
+            "write None, Key, User, or Header: and the header's name, such as Header:x-session-id",
+        );
+        Reported
+    })
 }
 
 fn mirror(

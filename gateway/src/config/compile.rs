@@ -14,7 +14,7 @@ use turnpike_llm::{
 };
 
 use super::{
-    backends::Seen,
+    backends::Backends,
     snapshot::{Allowed, Backend, Caller, Key, Model, Snapshot, Upstream},
 };
 use crate::{
@@ -51,20 +51,20 @@ pub struct LeftOut {
 /// What was seen of backends, the credentials of a bundle, and what those with an identity are exchanged for.
 #[derive(Clone, Copy)]
 struct Known<'a> {
-    seen: &'a Seen,
+    backends: &'a Backends,
     entries: &'a BTreeMap<String, CredentialEntry>,
     sources: &'a Sources,
 }
 
-/// Compiles everything that can be compiled. `seen`: what was seen of its models; `sources`: what the identities of its
+/// Compiles everything that can be compiled. `backends`: what was seen of its models; `sources`: what the identities of its
 /// credentials are exchanged for.
 pub fn compile(
     contents: &Contents,
-    (seen, sources): (&Seen, &Sources),
+    (backends, sources): (&Backends, &Sources),
     generation: u64,
     hash: String,
 ) -> (Snapshot, Vec<LeftOut>) {
-    let known = Known { seen, entries: &contents.credentials, sources };
+    let known = Known { backends, entries: &contents.credentials, sources };
     let mut left_out = Vec::new();
     let mut models: BTreeMap<&ObjectRef, Arc<Model>> = BTreeMap::new();
     for entry in &contents.models {
@@ -77,7 +77,7 @@ pub fn compile(
         }
     }
     let mut snapshot = Snapshot { generation, hash, ..Snapshot::default() };
-    pools::fill(&mut snapshot, &contents.models, &models);
+    pools::fill(&mut snapshot, &contents.models, &models, backends);
     snapshot.keys = keys(&contents.keys, &limits::Budgets::new(&contents.budgets));
     snapshot.models = models.into_values().collect();
     (snapshot, left_out)
@@ -99,7 +99,7 @@ fn model(entry: &ModelEntry, known: Known<'_>) -> Result<Option<Model>, String> 
         id: id.into(),
         limits: turnpike_ledger::limits::of_model(entry),
         traits: Arc::new(groups::traits(entry)),
-        live: known.seen.get(&entry.object).cloned().unwrap_or_default(),
+        live: known.backends.live(entry),
         entry: entry.clone(),
         backend,
     }))

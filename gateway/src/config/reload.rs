@@ -46,8 +46,7 @@ impl Reload {
         let Publication { contents, hash, mut problems, warnings } = publication;
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let sources = self.app.credentials.follow(&contents.credentials);
-        let seen = self.app.backends.follow(&contents.models);
-        let (snapshot, left_out) = compile(contents, (&seen, &sources), generation, hash.clone());
+        let (snapshot, left_out) = compile(contents, (&self.app.backends, &sources), generation, hash.clone());
         for LeftOut { object, reason } in left_out {
             tracing::error!(%object, reason, "the gateway cannot serve an object of its bundle");
             problems.push(Problem {
@@ -74,6 +73,7 @@ impl Reload {
             self.app.ledger.requests_may_take(Duration::from_millis(longest));
         }
         self.app.live.publish(snapshot);
+        self.app.backends.forget();
         self.app.health.loaded(internal::Loaded { generation, hash, loaded_at: now, problems });
     }
 }

@@ -9,6 +9,7 @@ use turnpike_bundle::{
 };
 use turnpike_gateway::{
     config::{
+        backends::Backends,
         compile::compile,
         snapshot::{Caller, Model, Pool, Snapshot},
     },
@@ -74,7 +75,7 @@ pub(crate) fn key(name: &str) -> KeyEntry {
 pub(crate) fn snapshot(models: Vec<ModelEntry>, keys: Vec<KeyEntry>) -> Snapshot {
     let (snapshot, left_out) = compile(
         &Contents { models, keys, ..Contents::default() },
-        (&BTreeMap::new(), &BTreeMap::new()),
+        (&Backends::default(), &BTreeMap::new()),
         1,
         "h".to_owned(),
     );

@@ -36,6 +36,7 @@ pub(super) fn traits(entry: &ModelEntry) -> Traits {
 /// anything answers for an object.
 pub(super) fn settings(entries: &[&ModelEntry], serves: impl Fn(&ObjectRef) -> bool) -> Group {
     let mut group = Group {
+        ids: entries.iter().map(|entry| id(&entry.object)).collect(),
         // A setting that a pool can have but once is that of the oldest member that has it.
         retry: retry(entries.iter().find_map(|entry| entry.retry).unwrap_or_default()),
         fallbacks: fallbacks(entries, &serves),

@@ -6,9 +6,15 @@ use std::{
 };
 
 use turnpike_bundle::entry::{Backend, ModelEntry, ObjectRef, RouteBackend};
-use turnpike_routing::group::{self, Tier};
+use turnpike_routing::{
+    group::{self, Tier},
+    hash,
+};
 
-use crate::config::snapshot::{Member, Model};
+use crate::config::{
+    backends::Backends,
+    snapshot::{Member, Model},
+};
 
 /// A route through routes is followed this far.
 const MAX_ROUTE_DEPTH: u32 = 4;
@@ -20,6 +26,7 @@ const FINER: u64 = 1 << 16;
 pub(super) struct Models<'a> {
     pub(super) entries: HashMap<&'a ObjectRef, &'a ModelEntry>,
     pub(super) compiled: &'a BTreeMap<&'a ObjectRef, Arc<Model>>,
+    pub(super) backends: &'a Backends,
 }
 
 /// A member on its way into a pool.
@@ -86,7 +93,7 @@ struct Way<'a> {
     tier: Option<Tier>,
 }
 
-/// All ways on from a route. A target that is there for some prompts is not there for all.
+/// All ways on from a route. With complexity, the targets that no prompt is meant for serve while no other one can.
 fn ways(route: &RouteBackend) -> Vec<Way<'_>> {
     let tiers = route.complexity.iter().flat_map(|complexity| {
         [(&complexity.simple, Tier::Simple), (&complexity.medium, Tier::Medium), (&complexity.complex, Tier::Complex)]
@@ -96,7 +103,8 @@ fn ways(route: &RouteBackend) -> Vec<Way<'_>> {
     for target in &route.targets {
         if !ways.iter().any(|way| way.tier.is_some() && *way.object == target.model) {
             let weight = target.weight.into();
-            ways.push(Way { object: &target.model, weight, priority: target.priority, tags: &target.tags, tier: None });
+            let priority = target.priority.saturating_add(i32::from(route.complexity.is_some()));
+            ways.push(Way { object: &target.model, weight, priority, tags: &target.tags, tier: None });
         }
     }
     ways
@@ -138,8 +146,9 @@ impl Joining {
     pub(super) fn split(self) -> (Member, group::Member) {
         let Self { model, weight, priority, tags, tier } = self;
         let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        let key = hash::of(model.id.as_bytes());
         let traits = Arc::clone(&model.traits);
         let live = Arc::clone(&model.live);
-        (Member { model, weight, priority }, group::Member { traits, live, weight, priority, tags, tier })
+        (Member { model, weight, priority }, group::Member { key, traits, live, weight, priority, tags, tier })
     }
 }

@@ -8,13 +8,16 @@ use std::{
 };
 
 use turnpike_bundle::entry::{Backend, ModelEntry, ObjectRef, Visibility};
-use turnpike_routing::group::Group;
+use turnpike_routing::{group::Group, traffic::Traffic};
 
 use super::{
     groups,
     members::{Joining, Models},
 };
-use crate::config::snapshot::{Model, Names, Pool, Snapshot, Wildcard};
+use crate::config::{
+    backends::Backends,
+    snapshot::{Model, Names, Pool, Snapshot, Wildcard},
+};
 
 /// A pool and the names that lead to it.
 struct NamedPool<'a> {
@@ -27,8 +30,13 @@ struct NamedPool<'a> {
 ///
 /// A namespace sees all of its own models, and of others those that are Cluster-visible; its own names shadow theirs.
 /// Where two pools of different namespaces claim a name, the older has it.
-pub(super) fn fill(snapshot: &mut Snapshot, entries: &[ModelEntry], compiled: &BTreeMap<&ObjectRef, Arc<Model>>) {
-    let models = Models { entries: entries.iter().map(|entry| (&entry.object, entry)).collect(), compiled };
+pub(super) fn fill(
+    snapshot: &mut Snapshot,
+    entries: &[ModelEntry],
+    compiled: &BTreeMap<&ObjectRef, Arc<Model>>,
+    backends: &Backends,
+) {
+    let models = Models { entries: entries.iter().map(|entry| (&entry.object, entry)).collect(), compiled, backends };
     // Nobody asks for an internal model by name, so it neither joins nor hides a pool of that name.
     let own = by_name(&models, entries.iter().filter(|entry| entry.visibility != Visibility::Internal));
     let cluster = by_name(&models, entries.iter().filter(|entry| entry.visibility == Visibility::Cluster));
@@ -82,7 +90,9 @@ fn by_name<'a>(models: &Models<'a>, entries: impl Iterator<Item = &'a ModelEntry
         .into_iter()
         .filter_map(|((namespace, name), mut entries)| {
             entries.sort_by_key(|entry| (entry.created, &entry.object));
-            Some(NamedPool { namespace, pool: Arc::new(pool(models, name, &entries)?), names: names(name, &entries) })
+            let traffic = models.backends.of_pool(namespace, name);
+            let pool = pool(models, name, &entries, traffic)?;
+            Some(NamedPool { namespace, pool: Arc::new(pool), names: names(name, &entries) })
         })
         .collect();
     pools.sort_by(|a, b| (a.pool.created, a.namespace, &a.pool.name).cmp(&(b.pool.created, b.namespace, &b.pool.name)));
@@ -101,7 +111,8 @@ fn by_object(models: &Models<'_>, entries: &[ModelEntry]) -> HashMap<Arc<str>, A
     let named: BTreeSet<&ObjectRef> = named.collect();
     let found = named.into_iter().filter_map(|object| {
         let entry = models.entries.get(object)?;
-        Some((groups::id(object), Arc::new(pool(models, &entry.model_name, &[entry])?)))
+        let pool = pool(models, &entry.model_name, &[entry], models.backends.of_object(object))?;
+        Some((groups::id(object), Arc::new(pool)))
     });
     found.collect()
 }
@@ -117,14 +128,15 @@ fn names<'a>(name: &'a str, entries: &[&'a ModelEntry]) -> Vec<&'a str> {
 }
 
 /// The pool of these entries, the oldest first; `None` = nothing answers.
-fn pool(models: &Models<'_>, name: &str, entries: &[&ModelEntry]) -> Option<Pool> {
+fn pool(models: &Models<'_>, name: &str, entries: &[&ModelEntry], traffic: Arc<Traffic>) -> Option<Pool> {
     let mut joining: Vec<Joining> = entries.iter().flat_map(|entry| models.of(entry)).collect();
     if joining.is_empty() {
         return None;
     }
     joining.sort_by_key(|member| member.priority);
     let (members, of_group): (Vec<_>, Vec<_>) = joining.into_iter().map(Joining::split).unzip();
-    let group = Group { members: of_group.into(), ..groups::settings(entries, |object| models.serves(object)) };
+    let settings = groups::settings(entries, |object| models.serves(object));
+    let group = Group { members: of_group.into(), traffic, ..settings };
     let total = match entries.first().map(|entry| &entry.backend) {
         Some(Backend::Route(route)) => route.total,
         Some(Backend::Provider(_) | Backend::Mock { .. }) | None => None,
