@@ -146,7 +146,7 @@ impl Health {
         self.streak.store(0, Relaxed);
         self.successes.fetch_add(1, Relaxed);
         let (phase, ramp, moment) = unpack(state);
-        let earlier = began < Moment(self.rested.load(Relaxed));
+        let earlier = began <= Moment(self.rested.load(Relaxed));
         let next = match phase {
             Phase::Watched if now.since(Moment(self.since.load(Relaxed))) > COUNTED => 0,
             Phase::Told if now >= moment.after(ramp) => pack(Phase::Watched, Duration::ZERO, now),
@@ -223,7 +223,7 @@ impl Health {
         let resting = matches!(phase, Phase::Guessed | Phase::Trial) && self.state.load(Relaxed) != 0;
         if resting {
             // What was under way when the rest began says nothing new.
-            if began >= Moment(self.rested.load(Relaxed)) {
+            if began > Moment(self.rested.load(Relaxed)) {
                 self.cool(traits.cooldown, now);
             }
             return;

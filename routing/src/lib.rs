@@ -16,7 +16,6 @@ pub mod health;
 pub mod hedge;
 mod luck;
 pub mod plan;
-pub mod queue;
 pub mod retry;
 pub mod set;
 pub mod stats;
