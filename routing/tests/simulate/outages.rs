@@ -15,7 +15,7 @@ const FINE: &[(u64, Mood)] = &[(0, Well(100))];
 const HEALTHY_P99: Duration = Duration::from_millis(150);
 const BALANCING: [Strategy; 4] = [Strategy::Weighted, Strategy::RoundRobin, Strategy::LeastBusy, Strategy::Latency];
 
-/// 50,000 requests, of which no more fail than 10 in 100,000, and none waits long.
+/// Of 100,000 requests no more fail than 10 in 100,000, and none waits long.
 fn unharmed(report: &Report, what: &str) {
     assert!(report.failures() <= 10.0, "{what}: {} of 100,000 fail", report.failures());
     assert!(report.amplification() <= 1.2, "{what}: {} attempts a request", report.amplification());
@@ -26,22 +26,33 @@ fn unharmed(report: &Report, what: &str) {
 #[test]
 fn one_of_three_is_killed() {
     for strategy in BALANCING {
-        let report = Setting::of(&[FINE, FINE, &[(0, Well(100)), (10, Dead)]]).run(all(strategy));
+        let report =
+            Setting { seconds: 40, ..Setting::of(&[FINE, FINE, &[(0, Well(100)), (10, Dead)]]) }.run(all(strategy));
         unharmed(&report, &format!("{strategy:?}"));
-        let asked = report.attempts_at(2, 11..100);
-        assert!(asked <= 3, "{strategy:?} asks a dead backend {asked} times");
+        assert_eq!(report.attempts_at(2, 11..40), 0, "{strategy:?} asks a dead backend");
     }
+}
+
+#[test]
+fn one_of_three_is_killed_under_100_000_requests() {
+    let report = Setting { rate: 1000, ..Setting::of(&[FINE, FINE, &[(0, Well(100)), (10, Dead)]]) }
+        .run(all(Strategy::Weighted));
+    assert!(report.requests > 99_000);
+    unharmed(&report, "all");
+    // In the second minute one request tries it.
+    let asked = report.attempts_at(2, 11..100);
+    assert!((1..=2).contains(&asked), "{asked}");
 }
 
 #[test]
 fn one_of_three_refuses_with_retry_after() {
     for strategy in BALANCING {
         let limited = &[(0, Well(100)), (10, Limited { rate: 20, retry_after: Some(5) })];
-        let report = Setting::of(&[FINE, FINE, limited]).run(all(strategy));
+        let report = Setting { seconds: 60, ..Setting::of(&[FINE, FINE, limited]) }.run(all(strategy));
         unharmed(&report, &format!("{strategy:?}"));
         // What was under way when it refused could not know.
         assert!(report.disturbed[2] <= 20, "{strategy:?} came {} times too soon", report.disturbed[2]);
-        assert!(report.attempts_at(2, 50..100) > 100, "{strategy:?} uses what it has");
+        assert!(report.attempts_at(2, 30..60) > 60, "{strategy:?} uses what it has");
     }
 }
 
@@ -80,7 +91,7 @@ fn one_of_three_hangs() {
 
 #[test]
 fn one_of_three_fails_now_and_then() {
-    for percent in [1, 10, 30, 60] {
+    for percent in [1, 30, 60] {
         let report = Setting::of(&[FINE, FINE, &[(0, Flaky(percent))]]).run(all(Strategy::Weighted));
         unharmed(&report, &format!("{percent} %"));
         if percent <= 1 {
@@ -93,12 +104,12 @@ fn one_of_three_fails_now_and_then() {
 #[test]
 fn an_outage_of_all_is_not_made_worse_and_is_noticed_when_it_ends() {
     for strategy in BALANCING {
-        let script: &[(u64, Mood)] = &[(0, Well(100)), (10, Dead), (40, Well(100))];
-        let report = Setting { seconds: 60, ..Setting::of(&[script, script, script]) }.run(all(strategy));
+        let script: &[(u64, Mood)] = &[(0, Well(100)), (10, Dead), (30, Well(100))];
+        let report = Setting { seconds: 40, ..Setting::of(&[script, script, script]) }.run(all(strategy));
         let amplification = report.amplification();
         assert!(amplification <= 1.2, "{strategy:?}: {amplification}");
         let last = report.failed.iter().map(|(when, _)| when.0).max().unwrap();
-        assert!(last < 41_500_000, "{strategy:?}: the last failure is at {last} µs");
+        assert!(last < 31_500_000, "{strategy:?}: the last failure is at {last} µs");
     }
 }
 

@@ -16,9 +16,9 @@ const CALM: f64 = 0.07;
 fn equal_backends_get_equal_shares_in_every_second() {
     for strategy in [Strategy::LeastBusy, Strategy::Latency] {
         for gateways in [1, 3] {
-            let report = Setting { gateways, ..Setting::of(&[EQUAL, EQUAL, EQUAL]) }.run(all(strategy));
+            let report = Setting { gateways, seconds: 50, ..Setting::of(&[EQUAL, EQUAL, EQUAL]) }.run(all(strategy));
             for backend in 0..3 {
-                let (share, unrest) = (report.share(backend, 10..100), report.unrest(backend, 10..100));
+                let (share, unrest) = (report.share(backend, 10..50), report.unrest(backend, 10..50));
                 assert!((0.25..0.42).contains(&share), "{strategy:?}, {gateways} gateways: {share}");
                 assert!(unrest < CALM, "{strategy:?}, {gateways} gateways: {unrest}");
             }
@@ -30,8 +30,8 @@ fn equal_backends_get_equal_shares_in_every_second() {
 fn a_backend_of_half_the_size_gets_less_and_as_evenly() {
     let small: &[(u64, Mood)] = &[(0, Loaded { ms: 100, capacity: 5 })];
     for strategy in [Strategy::LeastBusy, Strategy::Latency] {
-        let report = Setting { gateways: 3, ..Setting::of(&[EQUAL, EQUAL, small]) }.run(all(strategy));
-        let (share, unrest) = (report.share(2, 10..100), report.unrest(2, 10..100));
+        let report = Setting { gateways: 3, seconds: 50, ..Setting::of(&[EQUAL, EQUAL, small]) }.run(all(strategy));
+        let (share, unrest) = (report.share(2, 10..50), report.unrest(2, 10..50));
         assert!((0.01..0.3).contains(&share), "{strategy:?}: {share}");
         assert!(unrest < CALM, "{strategy:?}: {unrest}");
     }
