@@ -34,6 +34,21 @@ fn one_of_three_is_killed() {
 }
 
 #[test]
+fn the_preferred_one_of_three_is_killed() {
+    let fixed =
+        [Strategy::Usage, Strategy::LowestCost, Strategy::Priority, Strategy::PrefixAffinity, Strategy::Complexity];
+    for strategy in fixed {
+        let killed = &[(0, Well(100)), (10, Dead), (20, Well(100))];
+        let report = Setting { seconds: 90, rate: 100, ..Setting::of(&[killed, FINE, FINE]) }.run(all(strategy));
+        unharmed(&report, &format!("{strategy:?}"));
+        assert_eq!(report.attempts_at(0, 11..70), 0, "{strategy:?} asks a dead backend");
+        let (before, after) = (report.share(0, 0..10), report.share(0, 82..90));
+        // Usage makes good what it missed in the last minute.
+        assert!(after > before - 0.1, "{strategy:?}: {before} became {after}");
+    }
+}
+
+#[test]
 fn one_of_three_is_killed_under_100_000_requests() {
     let report = Setting { rate: 1000, ..Setting::of(&[FINE, FINE, &[(0, Well(100)), (10, Dead)]]) }
         .run(all(Strategy::Weighted));
