@@ -4,6 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use turnpike_llm::{
     bound,
+    features::{self, Wanted},
     provider::{Capabilities, CompiledParams},
     request::Request,
 };
@@ -12,6 +13,7 @@ use turnpike_llm_fuzz::{Input, target};
 fuzz_target!(|data: &[u8]| {
     let Some(Input { adapter, operation, body, .. }) = Input::new(data) else { return };
     let Ok(request) = Request::scan(body) else { return };
+    let _ = features::of(operation, &request, Wanted { prefix: true, words: Some(&["word".into()]) });
     let (params, capabilities) = (CompiledParams::default(), Capabilities::default());
     let target = target(&params, &capabilities);
     let call = bound::Call { operation, model: target.model, capabilities: &capabilities, params: None };

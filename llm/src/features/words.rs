@@ -5,6 +5,8 @@ use crate::{json, request::Request};
 
 /// A word has about this many bytes where words are not set apart by spaces: two characters of Chinese or Japanese.
 const BYTES_PER_WORD: u64 = 6;
+/// So many bytes of all texts are searched; words of longer ones are still counted. Keeps a search below a millisecond.
+const SEARCHED: usize = 1 << 16;
 /// What is only found in code, in lower case.
 const CODE: &[&str] =
     &["```", "#include", "traceback (most recent call last)", "stack trace", "\ndef ", "\nclass ", "\nfn "];
@@ -19,17 +21,22 @@ pub(super) struct Found {
 pub(super) fn of(request: &Request, keywords: &[Box<str>]) -> Found {
     let mut found = Found::default();
     let Some(messages) = messages(request) else { return found };
+    let mut left = SEARCHED;
     for message in messages.filter(|message| matches!(role(message), None | Some(b"\"user\""))) {
         let text = text(message);
         let text = json::unescape(&text);
         found.count = found.count.saturating_add(count(&text));
         if !found.is_complex {
-            let text = text.to_lowercase();
-            found.is_complex =
-                CODE.iter().any(|code| text.contains(code)) || keywords.iter().any(|word| has(&text, word));
+            let searched = text.get(..text.floor_char_boundary(left)).unwrap_or_default();
+            left = left.saturating_sub(searched.len());
+            found.is_complex = looks_hard(&searched.to_lowercase(), keywords);
         }
     }
     found
+}
+
+fn looks_hard(text: &str, keywords: &[Box<str>]) -> bool {
+    CODE.iter().any(|code| text.contains(code)) || keywords.iter().any(|word| has(text, word))
 }
 
 fn count(text: &str) -> u64 {

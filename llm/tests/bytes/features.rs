@@ -144,6 +144,9 @@ fn a_prompt_is_complex_by_its_words_its_code_or_by_request() {
     for text in ["analyzed", "reanalyze", "hello", "step by", ""] {
         assert!(!said(text).1, "{text}");
     }
+    // Only the beginning of a long text is searched, all of it is counted.
+    let long = "word ".repeat(20_000) + "analyze";
+    assert_eq!(said(&long), (20_001, false));
     let asked = |operation, name: &str, value: Value| {
         let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
         body[name] = value;
