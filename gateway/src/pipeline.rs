@@ -12,6 +12,7 @@ pub mod call;
 pub mod count;
 pub mod deliver;
 pub mod detach;
+pub mod features;
 pub mod forward;
 pub mod media;
 pub mod meter;
