@@ -1,7 +1,7 @@
 //! A request's way: the first member of a group, what comes after each failure, and the groups that come after that one.
 //!
 //! ```text
-//!  enter(group) ─▶ Try{member} ─ answered ─▶ succeeded (and broke, if it does not last)
+//!  enter(group) ─▶ Try{member} ─ answered ─▶ succeeded
 //!       ▲    │          │  ▲
 //!       │    │        failed ─▶ Try{another member, or the same after a pause}
 //!       │    │          ├─────▶ Fall(hop) ─ the caller finds its group ─▶ enter, or closed
@@ -22,7 +22,7 @@ use crate::{
     health::Standing,
     luck, retry,
     set::Set,
-    strategy,
+    strategy::{self, TYPICAL_OUTPUT},
 };
 
 /// What comes next.
@@ -188,13 +188,6 @@ impl Plan {
         }
     }
 
-    /// The attempt failed after its first bytes went to the client: nothing comes next, but it counts.
-    pub fn broke(&mut self, group: &Group, failure: &Failure, now: Moment) {
-        if let Some(attempt) = self.current.take() {
-            count(group, attempt, failure, now);
-        }
-    }
-
     /// The attempt failed, and the client has seen nothing of it; of two, the one that was left.
     pub fn failed(&mut self, group: &Group, features: &Features, failure: &Failure, turn: Turn) -> Next {
         let Some(attempt) = self.current.take() else { return Next::Stop };
@@ -268,8 +261,13 @@ fn reasons(group: &Group, now: Moment) -> &'static [Cause] {
     }
 }
 
+/// Holds a failure against the member, unless a time limit ended the attempt sooner than the member usually answers: then it
+/// says more of who set the limit.
 fn count(group: &Group, attempt: Attempt, failure: &Failure, now: Moment) {
-    if let Some(member) = group.members.get(attempt.member) {
+    let Some(member) = group.members.get(attempt.member) else { return };
+    let usual = member.live.stats.expected(TYPICAL_OUTPUT);
+    let hasty = failure.cause == Cause::Timeout && usual.is_some_and(|usual| now.since(attempt.began) < usual);
+    if !hasty {
         member.live.health.failed(&member.traits, failure, (attempt.began, now));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use turnpike_routing::{
     failure::{Cause, Failure},
     group::Retry,
+    health::Standing,
     plan::{Next, NoMember, Plan, Turn, Wishes},
 };
 
@@ -135,6 +136,24 @@ fn where_all_are_left_alone_somebody_is_asked_all_the_same() {
     let mut plan = Plan::default();
     let next = plan.enter(&group, &plain(), turn(at(1)));
     assert!(matches!(next, Next::Try { after: Duration::ZERO, .. }), "{next:?}");
+}
+
+#[test]
+fn a_time_limit_below_what_a_member_usually_takes_says_nothing_of_it() {
+    let usual = Duration::from_secs(8);
+    for (limit, standing) in [(2, Standing::Healthy), (9, Standing::Cooling { until: at(100 + 9 + 60) })] {
+        let lone = group("a", 1);
+        let seen = lone.members[0].live.begin(at(0), 0);
+        seen.first_token(at(0).after(usual));
+        seen.succeeded(at(0).after(usual), 1, 1);
+        for _ in 0..4 {
+            let mut plan = Plan::default();
+            plan.enter(&lone, &plain(), turn(at(100)));
+            let timeout = Failure { sent: true, ..failure(Cause::Timeout) };
+            assert_eq!(plan.failed(&lone, &plain(), &timeout, turn(at(100 + limit))), Next::Stop);
+        }
+        assert_eq!(lone.members[0].live.health.standing(at(100 + limit)), standing, "after {limit} s");
+    }
 }
 
 #[test]

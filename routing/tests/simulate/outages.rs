@@ -1,8 +1,8 @@
 //! One of three backends dies, hangs, becomes slow, or has enough; or all of them do.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use turnpike_routing::group::Strategy;
+use turnpike_routing::{backend::Traits, group::Strategy};
 
 use super::{
     backend::Mood::{self, Dead, Flaky, Hung, Limited, Well},
@@ -113,6 +113,33 @@ fn one_of_three_fails_now_and_then() {
             let share = report.share(2, 0..100);
             assert!(share > 0.3, "{percent} % of failures are no reason to leave a backend alone: {share}");
         }
+    }
+}
+
+#[test]
+fn the_budget_alone_bounds_retries_where_nobody_is_left_alone() {
+    let report = Setting::of(&[FINE, FINE, &[(0, Dead)]]).run(|lives| {
+        let mut groups = all(Strategy::Weighted)(lives);
+        for member in &mut groups[0].members {
+            member.traits = Arc::new(Traits::default());
+        }
+        groups
+    });
+    let amplification = report.amplification();
+    assert!((1.15..=1.21).contains(&amplification), "{amplification}");
+    // A third of first attempts fail, a fifth of requests may be tried again.
+    assert!((10_000.0..17_000.0).contains(&report.failures()), "{}", report.failures());
+}
+
+#[test]
+fn above_what_all_can_take_they_are_used_nearly_whole() {
+    for retry_after in [None, Some(1)] {
+        let limited: &[(u64, Mood)] = &[(0, Limited { rate: 50, retry_after })];
+        let report = Setting::of(&[limited, limited, limited]).run(all(Strategy::Weighted));
+        let (answered, amplification) = (report.answered.len() as f64 / 100.0, report.amplification());
+        assert!(answered > 135.0, "{retry_after:?}: {answered} of 150 a second");
+        // A fifth, and ten in half a minute.
+        assert!(amplification <= 1.205, "{retry_after:?}: {amplification}");
     }
 }
 
