@@ -92,6 +92,8 @@ pub struct Plan {
     hedge: Option<Attempt>,
     /// An attempt was made, so that there is a failure to tell of.
     began: bool,
+    /// Why the first group did not take it.
+    lacking: Option<NoMember>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -118,30 +120,29 @@ impl Plan {
             Ok(member) => return self.attempt(member, Duration::ZERO, turn.now),
             Err(lacking) => lacking,
         };
+        self.lacking.get_or_insert(lacking);
         match lacking {
             NoMember::ContextWindow(_) => self.leave(group, &[Cause::ContextWindow]),
             NoMember::Busy => self.leave(group, &[Cause::RateLimit]),
             NoMember::Cooling => self.leave(group, reasons(group, turn.now)),
-            // Another model would not help, either.
+            // No fallback is for these.
             NoMember::Capability(_) | NoMember::Tags | NoMember::Empty => {}
         }
         if let Some(hop) = self.chain.next(turn.now) {
             return Next::Fall(hop);
         }
-        match lacking {
-            // Left alone is a guess, and nobody else is there.
-            NoMember::Cooling => match self.last_resort(group, features, turn) {
-                Some(member) => self.attempt(member, Duration::ZERO, turn.now),
-                None => Next::Refuse(lacking),
-            },
-            _ if self.began => Next::Stop,
-            lacking => Next::Refuse(lacking),
+        // Left alone is a guess, and nobody else is there.
+        if lacking == NoMember::Cooling
+            && let Some(member) = self.last_resort(group, features, turn)
+        {
+            return self.attempt(member, Duration::ZERO, turn.now);
         }
+        self.end()
     }
 
     /// The group of a [`Next::Fall`] does not exist, or is not open to the request.
     pub fn closed(&mut self, now: Moment) -> Next {
-        self.chain.next(now).map_or(Next::Stop, Next::Fall)
+        self.chain.next(now).map_or_else(|| self.end(), Next::Fall)
     }
 
     /// This member, whose attempt it was, gave an answer: its first bytes.
@@ -243,6 +244,10 @@ impl Plan {
         self.retries += 1;
         group.traffic.retried(now);
         self.attempt(member, after, now)
+    }
+
+    fn end(&self) -> Next {
+        self.lacking.filter(|_| !self.began).map_or(Next::Stop, Next::Refuse)
     }
 
     fn leave(&mut self, group: &Group, causes: &[Cause]) {

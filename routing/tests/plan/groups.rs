@@ -111,7 +111,7 @@ fn a_prompt_that_is_too_long_goes_to_a_larger_model_without_an_attempt() {
     let long = Features { prompt_tokens: 2000, ..Features::default() };
     let mut plan = Plan::default();
     assert_eq!(plan.enter(&small, &long, turn(at(0))), to("large"));
-    assert_eq!(plan.closed(at(0)), Next::Stop);
+    assert_eq!(plan.closed(at(0)), Next::Refuse(NoMember::ContextWindow(1000)), "nothing was tried");
     small.fallbacks = Box::default();
     assert_eq!(Plan::default().enter(&small, &long, turn(at(0))), Next::Refuse(NoMember::ContextWindow(1000)));
 }
@@ -128,10 +128,12 @@ fn where_all_are_left_alone_the_fallback_is_asked_at_once() {
     let rest = Failure { retry_after: Some(Duration::from_secs(30)), ..failure(Cause::RateLimit) };
     limited.members[0].live.health.failed(&limited.members[0].traits, &rest, (at(0), at(0)));
     assert_eq!(Plan::default().enter(&limited, &plain(), turn(at(1))), to("other"));
-    // That one is not there: better the member that failed than nobody.
+    // The fallback, too, is in trouble: better a member that failed than nobody.
     let mut plan = Plan::default();
     plan.enter(&broken, &plain(), turn(at(1)));
-    assert_eq!(plan.closed(at(1)), Next::Stop);
+    let other = group("other", 1);
+    break_down(&other.members[0], at(0));
+    tried(&plan.enter(&other, &plain(), turn(at(1))));
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Within one group.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
 
 use turnpike_routing::{
     failure::{Cause, Failure},
@@ -125,6 +129,29 @@ fn retries_are_a_fifth_of_requests_and_ten() {
         }
     }
     assert_eq!(retries, 210);
+}
+
+#[test]
+fn the_budget_holds_among_threads() {
+    let group = group("a", 2);
+    let retries = AtomicU64::new(0);
+    thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                for n in 0..5000 {
+                    let now = at(n / 1000);
+                    let mut plan = Plan::default();
+                    plan.enter(&group, &plain(), turn(now));
+                    if let Next::Try { .. } = plan.failed(&group, &plain(), &failure(Cause::ColdStart), turn(now)) {
+                        retries.fetch_add(1, Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let retries = retries.into_inner();
+    // Two may ask at once before either is counted.
+    assert!((3000..=4100).contains(&retries), "{retries} of 20,000");
 }
 
 #[test]
