@@ -236,6 +236,7 @@ impl Plan {
 
     fn attempt(&mut self, member: usize, after: Duration, now: Moment) -> Next {
         self.current = Some(Attempt { member, began: now.after(after) });
+        self.hedge = None;
         self.began = true;
         Next::Try { member, after }
     }

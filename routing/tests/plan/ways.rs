@@ -8,10 +8,11 @@ use turnpike_routing::{
     failure::{Cause, Failure},
     fallback::Hop,
     group::{Fallback, Group, Retry},
+    health::Standing,
     plan::{Next, Plan, Turn, Wishes},
 };
 
-use super::fixture::{ALL, group, plain};
+use super::fixture::{ALL, group, member, plain};
 
 fn cause() -> impl Strategy<Value = Cause> {
     (0..ALL.len()).prop_map(|index| ALL[index])
@@ -46,7 +47,61 @@ fn made(drawn: Vec<Drawn>) -> Vec<Group> {
     drawn.into_iter().enumerate().map(each).collect()
 }
 
+/// What happens to a backend, and seconds until the next thing does.
+#[derive(Clone, Copy, Debug)]
+enum Seen {
+    Failed(Failure),
+    Succeeded,
+    Tried,
+    Outrun,
+    Probed { answers: bool },
+}
+
+fn seen() -> impl Strategy<Value = (Seen, u64)> {
+    let one = prop_oneof![
+        failure().prop_map(Seen::Failed),
+        Just(Seen::Succeeded),
+        Just(Seen::Tried),
+        Just(Seen::Outrun),
+        any::<bool>().prop_map(|answers| Seen::Probed { answers }),
+    ];
+    (one, 0..40u64)
+}
+
 proptest! {
+    #[test]
+    fn a_backend_comes_back_whatever_it_did(seen in proptest::collection::vec(seen(), 0..60)) {
+        let member = member("a");
+        let (health, traits) = (&member.live.health, &member.traits);
+        let mut now = Moment(1_000_000);
+        let later = |now: Moment, seconds| now.after(Duration::from_secs(seconds));
+        for (what, wait) in seen {
+            match what {
+                Seen::Failed(failure) => {
+                    health.failed(traits, &failure, (now, later(now, 1)));
+                }
+                Seen::Succeeded => health.succeeded(now, later(now, 1)),
+                Seen::Tried => {
+                    health.try_out(now);
+                }
+                Seen::Outrun => health.outrun(traits, now),
+                Seen::Probed { answers: true } => health.probe_answered(now),
+                Seen::Probed { answers: false } => health.probe_missed(traits, now),
+            }
+            if let Standing::Cooling { until } = health.standing(now) {
+                prop_assert!(until <= later(now, 100 + 1), "longer than any cooldown or Retry-After: {until:?} at {now:?}");
+            }
+            now = later(now, wait + 1);
+        }
+        // Two hours later one request is tried, and goes well.
+        now = later(now, 7200);
+        let rests = matches!(health.standing(now), Standing::Cooling { .. });
+        prop_assert!(!rests, "still");
+        prop_assert!(health.try_out(now));
+        health.succeeded(now, later(now, 1));
+        prop_assert_eq!(health.standing(later(now, 12)), Standing::Healthy);
+    }
+
     #[test]
     fn ends(
         groups in proptest::collection::vec(drawn(), 6).prop_map(made),
