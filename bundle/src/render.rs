@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  each object alone ──▶ entry or problems ──▶ what only several can decide, the oldest object first
-//!                                              ├─ models: names and aliases, Cluster visibility, loops of routes
+//!                                              ├─ models: names and aliases, Cluster visibility, loops of routes,
+//!                                              │          what they say of each other
 //!                                              ├─ keys: one hash, one owner
 //!                                              └─ models without a price where money is limited
 //! ```
@@ -29,6 +30,7 @@ mod credentials;
 mod identity;
 mod keys;
 mod limits;
+mod links;
 mod models;
 mod names;
 mod policy;

@@ -67,6 +67,10 @@ pub use status::{Backends, ModelDeploymentStatus, SourceKind};
     validation = (
         "!has(self.spec.fallbacks) || self.spec.fallbacks.all(f, f.modelRef.name != self.metadata.name)",
         "spec.fallbacks must not name this ModelDeployment itself; name other ModelDeployments"
+    ),
+    validation = (
+        "!has(self.spec.route) || !has(self.spec.route.complexity) || [self.spec.route.complexity.simple, self.spec.route.complexity.medium, self.spec.route.complexity.complex].all(n, n != self.metadata.name)",
+        "spec.route.complexity must not name this ModelDeployment itself; name other ModelDeployments"
     )
 )]
 #[x_kube(
@@ -85,6 +89,10 @@ pub use status::{Backends, ModelDeploymentStatus, SourceKind};
     validation = (
         "!has(self.vllm) || !has(self.vllm.autoscaling) || self.vllm.autoscaling.coldStart != 'Fallback' || (has(self.fallbacks) && self.fallbacks.size() > 0)",
         "vllm.autoscaling.coldStart Fallback needs fallbacks; list at least one, or use Hold or Reject"
+    ),
+    validation = (
+        "self.poolStrategy != 'Complexity'",
+        "poolStrategy cannot be Complexity, which needs to know the models for simple and complex prompts; use a route with strategy Complexity"
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -126,11 +134,12 @@ pub struct ModelDeploymentSpec {
     #[serde(default)]
     #[schemars(range(min = 0, max = 1000))]
     pub priority: i32,
-    /// Labels for routing by tag and for reports.
+    /// Labels for routing by tag, such as eu-region: a request that asks for tags goes only to models that have them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
     pub tags: Vec<String>,
-    /// How requests are spread among the ModelDeployments of one modelName; they must agree. Default Weighted.
+    /// How requests are spread among the ModelDeployments of one modelName, as in route.strategy, but for Complexity. They must
+    /// agree: one that differs from the oldest stays out of the pool. Without effect on a route. Default Weighted.
     #[serde(default)]
     pub pool_strategy: Strategy,
     /// Most that this backend is given; more goes to others of the pool or is refused.
@@ -145,17 +154,20 @@ pub struct ModelDeploymentSpec {
     /// How long to wait for the upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<Timeouts>,
-    /// How often a failed call is tried again on the same model.
+    /// How often a failed call is tried again within the pool or route that the client asked for. In a pool, the oldest
+    /// ModelDeployment that sets it decides; a route's targets have no say in the route's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Other models to use when this one fails, in this order.
+    /// Other models to use when this one fails, in this order. A pool has those of all its ModelDeployments. Models may fall back
+    /// to each other: a request goes to none of them twice, and falls back at most five times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub fallbacks: Vec<Fallback>,
-    /// When a backend counts as failed.
+    /// When a backend counts as failed. A route has no backend of its own; set it on the targets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
-    /// Answering repeated requests from a store.
+    /// Answering repeated requests from a store. What a client asked for counts, not which model answers: a route's targets have
+    /// no say in the route's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<Cache>,
 }

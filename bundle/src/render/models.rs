@@ -2,7 +2,7 @@
 
 use turnpike_crds::{
     ModelDeployment, Reason,
-    model_deployment::{SourceKind, Visibility as Wanted},
+    model_deployment::{SourceKind, Strategy, Visibility as Wanted},
     names::ModelPattern,
 };
 use turnpike_llm::price::Price;
@@ -12,7 +12,7 @@ use crate::{
     objects::created,
     problem::{ObjectKind, Report},
     render::{
-        Context, Rendered, by_age, limits, names, policy, provider,
+        Context, Rendered, by_age, limits, links, names, policy, provider,
         resilience::{self, Resilience},
         routes, warn_not_yet,
     },
@@ -41,6 +41,7 @@ pub(super) fn render(context: Context<'_>, rendered: &mut Rendered) -> Vec<Compi
         models.into_iter().map(|(object, resource)| candidate(context, object, resource)).collect();
     names::settle(context.settings, &mut candidates);
     routes::settle(&mut candidates);
+    links::settle(&mut candidates);
     let mut compiled = Vec::with_capacity(candidates.len());
     for candidate in candidates {
         rendered.take(candidate.report);
@@ -67,6 +68,7 @@ fn compile(
     let spec = &resource.spec;
     let source = source(resource, report);
     let model_name = model_name(resource, source, report);
+    let strategy = pool_strategy(spec.pool_strategy, report);
     let weight = range("spec.weight", spec.weight, report).and_then(|weight| u32::try_from(weight).ok());
     let priority = range("spec.priority", spec.priority, report);
     let timeouts = policy::timeouts(spec.timeouts.as_ref(), report);
@@ -102,7 +104,7 @@ fn compile(
         capabilities,
         timeouts: timeouts?,
         limits: limits.ok()?,
-        strategy: spec.pool_strategy,
+        strategy: strategy?,
         retry,
         fallbacks,
         health,
@@ -147,6 +149,18 @@ fn model_name(resource: &ModelDeployment, source: Option<SourceKind>, report: &m
         }
         Ok(_) => Some(name.to_owned()),
     }
+}
+
+fn pool_strategy(strategy: Strategy, report: &mut Report) -> Option<Strategy> {
+    if strategy == Strategy::Complexity {
+        report.invalid(
+            "spec.poolStrategy",
+            "a pool does not say which of its models is for simple prompts and which for complex ones",
+            "choose another strategy, or use a route with strategy Complexity",
+        );
+        return None;
+    }
+    Some(strategy)
 }
 
 /// The aliases that are names; the others are reported and left out alone.

@@ -4,8 +4,8 @@ use turnpike_crds::{
     ModelDeployment,
     duration::DurationError,
     model_deployment::{
-        Cache as CacheSpec, Fallback as FallbackSpec, FallbackOn, Health as HealthSpec, Retry as RetrySpec,
-        SemanticCache, policy::millis,
+        Cache as CacheSpec, Fallback as FallbackSpec, Health as HealthSpec, Retry as RetrySpec, SemanticCache,
+        policy::millis,
     },
 };
 
@@ -14,9 +14,6 @@ use crate::{
     problem::{Report, Reported},
     render::Context,
 };
-
-/// For which failures a fallback is used that does not say.
-const USUAL: [FallbackOn; 3] = [FallbackOn::Error, FallbackOn::RateLimit, FallbackOn::Timeout];
 
 /// What happens when requests fail, or come twice.
 pub(super) struct Resilience {
@@ -118,8 +115,7 @@ fn fallbacks(
         else {
             continue;
         };
-        let on = if spec.on.is_empty() { USUAL.to_vec() } else { spec.on.clone() };
-        let fallback = Fallback { model, on, max_percent };
+        let fallback = Fallback { model, on: spec.on(), max_percent };
         if !fallbacks.contains(&fallback) {
             fallbacks.push(fallback);
         }

@@ -50,6 +50,7 @@ pub(super) fn compile(
         .hedge
         .as_ref()
         .map(|hedge| within("spec.route.hedge.afterPercentile".to_owned(), hedge.after_percentile, (50, 99), report));
+    without_effect(spec, report);
     // What cannot be read is reported with the other timeouts.
     let total = spec.timeouts.as_ref().and_then(|timeouts| timeouts.total.as_ref()?.parse().ok()).map(millis);
     let route = RouteBackend {
@@ -94,6 +95,28 @@ fn targets(
         sound = false;
     }
     if sound { Ok(targets) } else { Err(Reported) }
+}
+
+/// A route has no backend, so nothing of a backend's settings acts on it.
+fn without_effect(spec: &ModelDeploymentSpec, report: &mut Report) {
+    let timeouts = spec.timeouts.as_ref();
+    let settings = [
+        ("spec.weight", spec.weight != 1),
+        ("spec.priority", spec.priority != 0),
+        ("spec.tags", !spec.tags.is_empty()),
+        ("spec.poolStrategy", spec.pool_strategy != Strategy::default()),
+        ("spec.limits", spec.limits.is_some()),
+        ("spec.price", spec.price.is_some()),
+        ("spec.capabilities", spec.capabilities.is_some()),
+        ("spec.timeouts.connect", timeouts.is_some_and(|timeouts| timeouts.connect.is_some())),
+        ("spec.timeouts.firstByte", timeouts.is_some_and(|timeouts| timeouts.first_byte.is_some())),
+        ("spec.timeouts.idle", timeouts.is_some_and(|timeouts| timeouts.idle.is_some())),
+        ("spec.health", spec.health.is_some()),
+    ];
+    for (field, _) in settings.into_iter().filter(|(_, is_set)| *is_set) {
+        let next_step = "remove it here, and set it on the ModelDeployments that the route names";
+        report.warn(field, Reason::NoEffect, "it does nothing on a route, whose targets have their own", next_step);
+    }
 }
 
 /// `None|Key|User|Header:<name>`.

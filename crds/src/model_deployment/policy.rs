@@ -197,20 +197,37 @@ pub struct RetryPerClass {
 pub struct Fallback {
     /// The other model.
     pub model_ref: ModelRef,
-    /// For which failures; default: Error, RateLimit and Timeout. Write the key in quotes, `"on"`: kubectl reads a bare on as true.
+    /// For which failures; default: Error, RateLimit and Timeout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 6), extend("x-kubernetes-list-type" = "set"))]
     pub on: Vec<FallbackOn>,
+    /// The same as on: what readers of YAML 1.1, such as kubectl and Helm, make of a bare `on`. Write on.
+    #[serde(default, rename = "true", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 6), extend("x-kubernetes-list-type" = "set"))]
+    pub bare_on: Vec<FallbackOn>,
     /// Most of the last hour's requests that may go there, in percent; default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub max_percent: Option<i32>,
 }
 
+impl Fallback {
+    /// For which failures, the default filled in.
+    pub fn on(&self) -> Vec<FallbackOn> {
+        let mut on: Vec<FallbackOn> = self.on.iter().chain(&self.bare_on).copied().collect();
+        if on.is_empty() {
+            on = vec![FallbackOn::Error, FallbackOn::RateLimit, FallbackOn::Timeout];
+        }
+        on.sort_unstable();
+        on.dedup();
+        on
+    }
+}
+
 /// A failure that a fallback answers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum FallbackOn {
-    /// The upstream failed or could not be reached.
+    /// The upstream failed, could not be reached, or refused the credentials or the model.
     Error,
     /// The upstream refused for its rate limit.
     RateLimit,
@@ -225,7 +242,11 @@ pub enum FallbackOn {
 }
 
 /// When a backend counts as failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = (
+    "!has(self.interval) || duration(self.interval) > duration('0s')",
+    "health.interval must be above 0s; use at least 1s, or remove it for the default"
+))]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
     /// Whether to probe, beside watching the traffic. Default: true for engines, else false.
@@ -267,7 +288,11 @@ impl Health {
 }
 
 /// Answering repeated requests from a store.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = (
+    "!has(self.ttl) || duration(self.ttl) > duration('0s')",
+    "cache.ttl must be above 0s; use at least 1s, or remove it for the default"
+))]
 #[serde(rename_all = "camelCase")]
 pub struct Cache {
     /// Whether answers are kept and reused. Default false.
@@ -307,13 +332,17 @@ pub enum CacheScope {
 }
 
 /// Answering requests that mean the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = (
+    "double(self.threshold) > 0.0",
+    "cache.semantic.threshold must be above 0, else every prompt means the same; use one such as \"0.92\""
+))]
 #[serde(rename_all = "camelCase")]
 pub struct SemanticCache {
-    /// Least likeness (cosine) of two prompts that counts as the same, from 0 to 1, such as "0.92".
+    /// Least likeness (cosine) of two prompts that counts as the same, above 0 and up to 1, such as "0.92".
     #[schemars(length(min = 1, max = 8), extend("pattern" = "^(0([.][0-9]{1,6})?|1([.]0{1,6})?)$"))]
     pub threshold: String,
-    /// modelName of the embedding model that compares prompts.
+    /// The embedding model that compares prompts, by a name that keys of this namespace may ask for.
     #[schemars(length(min = 1, max = 253))]
     pub embedding_model: String,
 }

@@ -27,14 +27,15 @@ use crate::reference::ModelRef;
 pub struct Route {
     /// How a target is chosen: Weighted by weights; RoundRobin in turn; LeastBusy by requests in flight; Latency by time to first
     /// token; Usage by tokens of the last minute; LowestCost by price; Priority by order; PrefixAffinity by the prompt's beginning,
-    /// for engines' caches; Complexity by the prompt's length and words. Default Weighted.
+    /// for engines' caches; Complexity by the prompt's length and words. Where a target is a route itself, its targets take its
+    /// place and its own strategy counts for nothing. Default Weighted.
     #[serde(default)]
     pub strategy: Strategy,
     /// What keeps a caller on one target: None, Key, User (the request's `user`), or `Header:<name>`. Default None.
     #[serde(default = "Route::no_stickiness")]
     #[schemars(length(max = 72), extend("pattern" = "^(None|Key|User|Header:[A-Za-z0-9!#$%&'*+.^_`|~-]+)$"))]
     pub sticky_by: String,
-    /// The models to choose from.
+    /// The models to choose from. With strategy Complexity, those that complexity does not name serve while none of the three can.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub targets: Vec<Target>,
