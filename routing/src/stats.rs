@@ -114,12 +114,16 @@ impl Stats {
         !fresh(&self.first_token) && !fresh(&self.per_token)
     }
 
-    /// Claims the right to try a stale backend: true for one caller in [`PROBE_EVERY`], and only where nothing was sent to it
-    /// for that long.
+    /// Whether nothing was sent to it for [`PROBE_EVERY`].
+    pub fn is_probe_due(&self, now: Moment) -> bool {
+        let last = self.last.load(Relaxed);
+        last == 0 || now.since(Moment(last)) >= PROBE_EVERY
+    }
+
+    /// Claims the right to try a stale backend; true for one caller where it is due.
     pub fn claim_probe(&self, now: Moment) -> bool {
         let last = self.last.load(Relaxed);
-        let due = last == 0 || now.since(Moment(last)) >= PROBE_EVERY;
-        due && self.last.compare_exchange(last, now.0.max(1), Relaxed, Relaxed).is_ok()
+        self.is_probe_due(now) && self.last.compare_exchange(last, now.0.max(1), Relaxed, Relaxed).is_ok()
     }
 
     fn begin(&self, now: Moment, expected: u64) {

@@ -26,8 +26,12 @@ pub(super) fn lowest<'a, C: Ord>(
     draw: u64,
     cost: impl Fn(&Candidate<'a>) -> C,
 ) -> Option<usize> {
-    let luck = |index: usize| hash::both(draw, index as u64);
-    candidates.min_by_key(|candidate| (cost(candidate), luck(candidate.index))).map(|candidate| candidate.index)
+    candidates.min_by_key(|candidate| (cost(candidate), luck(draw, candidate.index))).map(|candidate| candidate.index)
+}
+
+/// A member's own luck; not that by which it was let in while it is on its way back, or those let in would win more often.
+pub(super) fn luck(draw: u64, index: usize) -> u64 {
+    hash::both(!draw, index as u64)
 }
 
 /// Requests in flight for the weight, this one included.

@@ -5,15 +5,18 @@
 //! the inverse square of its time: equals share evenly, one twice as slow gets an eighth of the other's requests. One that
 //! turns slow fills up at once, before any measurement says so, and gets no more.
 //!
-//! Nobody starves: a member never measured, or not for [`crate::stats::STALE`], gets one request to find out, at most one in
-//! [`crate::stats::PROBE_EVERY`] until it has answered. Until then it gets nothing else as long as others are known, so that
-//! no crowd runs to a new member.
+//! Nobody starves: a member never measured gets one request to find out, and one not measured for [`crate::stats::STALE`] gets
+//! one of the next few, at most one in [`crate::stats::PROBE_EVERY`] until it has answered. Until then a new member gets nothing
+//! else as long as others are known, so that no crowd runs to it. Where requests are so rare that nothing is ever fresh, old
+//! measurements decide about all but those few.
 
 use super::{Candidate, TYPICAL_OUTPUT, draw};
-use crate::{features::Features, plan::Turn};
+use crate::{features::Features, hash, luck, plan::Turn};
 
 /// Longer times are all the same; keeps the arithmetic within 128 bits.
 const LONGEST: u128 = 1 << 36;
+/// Of requests that find a stale member, one in so many goes there.
+const LOOK_ONE_IN: u64 = 20;
 
 pub(super) fn fastest<'a>(
     candidates: impl Iterator<Item = Candidate<'a>> + Clone,
@@ -21,12 +24,14 @@ pub(super) fn fastest<'a>(
     turn: Turn,
 ) -> Option<usize> {
     let stats = |candidate: &Candidate<'a>| &candidate.member.live.stats;
-    let probed = candidates.clone().find(|candidate| {
+    let looks = luck::below(LOOK_ONE_IN, hash::both(turn.draw, u64::MAX)) == 0;
+    let due = |candidate: &Candidate<'a>| {
         let stats = stats(candidate);
-        stats.is_stale(turn.now) && stats.claim_probe(turn.now)
-    });
-    if let Some(probed) = probed {
-        return Some(probed.index);
+        stats.is_stale(turn.now) && (looks || stats.expected(1).is_none()) && stats.is_probe_due(turn.now)
+    };
+    let due = candidates.clone().filter(due).min_by_key(|candidate| draw::luck(turn.draw, candidate.index));
+    if let Some(due) = due.filter(|due| stats(due).claim_probe(turn.now)) {
+        return Some(due.index);
     }
     let output = features.output_tokens.unwrap_or(TYPICAL_OUTPUT).min(TYPICAL_OUTPUT * 16);
     let time =

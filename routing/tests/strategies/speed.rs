@@ -50,6 +50,23 @@ fn one_request_at_a_time_goes_to_the_fastest_and_the_others_are_looked_at_again(
 }
 
 #[test]
+fn where_requests_are_rare_old_measurements_decide() {
+    let group = group(Strategy::Latency, ["a", "b", "c"].map(|name| member(name, 1)));
+    let mut counts = [0; 3];
+    for n in 0..600 {
+        let now = at(60.0 * n as f64);
+        let index = chosen(&group, &Features::default(), turn(n, now));
+        counts[index] += 1;
+        let end = now.after(Duration::from_secs([3, 2, 1][index]));
+        let attempt = group.members[index].live.begin(now, 0);
+        attempt.first_token(end);
+        attempt.succeeded(end, 1, 1);
+    }
+    assert!(counts[2] > 550, "{counts:?}");
+    assert!(counts[0] >= 5 && counts[1] >= 5, "{counts:?}");
+}
+
+#[test]
 fn equals_share_evenly_under_load() {
     let group = group(Strategy::Latency, ["a", "b", "c"].map(|name| member(name, 1)));
     let counts = served(&group, 300, 60, |_, _| 0.5);

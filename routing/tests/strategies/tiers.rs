@@ -65,6 +65,17 @@ fn a_tier_whose_members_failed_is_as_one_without() {
 }
 
 #[test]
+fn a_member_for_all_prompts_serves_behind_the_tiers() {
+    let mut group = tiers(&[Tier::Simple, Tier::Complex, Tier::Complex]);
+    (group.members[2].tier, group.members[2].priority) = (None, 1);
+    let at_hand = |tried: &[usize]| {
+        let left = Set::below(3).only(|index| !tried.contains(&index));
+        strategy::choose(&group, &left, &simple(), turn(0, at(0.0)))
+    };
+    assert_eq!([at_hand(&[]), at_hand(&[0]), at_hand(&[0, 1]), at_hand(&[0, 1, 2])], [Some(0), Some(1), Some(2), None]);
+}
+
+#[test]
 fn members_of_one_tier_share_by_weight() {
     let mut group = tiers(&[Tier::Simple, Tier::Simple, Tier::Complex]);
     group.members[0].weight = 3;
