@@ -51,7 +51,7 @@ fn who_comes_back_is_tried_once_then_gets_more_by_and_by() {
     for strategy in [Strategy::Weighted, Strategy::RoundRobin, Strategy::LeastBusy, Strategy::Latency] {
         let back: &[(u64, Mood)] = &[(0, Well(100)), (10, Dead), (30, Well(100))];
         let fine: &[(u64, Mood)] = &[(0, Well(100))];
-        let report = Setting { seconds: 110, ..Setting::of(&[fine, fine, back]) }.run(all(strategy));
+        let report = Setting { seconds: 110, rate: 100, ..Setting::of(&[fine, fine, back]) }.run(all(strategy));
         // The rest of a minute began within the tenth second.
         let shares: Vec<f64> = [70..72, 72..76, 76..82, 84..110].map(|seconds| report.share(2, seconds)).to_vec();
         assert_eq!(report.attempts_at(2, 12..70), 0, "{strategy:?}: it is left alone");
