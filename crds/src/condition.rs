@@ -90,6 +90,8 @@ wire_names! {
         PoolConflict,
         /// A referenced Secret, key in it, or object does not exist.
         RefNotFound,
+        /// A referenced ModelDeployment exists and nothing of it is served.
+        RefNotReady,
         /// A referenced Secret lacks the label that permits its use, or is Turnpike's own.
         SecretNotPermitted,
         /// A cloud does not exchange the model's credential for keys or tokens; the message has its words.

@@ -114,6 +114,7 @@ const GENERATE: &str = "spec.generate";
 const fn class_of(reason: Reason) -> Class {
     match reason {
         Reason::RefNotFound
+        | Reason::RefNotReady
         | Reason::SecretNotPermitted
         | Reason::CredentialRefreshFailed
         | Reason::PriceUnknown => Class::ResolvedRefs,
@@ -162,7 +163,15 @@ fn class(problem: &Problem) -> Class {
 /// Whether waiting does not help. What does not exist may yet be applied: the order of a manifest's objects is nobody's fault.
 /// Gateways try a credential again by themselves.
 fn stalls(problem: &Problem) -> bool {
-    class(problem) != Class::Pending && !matches!(problem.reason, Reason::RefNotFound | Reason::CredentialRefreshFailed)
+    let passes = matches!(problem.reason, Reason::RefNotFound | Reason::RefNotReady | Reason::CredentialRefreshFailed);
+    class(problem) != Class::Pending && !passes
+}
+
+/// Whether a problem is with one of the models that this one names, and it serves without that one.
+fn is_spared(problem: &Problem) -> bool {
+    let names_a_model = ["spec.route.", "spec.fallbacks[", "spec.cache."];
+    matches!(problem.reason, Reason::RefNotFound | Reason::RefNotReady)
+        && names_a_model.iter().any(|part| problem.field.starts_with(part))
 }
 
 /// The four conditions that every kind has.
@@ -186,8 +195,15 @@ pub fn common(facts: Facts<'_>) -> Common {
         }
     };
     let (programming, programmed, waiting) = programming(facts);
-    let ready = ready([&accepted, &resolved, &programming]);
-    let progress = progress(facts.compiled, [&accepted, &resolved, &programming]);
+    let parts = [&accepted, &resolved, &programming];
+    let problems = &facts.compiled.problems;
+    let (ready, progress) =
+        if programming.truth == Truth::True && !problems.is_empty() && problems.iter().all(is_spared) {
+            let message = message::noted("It serves, if not in full", problems);
+            (Aspect::new(ConditionType::Ready, Truth::True, Reason::Ready, message), None)
+        } else {
+            (ready(parts), progress(facts.compiled, parts))
+        };
     Common { aspects: vec![ready, accepted, resolved, programming], programmed, waiting, progress }
 }
 

@@ -13,6 +13,9 @@ use turnpike_crds::{
     model_deployment::{ModelDeploymentStatus, SourceKind, Visibility},
 };
 
+mod links;
+
+use self::links::Link;
 use super::{
     Desired, View,
     condition::{Facts, common, conditions},
@@ -32,6 +35,7 @@ pub fn desired(
 ) -> Option<Desired<ModelDeploymentStatus>> {
     let compiled = view.compiled(ObjectKind::ModelDeployment, object, model.metadata.generation)?;
     let compiled = &*with_credential(compiled, object, view.fleet);
+    let compiled = &*with_links(compiled, view, object, &model.spec);
     let facts = Facts {
         kind: Kind::Models,
         key: &object.to_string(),
@@ -69,6 +73,45 @@ fn with_credential<'a>(compiled: &'a Compiled, object: &ObjectRef, fleet: &Fleet
     };
     let mut compiled = compiled.clone();
     compiled.problems.push(problem);
+    Cow::Owned(compiled)
+}
+
+/// With one more problem for each model that it names and that is not served. Those that do not exist are among the problems
+/// already.
+fn with_links<'a>(
+    compiled: &'a Compiled,
+    view: View<'_>,
+    object: &ObjectRef,
+    spec: &ModelDeploymentSpec,
+) -> Cow<'a, Compiled> {
+    let links = links::of(object, spec);
+    let idle: Vec<&Link> = links
+        .iter()
+        .filter(|link| view.world.models.contains_key(&link.model) && !links::serves(view, &link.model))
+        .collect();
+    if compiled.digest.is_none() || idle.is_empty() {
+        return Cow::Borrowed(compiled);
+    }
+    let problem = |field: &str, message: String, next_step: String| Problem {
+        object: ObjectId { kind: ObjectKind::ModelDeployment, object: object.clone() },
+        field: field.to_owned(),
+        reason: Reason::RefNotReady,
+        message,
+        next_step,
+    };
+    let mut compiled = compiled.clone();
+    compiled.problems.extend(idle.into_iter().map(|Link { field, model, .. }| {
+        let name = &model.name;
+        problem(
+            field,
+            format!("nothing of ModelDeployment {name} is served"),
+            format!("see why: kubectl describe mdep {name}"),
+        )
+    }));
+    if spec.route.is_some() && !links::serves(view, object) {
+        let next_step = "correct at least one of them".to_owned();
+        compiled.problems.push(problem("spec.route", "none of its targets is served".to_owned(), next_step));
+    }
     Cow::Owned(compiled)
 }
 
