@@ -22,9 +22,9 @@ use http::{HeaderValue, Method, Version, header};
 use hyper::{body::Incoming, service::Service};
 use tower::ServiceExt;
 use turnpike_ledger::{
-    engine::{Hold, Ledger, Settled},
+    engine::{Hold, Ledger, Settled, Used},
     limits::EndUsers,
-    spend_log::{Posting, SpendRow, SpendSink, SpendSlot},
+    spend_log::{Posting, Role, SpendRow, SpendSink, SpendSlot},
     wal::{Wal, WalError, WalWriter},
 };
 use turnpike_llm::provider::Operation;
@@ -81,12 +81,14 @@ impl App {
         &self.nameless
     }
 
-    /// Books a request that has ended. What is left of what it held is free at once.
+    /// Books an attempt that has ended. What is left of what it held is free at once.
     pub fn settle(&self, record: &Record, ended: Ended) {
         self.metrics.observe(record);
-        telemetry::access(record);
-        let Ended { slot, hold, recorded, refused } = ended;
-        let settled = match spend::used(record) {
+        if record.attempt.role == Role::Answer {
+            telemetry::access(record);
+        }
+        let Ended { slot, hold, recorded, refused, counted } = ended;
+        let settled = match spend::used(record).or(counted.then(Used::default)) {
             // Refused, or never sent: dropping the hold gives all of it back.
             None => Settled { postings: refused.into_iter().collect(), ..Settled::default() },
             Some(used) => hold.settle(used),
@@ -125,6 +127,8 @@ pub struct Ended {
     pub recorded: Option<(Arc<WalWriter>, SpendRow)>,
     /// What the books are told of it where a limit refused it.
     pub refused: Option<Posting>,
+    /// The request counts, whatever this attempt used.
+    pub counted: bool,
 }
 
 /// One runtime's own part.

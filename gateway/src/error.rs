@@ -5,10 +5,12 @@ use std::{borrow::Cow, time::Duration};
 
 use turnpike_ledger::engine::Refusal;
 use turnpike_llm::error::{EncodeError, UpstreamError};
+use turnpike_routing::plan::NoMember;
 
 mod anthropic;
 mod limited;
 pub mod openai;
+mod unable;
 
 /// A refusal or failure of one request.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +124,17 @@ pub enum Error {
         /// The limit.
         after: Duration,
     },
+    /// None of the backends behind the name can take the request.
+    #[error("{}", unable::message(.name, *.lacking))]
+    Unable {
+        /// The name that was asked for.
+        name: Box<str>,
+        /// Why not.
+        lacking: NoMember,
+    },
+    /// An attempt failed, and another one would have been dearer than a limit lets pass.
+    #[error("{0}")]
+    OverBudget(Box<Self>),
     /// No such path.
     #[error("Unknown path: {0}. See GET /v1/models and the OpenAI API reference.")]
     NoRoute(Box<str>),

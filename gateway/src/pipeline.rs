@@ -2,21 +2,28 @@
 //!
 //! ```text
 //! authenticate ─▶ Caller ─▶ admit ─▶ Permit ─▶ body ─▶ bytes ─▶ Request::scan
-//!   ─▶ route ─▶ Routed { pool, member } ─▶ reserve ─▶ Hold ─▶ call ─▶ Reply ─▶ deliver ─▶ response; its body settles the Meter
+//!   ─▶ route ─▶ Routed { pool } ─▶ attempts: journey ─▶ Step ─▶ reserve ─▶ Hold ─▶ call ─▶ Reply ─▶ deliver ─▶ response;
+//!                                        ▲                               │ its body settles the Meter
+//!                                        └── failed, nothing was shown ──┘
 //! ```
 
 pub mod admit;
+pub mod attempts;
 pub mod authenticate;
 pub mod body;
 pub mod call;
 pub mod count;
 pub mod deliver;
 pub mod detach;
+pub mod failure;
 pub mod features;
 pub mod forward;
+pub mod journey;
 pub mod media;
 pub mod meter;
 pub mod mock;
 pub mod reserve;
 pub mod route;
 pub mod stream;
+pub mod watched;
+pub mod wishes;

@@ -3,17 +3,25 @@
 use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
+use turnpike_ledger::spend_log::Attempt;
 use turnpike_llm::{error::ErrorClass, provider::Operation, usage::Usage};
 
 use crate::config::snapshot::{Caller, Model, Pool};
 
-/// Everything about one finished model request. Built once, when its last byte went out or it failed.
-#[derive(Debug)]
+/// Everything about one attempt of a model request, and, of the attempt that answered, about the request. Built once, when
+/// its last byte went out or it failed.
+#[derive(Clone, Debug)]
 pub struct Record {
     /// Ours, also sent as `x-litellm-call-id` and `x-request-id`.
     pub request_id: Arc<str>,
     /// Wall clock at arrival, microseconds since the epoch.
     pub started_at_us: i64,
+    /// Which attempt it is, and whether the client saw how it ended.
+    pub attempt: Attempt,
+    /// Further attempts within the group of models that was being tried.
+    pub retries: u16,
+    /// Further attempts in other groups.
+    pub fallbacks: u16,
     /// What was called.
     pub operation: Operation,
     /// Who called.
@@ -28,7 +36,7 @@ pub struct Record {
     pub upstream_model: Option<Arc<str>>,
     /// The answer was streamed.
     pub stream: bool,
-    /// Status sent to the client; 499 = the client left before it.
+    /// Status sent to the client, or that would have been had no other attempt followed; 499 = the client left before it.
     pub status: StatusCode,
     /// How it ended.
     pub end: End,

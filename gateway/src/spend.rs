@@ -36,6 +36,7 @@ pub fn used(record: &Record) -> Option<Used> {
 pub fn row(record: &Record, event: EventId, postings: Arc<[Posting]>) -> SpendRow {
     let mut row = SpendRow {
         event,
+        attempt: record.attempt,
         started_at_us: record.started_at_us,
         request_id: Arc::clone(&record.request_id),
         key_id: Arc::clone(&record.caller.key_id),
@@ -71,6 +72,7 @@ pub fn row(record: &Record, event: EventId, postings: Arc<[Posting]>) -> SpendRo
 /// Brings a row that was made before dispatch to its request's end: how it went, and what it used.
 pub fn end(row: &mut SpendRow, record: &Record, postings: Arc<[Posting]>) {
     let usage = record.usage.unwrap_or_default();
+    row.attempt = record.attempt;
     row.status = record.status.as_u16();
     row.outcome = outcome(record.end);
     row.prompt_tokens = usage.prompt;

@@ -157,6 +157,31 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Makes `hold` cover `needs`, for another attempt of the same request: what it lacks is taken, then what it has of other
+    /// accounts goes back. What was held of the same accounts stays, in the windows that it was taken in. `needs` as in
+    /// [`Self::reserve`].
+    ///
+    /// # Errors
+    /// As [`Self::reserve`]; the hold is as it was.
+    pub async fn extend(&self, hold: &mut Hold, needs: &[Need], caller: &str) -> Result<(), Refusal> {
+        if let Some(need) = needs.iter().find(|need| need.never_fits()) {
+            let pot = self.shared.pot(&need.account, self.shared.clock.now());
+            return Err(self.shared.refusal(&pot, need, Cause::TooLarge));
+        }
+        if hold.parts.is_empty() {
+            *hold = self.reserve(needs, caller).await?;
+            return Ok(());
+        }
+        let lacking: Vec<Need> = needs.iter().filter_map(|need| hold.lacks(need)).collect();
+        if !lacking.is_empty() {
+            hold.join(self.reserve(&lacking, caller).await?);
+        }
+        hold.keep(needs);
+        Ok(())
+    }
+}
+
 impl Need {
     fn never_fits(&self) -> bool {
         let spec = &self.account;
@@ -193,7 +218,7 @@ impl Shared {
         let spec = Arc::clone(&need.account);
         if how == How::Counted || spec.excess == Excess::Tell {
             let slot = spec.window.slot(now.time).start;
-            return Ok(Part { spec, amount: need.amount, of: Source::Nothing, slot });
+            return Ok(Part::new(spec, need.amount, Source::Nothing, slot));
         }
         let pot = self.pot(&spec, now);
         // Who waits goes first.
@@ -220,7 +245,7 @@ impl Shared {
         }
         // Of a lease without bounds each use has its own slot; time that went back does not lead out of one with bounds.
         let slot = if grant.slot == Slot::ALWAYS { spec.window.slot(now.time).start } else { grant.slot.start };
-        Ok(Part { spec, amount: need.amount, of: Source::Lease(pot, grant, taken), slot })
+        Ok(Part::new(spec, need.amount, Source::Lease(pot, grant, taken), slot))
     }
 
     fn refusal(&self, pot: &Pot, need: &Need, cause: Cause) -> Refusal {

@@ -3,7 +3,7 @@
 mod row;
 mod writer;
 
-pub use row::{EventId, Posting, SpendRow};
+pub use row::{Attempt, EventId, Posting, Role, SpendRow};
 pub use writer::{Full, SpendSink, SpendSlot, SpendStatus, SpendWriter, Unwritten, WriterOptions};
 
 /// Where batches of rows end up.

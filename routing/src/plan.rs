@@ -78,6 +78,8 @@ pub struct Wishes {
     pub retries: Option<u8>,
     /// How many `fallbacks` it names.
     pub fallbacks: usize,
+    /// It is not to be passed on to other groups.
+    pub stays: bool,
 }
 
 /// A request's way. Its decisions count: retries against the group's budget, failures against a backend's health.
@@ -215,6 +217,21 @@ impl Plan {
         Next::Stop
     }
 
+    /// The attempt was not made: a limit of the client or of the backend does not let it pass. That says nothing of the
+    /// backend's health, and another attempt is no retry.
+    pub fn passed_over(&mut self, group: &Group, features: &Features, cause: Cause, turn: Turn) -> Next {
+        let Some(attempt) = self.current.take() else { return Next::Stop };
+        self.tried.insert(attempt.member);
+        if cause == Cause::Client {
+            return Next::Stop;
+        }
+        if let Ok(member) = self.pick(group, features, turn) {
+            return self.attempt(member, Duration::ZERO, turn.now);
+        }
+        self.leave(group, &[cause]);
+        self.closed(turn.now)
+    }
+
     /// A member that is well and did not fail for this request.
     fn pick(&self, group: &Group, features: &Features, turn: Turn) -> Result<usize, NoMember> {
         let able = filter::candidates(group, features, &self.tried, turn.now)?;
@@ -252,6 +269,9 @@ impl Plan {
     }
 
     fn leave(&mut self, group: &Group, causes: &[Cause]) {
+        if self.wishes.stays {
+            return;
+        }
         self.chain.leave(group, causes, std::mem::take(&mut self.wishes.fallbacks));
     }
 }

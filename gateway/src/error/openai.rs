@@ -13,6 +13,7 @@ use turnpike_llm::{
     json,
     provider::Dialect,
 };
+use turnpike_routing::plan::NoMember;
 
 use super::{Error, anthropic};
 use crate::record::End;
@@ -96,6 +97,8 @@ impl Error {
             }
             Self::Broken => Wire::new(502, SERVER, "backend_closed"),
             Self::Timeout { .. } => Wire::new(504, SERVER, "timeout"),
+            Self::Unable { lacking, .. } => unable(*lacking),
+            Self::OverBudget(original) => Wire { code: "fallback_over_budget", ..original.wire() },
             Self::NoRoute(_) => Wire::new(404, INVALID, "unknown_url"),
             Self::MethodNotAllowed(_) => Wire::new(405, INVALID, "method_not_allowed"),
             Self::Internal => Wire::new(500, SERVER, "internal_error"),
@@ -119,6 +122,7 @@ impl Error {
             Self::Unauthenticated => End::Upstream(ErrorClass::Authentication),
             Self::Connect(_) | Self::Broken => End::Upstream(ErrorClass::ServerError),
             Self::Timeout { .. } => End::Upstream(ErrorClass::Timeout),
+            Self::OverBudget(original) => original.end(),
             other => End::Refused(other.code()),
         }
     }
@@ -164,6 +168,7 @@ impl Error {
     /// What the caller reads. The upstream's words about our credentials are not for the caller: they may quote them.
     pub(super) fn message(&self) -> String {
         match self {
+            Self::OverBudget(original) => original.message(),
             Self::Upstream(error) | Self::Answered { error, .. } if error.class == ErrorClass::Authentication => {
                 format!(
                     "The model's provider refused the gateway's own credentials (HTTP {}); whoever runs the gateway must \
@@ -211,7 +216,11 @@ impl Error {
         let mut response = Response::new(axum::body::Body::from(body));
         *response.status_mut() = self.status();
         let retry = self.wire().retry;
-        match self {
+        let shown = match self {
+            Self::OverBudget(original) => *original,
+            shown => shown,
+        };
+        match shown {
             Self::Answered { headers, .. } => *response.headers_mut() = *headers,
             Self::Limited { refusal, .. } => {
                 let reset = refusal.resets_at.and_then(|at| Timestamp::from_microsecond(at).ok());
@@ -249,6 +258,17 @@ fn keeps_upstream_words(error: &UpstreamError) -> bool {
         | ErrorClass::RateLimit
         | ErrorClass::NotFound => true,
         ErrorClass::Authentication | ErrorClass::Timeout | ErrorClass::ServerError | ErrorClass::BadAnswer => false,
+    }
+}
+
+fn unable(lacking: NoMember) -> Wire {
+    match lacking {
+        NoMember::Capability(_) => Wire::new(400, INVALID, "unsupported_by_model").param("model"),
+        NoMember::ContextWindow(_) => Wire::new(400, INVALID, "context_length_exceeded"),
+        NoMember::Tags => Wire::new(400, INVALID, "no_backend_with_tags").param("tags"),
+        NoMember::Busy | NoMember::Cooling | NoMember::Empty => {
+            Wire::new(503, SERVER, "overloaded").retry(Retry::After(SHORTLY))
+        }
     }
 }
 

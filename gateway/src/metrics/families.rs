@@ -9,9 +9,9 @@ use super::{
     labels::{
         CallLabels,
         Label::{
-            self, ApiKeyAlias, ApiProvider, ErrorType, ExceptionClass, ExceptionStatus, GenAiOperation, GenAiProvider,
-            GenAiRequestModel, GenAiResponseModel, GenAiTokenType, HashedApiKey, LitellmModelName, Model, ModelGroup,
-            ModelId, RequestedModel, Route, StatusCode, Team, Type, User,
+            self, ApiKeyAlias, ApiProvider, ErrorType, ExceptionClass, ExceptionStatus, FallbackModel, GenAiOperation,
+            GenAiProvider, GenAiRequestModel, GenAiResponseModel, GenAiTokenType, HashedApiKey, LitellmModelName,
+            Model, ModelGroup, ModelId, RequestedModel, Route, StatusCode, Team, Type, User,
         },
     },
     tally::{Histogram, Tally, Timings, float},
@@ -68,6 +68,14 @@ fn read(value: &AtomicU64) -> f64 {
 
 fn requests(tally: &Tally) -> f64 {
     read(&tally.requests)
+}
+
+fn attempts(tally: &Tally) -> f64 {
+    read(&tally.attempts)
+}
+
+fn fallbacks(tally: &Tally) -> f64 {
+    read(&tally.fallbacks)
 }
 
 fn input(tally: &Tally) -> f64 {
@@ -180,21 +188,33 @@ pub(super) static FAMILIES: &[Family] = &[
     ),
     Family {
         name: "litellm_deployment_total_requests_total",
-        help: "Requests that reached a ModelDeployment.",
+        help: "Attempts that reached a ModelDeployment: retries and fallbacks too.",
         labels: DEPLOYMENT,
-        values: Values::ByModel(Which::Sent, &[("", requests)]),
+        values: Values::ByModel(Which::Sent, &[("", attempts)]),
     },
     Family {
         name: "litellm_deployment_success_responses_total",
-        help: "Requests that a ModelDeployment answered in full.",
+        help: "Attempts that a ModelDeployment answered in full.",
         labels: DEPLOYMENT,
-        values: Values::ByModel(Which::Succeeded, &[("", requests)]),
+        values: Values::ByModel(Which::Succeeded, &[("", attempts)]),
     },
     Family {
         name: "litellm_deployment_failure_responses_total",
-        help: "Requests that failed, by ModelDeployment (none = before one was chosen), status and cause.",
+        help: "Attempts that failed, by ModelDeployment (none = before one was chosen), status and cause.",
         labels: &[RequestedModel, ModelGroup, LitellmModelName, ModelId, ApiProvider, ExceptionStatus, ExceptionClass],
-        values: Values::ByModel(Which::Failed, &[("", requests)]),
+        values: Values::ByModel(Which::Failed, &[("", attempts)]),
+    },
+    Family {
+        name: "litellm_deployment_successful_fallbacks_total",
+        help: "Attempts at a fallback that were answered in full.",
+        labels: &[RequestedModel, FallbackModel, ModelId, ApiProvider],
+        values: Values::ByModel(Which::Succeeded, &[("", fallbacks)]),
+    },
+    Family {
+        name: "litellm_deployment_failed_fallbacks_total",
+        help: "Attempts at a fallback that failed, by status and cause.",
+        labels: &[RequestedModel, FallbackModel, ModelId, ApiProvider, ExceptionStatus, ExceptionClass],
+        values: Values::ByModel(Which::Failed, &[("", fallbacks)]),
     },
     // The names of tutorials.
     Family {

@@ -79,9 +79,19 @@ impl ModelLabels {
         !self.id.is_empty()
     }
 
+    /// What was asked for.
+    pub(super) fn requested(&self) -> Arc<str> {
+        Arc::clone(&self.requested)
+    }
+
+    /// What served it.
+    pub(super) fn served(&self) -> (Arc<str>, &'static str, Arc<str>) {
+        (Arc::clone(&self.id), self.provider, Arc::clone(&self.upstream))
+    }
+
     /// The same for all that cannot be told apart by OpenTelemetry's labels.
-    pub(super) fn kind(&self) -> (&'static str, Arc<str>, Arc<str>) {
-        (self.provider, Arc::clone(&self.upstream), Arc::clone(&self.requested))
+    pub(super) fn kind(&self) -> (&'static str, Arc<str>) {
+        (self.provider, Arc::clone(&self.upstream))
     }
 }
 
@@ -128,6 +138,7 @@ pub(super) enum Label {
     Model,
     LitellmModelName,
     ModelId,
+    FallbackModel,
     ApiProvider,
     Route,
     StatusCode,
@@ -154,6 +165,7 @@ impl Label {
             Self::Model => "model",
             Self::LitellmModelName => "litellm_model_name",
             Self::ModelId => "model_id",
+            Self::FallbackModel => "fallback_model",
             Self::ApiProvider => "api_provider",
             Self::Route => "route",
             Self::StatusCode => "status_code",
@@ -179,7 +191,7 @@ impl Label {
             Self::User => of_key(|key| &key.user),
             Self::RequestedModel | Self::ModelGroup | Self::GenAiRequestModel => Cow::Borrowed(&*model.requested),
             Self::Model | Self::LitellmModelName | Self::GenAiResponseModel => Cow::Borrowed(&*model.upstream),
-            Self::ModelId => Cow::Borrowed(&*model.id),
+            Self::ModelId | Self::FallbackModel => Cow::Borrowed(&*model.id),
             Self::ApiProvider | Self::GenAiProvider => Cow::Borrowed(model.provider),
             Self::Route => Cow::Borrowed(route(call.operation)),
             Self::StatusCode | Self::ExceptionStatus => Cow::Owned(call.status.to_string()),

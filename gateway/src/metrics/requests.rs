@@ -10,6 +10,7 @@ use prometheus::{
     core::{Collector, Desc},
     proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
+use turnpike_ledger::spend_log::Role;
 use turnpike_llm::provider::Operation;
 
 use super::{
@@ -82,7 +83,9 @@ impl Requests {
         });
         found.by_key.add(record);
         found.by_model.tally.add(record);
-        found.by_model.timings.add(record);
+        if record.attempt.role == Role::Answer {
+            found.by_model.timings.add(record);
+        }
     }
 
     /// Counts a request that had no valid key, so that there is no record of it.
@@ -96,6 +99,7 @@ impl Requests {
         });
         found.by_key.requests.fetch_add(1, Ordering::Relaxed);
         found.by_model.tally.requests.fetch_add(1, Ordering::Relaxed);
+        found.by_model.tally.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
     fn cells(&self, key: KeyLabels, model: ModelLabels, call: CallLabels) -> (Arc<Tally>, Arc<ModelCell>) {
@@ -134,28 +138,26 @@ impl All {
     }
 }
 
-/// The labels that a snapshot can produce.
+/// The labels that a snapshot can produce: whatever is asked for may fall to any model.
 struct Live {
     keys: HashSet<KeyLabels>,
-    models: HashSet<ModelLabels>,
-    kinds: HashSet<(&'static str, Arc<str>, Arc<str>)>,
+    requested: HashSet<Arc<str>>,
+    models: HashSet<(Arc<str>, &'static str, Arc<str>)>,
+    kinds: HashSet<(&'static str, Arc<str>)>,
 }
 
 impl Live {
     fn of(snapshot: &Snapshot) -> Self {
         let all = snapshot.namespaces.values().chain([&snapshot.cluster, &snapshot.admin]);
         let pools = all.flat_map(|names| names.exact.values().chain(names.wildcards.iter().map(|card| &card.pool)));
-        // Most pools are seen from many namespaces.
-        let pools: HashMap<usize, &Pool> = pools.map(|pool| (Arc::as_ptr(pool).addr(), &**pool)).collect();
-        let mut models = HashSet::from([ModelLabels::new(None, None)]);
-        for pool in pools.into_values() {
-            models.insert(ModelLabels::new(Some(pool), None));
-            models.extend(pool.members.iter().map(|member| ModelLabels::new(Some(pool), Some(&member.model))));
-        }
+        let unknown = ModelLabels::new(None, None);
+        let served = snapshot.models.iter().map(|model| ModelLabels::new(None, Some(model)));
+        let served: Vec<ModelLabels> = served.chain([unknown.clone()]).collect();
         Self {
             keys: snapshot.keys.values().map(|key| KeyLabels::new(&key.caller)).collect(),
-            kinds: models.iter().map(ModelLabels::kind).collect(),
-            models,
+            requested: pools.map(|pool| Arc::clone(&pool.name)).chain([unknown.requested()]).collect(),
+            kinds: served.iter().map(ModelLabels::kind).collect(),
+            models: served.iter().map(ModelLabels::served).collect(),
         }
     }
 
@@ -164,12 +166,12 @@ impl Live {
     }
 
     fn model(&self, model: &ModelLabels) -> bool {
-        self.models.contains(model)
+        self.requested.contains(&model.requested()) && self.models.contains(&model.served())
     }
 
     /// Series that several models may share go with the last of them: a counter that shrinks would look like a restart.
     fn kind(&self, model: &ModelLabels) -> bool {
-        self.kinds.contains(&model.kind())
+        self.requested.contains(&model.requested()) && self.kinds.contains(&model.kind())
     }
 }
 
@@ -236,8 +238,13 @@ fn counters<'a>(
     let mut sums: Sums<f64> = BTreeMap::new();
     for (key, model, call, tally) in series {
         for (token_type, read) in parts {
+            let value = read(tally);
+            // Attempts that were no answers leave no request behind.
+            if value == 0.0 && tally.requests.load(Ordering::Relaxed) == 0 {
+                continue;
+            }
             let series = Series { key, model, call, token_type };
-            *sums.entry(values(family, series)).or_default() += read(tally);
+            *sums.entry(values(family, series)).or_default() += value;
         }
     }
     let metric = |(values, sum)| {

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use turnpike_ledger::spend_log::Role;
+
 use crate::record::Record;
 
 /// Upper bounds of every latency histogram, microseconds.
@@ -36,6 +38,10 @@ static TOKENS: [u64; 14] =
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) requests: AtomicU64,
+    /// Each request has at least one.
+    pub(super) attempts: AtomicU64,
+    /// Of these, those in groups that requests fell to.
+    pub(super) fallbacks: AtomicU64,
     pub(super) prompt: AtomicU64,
     pub(super) completion: AtomicU64,
     pub(super) cached: AtomicU64,
@@ -46,7 +52,12 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn add(&self, record: &Record) {
-        self.requests.fetch_add(1, Relaxed);
+        // Copies are no attempts to answer.
+        if record.attempt.role != Role::Mirror {
+            self.attempts.fetch_add(1, Relaxed);
+            add(&self.fallbacks, u64::from(record.fallbacks > 0));
+        }
+        add(&self.requests, u64::from(record.attempt.role == Role::Answer));
         if let Some(usage) = &record.usage {
             add(&self.prompt, usage.prompt);
             add(&self.completion, usage.completion);

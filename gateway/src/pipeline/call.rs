@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use turnpike_llm::{
     error::{ErrorClass, UpstreamError},
     media::Fetched,
-    provider::{Decoded, Operation, Shown},
+    provider::{Decoded, Encoded, Operation, Shown},
     relay::Relayed,
     request::Request,
     response::LargeAnswer,
@@ -66,21 +66,23 @@ pub enum Reply {
 }
 
 /// One call: everything but the client's request.
-pub struct Call {
+pub struct Call<'a> {
     /// Who serves.
-    pub model: Arc<Model>,
+    pub model: &'a Arc<Model>,
     /// Its own name of the model.
     pub upstream_model: Arc<str>,
     /// Most output tokens of one choice, where the client asked for more than can be afforded.
     pub cap: Option<u64>,
     /// When and as what the request came.
-    pub arrival: Arrival,
+    pub arrival: &'a Arrival,
     /// The name that the client asked for.
-    pub name: Arc<str>,
+    pub name: &'a Arc<str>,
     /// The client's headers.
-    pub client: HeaderMap,
+    pub client: &'a HeaderMap,
     /// Media of the request that the provider takes in place only.
     pub fetched: Fetched,
+    /// What is left of the request's time.
+    pub left: Duration,
 }
 
 /// What sending needs, by value: a non-streamed call may outlive its client.
@@ -95,22 +97,21 @@ struct Prepared {
     total: Duration,
 }
 
-/// Makes the call. The meter comes back with the answer, or with the error that ends the request.
+/// Makes the call. The meter comes back with the answer, or with the error that ends the attempt.
 ///
 /// # Errors
 /// Encoding, connecting, the upstream's refusal, a broken answer, or a time limit.
 pub async fn call(
     pool: &Pool,
-    call: Call,
-    request: Request,
+    call: Call<'_>,
+    request: &Arc<Request>,
     mut meter: Meter,
 ) -> Result<(Reply, Meter), (Error, Meter)> {
     let stream = call.arrival.operation.is_streamed(request.stream());
-    let prepared = match prepare(call, &request, stream) {
+    let prepared = match prepare(call, request, stream).await {
         Ok(prepared) => prepared,
         Err(error) => return Err((error, meter)),
     };
-    meter.chosen(&prepared.model, &prepared.upstream_model);
     if let Err(error) = meter.dispatch(request).await {
         return Err((error, meter));
     }
@@ -130,42 +131,75 @@ pub async fn call(
     Detach::new(run, DRAIN).await
 }
 
-fn prepare(call: Call, request: &Request, stream: bool) -> Result<Prepared, Error> {
+async fn prepare(call: Call<'_>, request: &Arc<Request>, stream: bool) -> Result<Prepared, Error> {
     let model = call.model;
-    let upstream = upstream_of(&model)?;
-    let upstream_model = call.upstream_model;
-    let mut target = upstream.target(&upstream_model, &model.entry, request.drop_params().unwrap_or(false));
-    target.max_output_tokens = call.cap;
-    target.fetched = &call.fetched;
-    let encoded = upstream.adapter.encode(call.arrival.operation, request, &target)?;
-    let endpoint = upstream.endpoint(call.arrival.operation, stream, &target).map_err(|_| Error::Invalid {
-        message: "This model name cannot be part of the backend's URL.".into(),
-        param: Some("model"),
-    })?;
-    let mut headers = forward::request(&upstream.headers, &call.client);
+    let upstream = upstream_of(model)?;
+    let operation = call.arrival.operation;
+    let encoding = Encoding {
+        model: Arc::clone(model),
+        upstream_model: Arc::clone(&call.upstream_model),
+        request: Arc::clone(request),
+        operation,
+        stream,
+        cap: call.cap,
+        fetched: call.fetched,
+    };
+    // What is passed through is only spliced, however large it is.
+    let (encoded, endpoint) = if request.bytes().len() <= INLINE || upstream.adapter.speaks(operation) {
+        encoding.run()?
+    } else {
+        tokio::task::spawn_blocking(move || encoding.run()).await.map_err(|_| Error::Internal)??
+    };
+    let mut headers = forward::request(&upstream.headers, call.client);
     for (name, value) in encoded.headers {
         forward::add(&mut headers, name, value);
     }
-    let limit = Duration::from_millis(model.entry.timeouts.total);
     Ok(Prepared {
         headers,
         body: encoded.body,
         endpoint,
-        operation: call.arrival.operation,
+        operation,
         shown: Shown {
-            model: call.name,
+            model: Arc::clone(call.name),
             include_usage: request.include_usage(),
             base64_embeddings: request.base64_embeddings(),
-            upstream_model: Arc::clone(&upstream_model),
-            call_id: call.arrival.request_id,
+            upstream_model: Arc::clone(&call.upstream_model),
+            call_id: Arc::clone(&call.arrival.request_id),
             created: call.arrival.at_us / 1_000_000,
-            repeated: Shown::repeated(call.arrival.operation, request),
+            repeated: Shown::repeated(operation, request),
             recall: encoded.recall,
         },
-        upstream_model,
-        total: forward::timeout(&call.client).map_or(limit, |asked| asked.min(limit)),
-        model,
+        upstream_model: call.upstream_model,
+        total: Duration::from_millis(model.entry.timeouts.total).min(call.left),
+        model: Arc::clone(model),
     })
+}
+
+/// The translation of a request, by value: of a large one it is work for another thread.
+struct Encoding {
+    model: Arc<Model>,
+    upstream_model: Arc<str>,
+    request: Arc<Request>,
+    operation: Operation,
+    stream: bool,
+    cap: Option<u64>,
+    fetched: Fetched,
+}
+
+impl Encoding {
+    fn run(&self) -> Result<(Encoded, Endpoint), Error> {
+        let upstream = upstream_of(&self.model)?;
+        let drop = self.request.drop_params().unwrap_or(false);
+        let mut target = upstream.target(&self.upstream_model, &self.model.entry, drop);
+        target.max_output_tokens = self.cap;
+        target.fetched = &self.fetched;
+        let encoded = upstream.adapter.encode(self.operation, &self.request, &target)?;
+        let endpoint = upstream.endpoint(self.operation, self.stream, &target).map_err(|_| Error::Invalid {
+            message: "This model name cannot be part of the backend's URL.".into(),
+            param: Some("model"),
+        })?;
+        Ok((encoded, endpoint))
+    }
 }
 
 fn upstream_of(model: &Model) -> Result<&Upstream, Error> {

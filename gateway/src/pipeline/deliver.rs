@@ -85,6 +85,15 @@ pub fn capped(response: &mut Response, cap: Option<u64>) {
     }
 }
 
+/// Tells how many further attempts were made: with the same model, and with others.
+pub fn attempted(response: &mut Response, retries: u16, fallbacks: u16) {
+    for (name, count) in [(RETRIES, retries), (FALLBACKS, fallbacks)] {
+        if count > 0 {
+            response.headers_mut().insert(name, HeaderValue::from(count));
+        }
+    }
+}
+
 /// The client's own call id, else a new one.
 pub fn request_id(client: &HeaderMap) -> Arc<str> {
     match forward::call_id(client) {

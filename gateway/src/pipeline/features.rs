@@ -29,6 +29,11 @@ pub struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Whether the request itself has tags.
+    pub fn has_tags(&self) -> bool {
+        !self.request.tags().is_empty() || forward::has_tags(self.client)
+    }
+
     /// Those that this group chooses by.
     pub fn features(&self, group: &Group) -> Features {
         let keywords = group.complexity.as_ref().map(|complexity| &*complexity.keywords);

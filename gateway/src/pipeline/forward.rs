@@ -71,6 +71,11 @@ pub fn timeout(client: &HeaderMap) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|limit| !limit.is_zero())
 }
 
+/// Whether there are any in `x-litellm-tags`.
+pub fn has_tags(client: &HeaderMap) -> bool {
+    client.contains_key(&TAGS)
+}
+
 /// Tags in `x-litellm-tags`, separated by commas.
 pub fn tags(client: &HeaderMap) -> Vec<Box<str>> {
     let text = client.get(&TAGS).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Follows one request to its end and settles it exactly once: spend row, metrics, log line.
+//! Follows one request to its end and settles each of its attempts exactly once: spend row, metrics, log line.
 //!
 //! It lives in the response's body, so that a client which leaves, an upstream that breaks and a shutdown all settle.
 
@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 use turnpike_ledger::{
     engine::Hold,
-    spend_log::{Posting, SpendRow, SpendSlot},
+    spend_log::{Attempt, Posting, SpendRow, SpendSlot},
     wal::WalWriter,
 };
 use turnpike_llm::{
@@ -22,13 +22,21 @@ use turnpike_llm::{
     usage::Usage,
 };
 
-use super::{admit::Permit, body::INLINE, reserve::Reserved};
+mod attempts;
+
+use super::{admit::Permit, body::INLINE, call::Reply, reserve::Reserved, watched::Watched};
 use crate::{
     app::{App, Ended},
     config::snapshot::{Backend, Caller, Model, Pool},
     error::Error,
     record::{End, Record},
     spend,
+};
+
+/// What is recorded where nobody waited for an answer; as nginx does.
+const LEFT: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::BAD_REQUEST,
 };
 
 /// When and as what a request came.
@@ -48,7 +56,7 @@ pub struct Arrival {
 pub struct Held {
     /// Its place in flight.
     pub permit: Permit,
-    /// Its place in the spend log.
+    /// Its attempt's place in the spend log.
     pub slot: SpendSlot,
     /// What it may use.
     pub hold: Hold,
@@ -65,6 +73,12 @@ pub struct Meter {
     open: Option<Box<(Record, Held)>>,
     arrival: Arrival,
     dispatched: Option<Instant>,
+    /// What routing sees of the attempt.
+    watched: Option<Watched>,
+    /// How the attempt failed, and when: it is settled with that if another follows.
+    failed: Option<(StatusCode, End, Duration)>,
+    /// An earlier attempt must be paid for, so that the request counts.
+    counted: bool,
     /// The upstream got the request and did not refuse it: it is paid for even if nobody sees the answer.
     owed: bool,
     prompt: Prompt,
@@ -89,7 +103,7 @@ pub struct Most {
 enum Prompt {
     None,
     /// Kept whole: small bodies are counted by the tokenizer.
-    Request(Box<Request>),
+    Request(Arc<Request>),
     /// Of a large one only what its size tells is kept, so that its bytes can go.
     Tokens(u64),
     /// What is not counted by its text: images, sound.
@@ -102,6 +116,9 @@ impl Meter {
         let record = Record {
             request_id: Arc::clone(&arrival.request_id),
             started_at_us: arrival.at_us,
+            attempt: Attempt::default(),
+            retries: 0,
+            fallbacks: 0,
             operation: arrival.operation,
             caller,
             requested_model: Arc::clone(app.no_name()),
@@ -109,8 +126,7 @@ impl Meter {
             model: None,
             upstream_model: None,
             stream: false,
-            // What is recorded where nobody waited for an answer; as nginx does.
-            status: StatusCode::from_u16(499).unwrap_or_default(),
+            status: LEFT,
             end: End::Cancelled,
             usage: None,
             cost: None,
@@ -126,6 +142,9 @@ impl Meter {
             open: Some(Box::new((record, held))),
             arrival: arrival.clone(),
             dispatched: None,
+            watched: None,
+            failed: None,
+            counted: false,
             owed: false,
             prompt: Prompt::None,
             output: Tape::default(),
@@ -189,14 +208,15 @@ impl Meter {
     ///
     /// # Errors
     /// It cannot be recorded, and a limit must not be passed unseen.
-    pub async fn dispatch(&mut self, request: Request) -> Result<(), Error> {
-        self.record(&request).await?;
+    pub async fn dispatch(&mut self, request: &Arc<Request>) -> Result<(), Error> {
+        self.record(request).await?;
         self.dispatched = Some(Instant::now());
         self.owed = true;
-        self.prompt = match relay::estimate(self.arrival.operation, &request) {
+        self.watched = self.open.as_ref().and_then(|open| Some(Watched::begin(open.0.model.as_ref()?, request)));
+        self.prompt = match relay::estimate(self.arrival.operation, request) {
             Some(usage) => Prompt::Whole(usage),
-            None if request.bytes().len() <= INLINE => Prompt::Request(Box::new(request)),
-            None => Prompt::Tokens(tokens::rough(&request)),
+            None if request.bytes().len() <= INLINE => Prompt::Request(Arc::clone(request)),
+            None => Prompt::Tokens(tokens::rough(request)),
         };
         Ok(())
     }
@@ -204,7 +224,7 @@ impl Meter {
     async fn record(&mut self, request: &Request) -> Result<(), Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let (record, held) = &mut **open;
-        let most = self.most.take().unwrap_or_else(|| {
+        let most = self.most.unwrap_or_else(|| {
             let usage = relay::estimate(self.arrival.operation, request).unwrap_or_else(|| Usage {
                 prompt: tokens::rough(request),
                 estimated: true,
@@ -285,6 +305,13 @@ impl Meter {
         self.update(|record| record.status = status);
     }
 
+    /// The first of the answer is here.
+    pub fn began_to_answer(&mut self, reply: &Reply) {
+        if let Some(watched) = &mut self.watched {
+            watched.began_to_answer(matches!(reply, Reply::Streamed { events: true, .. }));
+        }
+    }
+
     /// Settles a request that ends with an error answer.
     pub fn fail(mut self, error: &Error) {
         if let Error::Limited { refusal, .. } = error {
@@ -300,7 +327,11 @@ impl Meter {
             return;
         };
         let (mut record, Held { permit, slot, hold, wal, recorded }) = *open;
-        let ended = Ended { slot, hold, recorded: recorded.map(|row| (wal, row)), refused: self.refused.take() };
+        if let Some(watched) = self.watched.take() {
+            watched.ended(end, record.usage.as_ref());
+        }
+        let recorded = recorded.map(|row| (wal, row));
+        let ended = Ended { slot, hold, recorded, refused: self.refused.take(), counted: self.counted };
         record.end = end;
         record.total = self.arrival.at.elapsed();
         if record.upstream.is_none() {
@@ -312,6 +343,11 @@ impl Meter {
         }
         // Counting may take a while; the client's place is free at once.
         drop(permit);
+        self.estimate(record, ended);
+    }
+
+    /// Settles an attempt of which the upstream has not said what it used.
+    fn estimate(&mut self, mut record: Record, ended: Ended) {
         let app = Arc::clone(&self.app);
         let settling = app.settling.take(1);
         let prompt = std::mem::replace(&mut self.prompt, Prompt::None);

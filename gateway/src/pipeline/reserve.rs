@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use turnpike_ledger::{
     account::{AccountSpec, Charge, Excess, Unit},
-    engine::{Hold, Ledger, Need, Refusal},
+    engine::{Hold, Ledger, Need},
     limits,
 };
 use turnpike_llm::{
@@ -60,14 +60,22 @@ pub struct Reserved {
 }
 
 impl Reservation<'_> {
-    /// Holds it in `accounts`, which [`Self::accounts`] gave.
+    /// Holds it in `accounts`, which [`Self::accounts`] gave. What `hold` has is part of that; what it has of other accounts
+    /// goes back.
     ///
     /// # Errors
-    /// A limit does not let it pass, or a limit in USD holds and there is no price.
-    pub async fn reserve(&self, app: &App, accounts: Vec<Arc<AccountSpec>>) -> Result<Reserved, Error> {
-        let ledger = &app.ledger;
-        let price = self.price(&accounts)?;
-        let bound = self.bound(ledger, &accounts, price.as_deref()).await;
+    /// A limit does not let it pass, or a limit in USD holds and there is no price. The hold comes back as it was.
+    pub async fn reserve(
+        &self,
+        app: &App,
+        accounts: Vec<Arc<AccountSpec>>,
+        mut hold: Hold,
+    ) -> Result<Reserved, (Error, Hold)> {
+        let price = match self.price(&accounts) {
+            Ok(price) => price,
+            Err(error) => return Err((error, hold)),
+        };
+        let bound = self.bound(&app.ledger, &accounts, price.as_deref(), &hold).await;
         let needs: Vec<Need> = accounts
             .into_iter()
             .map(|account| {
@@ -75,9 +83,10 @@ impl Reservation<'_> {
                 Need::new(account, amount)
             })
             .collect();
-        let limited = |refusal: Refusal| Error::Limited { refusal: refusal.into(), exhausted: app.exhausted };
-        let hold = ledger.reserve(&needs, &self.caller.key_id).await.map_err(limited)?;
-        Ok(Reserved { hold, cap: bound.cap, most: Some(bound.most()) })
+        match app.ledger.extend(&mut hold, &needs, &self.caller.key_id).await {
+            Ok(()) => Ok(Reserved { hold, cap: bound.cap, most: Some(bound.most()) }),
+            Err(refusal) => Err((Error::Limited { refusal: refusal.into(), exhausted: app.exhausted }, hold)),
+        }
     }
 
     /// The accounts that count it, sorted by id, each once.
@@ -134,6 +143,7 @@ impl Reservation<'_> {
         ledger: &Ledger,
         accounts: &[Arc<AccountSpec>],
         price: Option<&'a Price>,
+        hold: &Hold,
     ) -> Bound<'a> {
         let call = self.call();
         let most = bound::most_output(self.request, call);
@@ -146,7 +156,10 @@ impl Reservation<'_> {
         let scarce: Vec<(&AccountSpec, i64)> = accounts
             .iter()
             .filter(|account| holds_worst_case(account))
-            .map(|account| (&**account, ledger.affordable(account).unwrap_or(account.limit)))
+            .map(|account| {
+                let affordable = ledger.affordable(account).map(|left| left.saturating_add(hold.amount(account)));
+                (&**account, affordable.unwrap_or(account.limit))
+            })
             .collect();
         let is_scarce = !scarce.is_empty();
         let is_large = |(account, left): &(&AccountSpec, i64)| bound.of(account.unit, 0) > left / EXACT;

@@ -10,18 +10,17 @@ use turnpike_llm::provider::Operation;
 
 use crate::{
     app::{Busy, Worker},
-    config::snapshot::{Backend, Caller, Model, Snapshot},
+    config::snapshot::{Caller, Snapshot},
     error::Error,
     pipeline::{
+        attempts::{self, Asked, Attempts},
         authenticate::authenticate,
         body::{self, Buffered},
-        call::{self, Call},
-        count, deliver, forward,
-        media::Wanted,
+        deliver, forward,
+        journey::Journey,
         meter::{Arrival, Held, Meter},
-        mock::Mock,
-        reserve::{Reservation, Reserved},
-        route::{self, Routed},
+        route,
+        wishes::Wishes,
     },
 };
 
@@ -85,133 +84,36 @@ struct Incoming<'a> {
 impl Incoming<'_> {
     async fn run(&self, parts: Parts, body: Body, mut meter: Meter) -> Response {
         let prepared = match body::read(self.arrival.operation, &parts.headers, body, &self.worker.app.bodies).await {
-            Ok(buffered) => self.choose(&parts.headers, buffered, &mut meter),
+            Ok(buffered) => self.route(&parts.headers, buffered, &mut meter),
             Err(error) => Err(error),
         };
         match prepared {
-            Ok(chosen) => self.answer(parts.headers, chosen, meter).await,
-            Err(error) => fail(meter, error),
+            Ok(attempts) => attempts.answer(meter).await,
+            Err(error) => attempts::fail(meter, error),
         }
     }
 
-    fn choose(&self, headers: &HeaderMap, buffered: Buffered, meter: &mut Meter) -> Result<Chosen, Error> {
-        let name = self.named.or_else(|| buffered.request.model()).ok_or(Error::ModelMissing)?;
+    fn route<'r>(
+        &'r self,
+        client: &'r HeaderMap,
+        buffered: Buffered,
+        meter: &mut Meter,
+    ) -> Result<Attempts<'r>, Error> {
+        let Buffered { request, permit } = buffered;
+        let name = self.named.or_else(|| request.model()).ok_or(Error::ModelMissing)?;
         let name: Arc<str> = name.into();
-        meter.describe(&buffered.request, &name, &forward::tags(headers));
-        let routed = route::route(self.snapshot, self.caller, &name, rand::random())?;
+        meter.describe(&request, &name, &forward::tags(client));
+        let routed = route::route(self.snapshot, self.caller, &name)?;
         meter.routed(&routed.pool);
-        Ok(Chosen { name, routed, buffered })
+        let wishes = Wishes::read(&request, client, &name, self.caller.object.is_none())?;
+        let played = wishes.played();
+        let journey = Journey::new((self.snapshot, self.caller), routed, wishes, forward::timeout(client));
+        Ok(Attempts {
+            worker: self.worker,
+            asked: Asked { arrival: self.arrival, caller: self.caller, client, name, request: Arc::new(request) },
+            permit,
+            journey,
+            played,
+        })
     }
-
-    async fn answer(&self, headers: HeaderMap, chosen: Chosen, mut meter: Meter) -> Response {
-        let model = Arc::clone(&chosen.routed.member.model);
-        let name = Arc::clone(&chosen.name);
-        let upstream_model = chosen.routed.upstream_model();
-        let reserved = match self.reserve(&chosen, &model, upstream_model.as_ref().unwrap_or(&name)).await {
-            Ok(reserved) => reserved,
-            Err(error) => return fail(meter, error),
-        };
-        let cap = reserved.cap;
-        meter.hold(reserved);
-        if self.arrival.operation == Operation::CountTokens && !counts_tokens(&model) {
-            return self.count(&model, upstream_model.as_ref().unwrap_or(&name), &chosen, meter).await;
-        }
-        let (Some(upstream_model), Backend::Provider(_)) = (upstream_model, &model.backend) else {
-            return self.mock(&model, &chosen, meter);
-        };
-        let Buffered { request, mut permit } = chosen.buffered;
-        let wanted = Wanted { app: &self.worker.app, model: &model, upstream_model: &upstream_model };
-        let fetched = match wanted.fetch(self.arrival.operation, &request, &mut permit).await {
-            Ok(fetched) => fetched,
-            Err(error) => return fail(meter, error),
-        };
-        let call = Call {
-            model: Arc::clone(&model),
-            upstream_model,
-            cap,
-            name: chosen.name,
-            client: headers,
-            arrival: self.arrival.clone(),
-            fetched,
-        };
-        let answered = call::call(&self.worker.pool, call, request, meter).await;
-        drop(permit);
-        match answered {
-            Ok((reply, meter)) => {
-                let mut response = deliver::respond(reply, meter, &model, &name);
-                deliver::capped(&mut response, cap);
-                response
-            }
-            Err((error, meter)) => fail(meter, error),
-        }
-    }
-
-    async fn reserve(&self, chosen: &Chosen, model: &Arc<Model>, upstream_model: &Arc<str>) -> Result<Reserved, Error> {
-        let reservation = Reservation {
-            caller: self.caller,
-            name: &chosen.name,
-            model,
-            upstream_model,
-            operation: self.arrival.operation,
-            request: &chosen.buffered.request,
-        };
-        let accounts = reservation.accounts(&self.worker.app);
-        if accounts.is_empty() {
-            return Ok(Reserved::default());
-        }
-        // Boxed: only requests with limits pay for its size.
-        Box::pin(reservation.reserve(&self.worker.app, accounts)).await
-    }
-
-    async fn count(
-        &self,
-        model: &Arc<Model>,
-        upstream_model: &Arc<str>,
-        chosen: &Chosen,
-        mut meter: Meter,
-    ) -> Response {
-        meter.chosen(model, upstream_model);
-        match count::count(&chosen.buffered.request, upstream_model, &mut meter).await {
-            Ok(reply) => deliver::respond(reply, meter, model, &chosen.name),
-            Err(error) => fail(meter, error),
-        }
-    }
-
-    fn mock(&self, model: &Arc<Model>, chosen: &Chosen, mut meter: Meter) -> Response {
-        let Backend::Mock { response: text } = &model.backend else {
-            return fail(meter, Error::Internal);
-        };
-        meter.chosen(model, &chosen.name);
-        let mock = Mock {
-            operation: self.arrival.operation,
-            name: &chosen.name,
-            text,
-            request_id: &self.arrival.request_id,
-            created: self.arrival.at_us / 1_000_000,
-        };
-        match mock.answer(&chosen.buffered.request, &mut meter) {
-            Ok(reply) => deliver::respond(reply, meter, model, &chosen.name),
-            Err(error) => fail(meter, error),
-        }
-    }
-}
-
-/// A request whose backend is known.
-struct Chosen {
-    name: Arc<str>,
-    routed: Routed,
-    buffered: Buffered,
-}
-
-fn counts_tokens(model: &Model) -> bool {
-    match &model.backend {
-        Backend::Provider(upstream) => upstream.adapter.speaks(Operation::CountTokens),
-        Backend::Mock { .. } => false,
-    }
-}
-
-fn fail(meter: Meter, error: Error) -> Response {
-    let (dialect, request_id) = meter.client();
-    meter.fail(&error);
-    error.answer(dialect, &request_id)
 }

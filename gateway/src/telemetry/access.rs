@@ -119,6 +119,11 @@ impl Line<'_> {
         if let Some(first_byte) = record.first_byte {
             self.millis(name!("ttft_ms"), first_byte);
         }
+        for (name, count) in [(name!("retries"), record.retries), (name!("fallbacks"), record.fallbacks)] {
+            if count > 0 {
+                self.number(name, count.into());
+            }
+        }
         self.millis(name!("latency_ms"), record.total);
         if let Some(upstream) = record.upstream {
             self.millis(name!("upstream_ms"), upstream);

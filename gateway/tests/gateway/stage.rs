@@ -29,9 +29,10 @@ pub(crate) async fn upstream() -> Upstream {
     Demands::default().api_key(UPSTREAM_KEY).start().await
 }
 
-/// The model under another public name.
+/// The model under another public name. It is asked once: what a failure is answered with is seen.
 pub(crate) fn model(name: &str, upstream: &Upstream) -> Manifest {
     manifest::model(name, &upstream.url())
+        .with("retry", json!({"attempts": 0}))
         .with("provider.model", UPSTREAM_MODEL)
         .with("provider.credentials", credentials())
 }

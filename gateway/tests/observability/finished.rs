@@ -15,6 +15,7 @@ use turnpike_gateway::{
     },
     record::{End, Record},
 };
+use turnpike_ledger::spend_log::Attempt;
 use turnpike_llm::{
     provider::{Capabilities, Operation, ProviderKind},
     usage::Usage,
@@ -99,6 +100,9 @@ pub(crate) fn served(snapshot: &Snapshot, key: &str, name: &str) -> Record {
     Record {
         request_id: "req-1".into(),
         started_at_us: 1_763_719_200_000_000,
+        attempt: Attempt::default(),
+        retries: 0,
+        fallbacks: 0,
         operation: Operation::Chat,
         caller: caller(snapshot, key),
         requested_model: name.into(),

@@ -5,7 +5,7 @@ use turnpike_gateway::{
     record::{End, Record},
     spend::row,
 };
-use turnpike_ledger::spend_log::{EventId, SpendRow};
+use turnpike_ledger::spend_log::{Attempt, EventId, SpendRow};
 use turnpike_llm::error::ErrorClass;
 
 use crate::finished::{key, model, refused, served, snapshot};
@@ -51,6 +51,7 @@ fn a_success_is_booked_to_its_key_with_all_tokens() {
         postings: [].into(),
         tags: Some(r#"["env:prod"]"#.into()),
         metadata: None,
+        attempt: Attempt::default(),
     };
     assert_eq!(row_of(&one(), EVENT), expected);
 }

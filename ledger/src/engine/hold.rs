@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use super::pot::{Grant, Pot, Taken};
+use super::{
+    Need,
+    pot::{Grant, Pot, Taken},
+    wait::THROTTLE,
+};
 use crate::{
-    account::{AccountSpec, Charge, Excess, Outage, Tally, Unit},
+    account::{AccountSpec, Charge, Excess, Outage, OwnerKind, Tally, Unit},
     spend_log::Posting,
 };
 
@@ -52,6 +56,22 @@ pub(super) struct Part {
     pub(super) of: Source,
     /// Start of the slot that it is booked in.
     pub(super) slot: i64,
+    /// It bears what is used beyond this, which others of the account bear.
+    from: i64,
+    /// And up to this: the rest is borne by others.
+    to: i64,
+}
+
+impl Part {
+    /// The only one of its account.
+    pub(super) fn new(spec: Arc<AccountSpec>, amount: i64, of: Source, slot: i64) -> Self {
+        Self { spec, amount, of, slot, from: 0, to: i64::MAX }
+    }
+
+    /// Its share of what was used.
+    fn share(&self, used: Used) -> i64 {
+        used.of(self.spec.unit).clamp(self.from, self.to) - self.from
+    }
 }
 
 /// Where a part is from.
@@ -71,8 +91,9 @@ impl Hold {
     /// Books what was used and frees the rest.
     pub fn settle(mut self, used: Used) -> Settled {
         let mut settled = Settled::default();
-        for Part { spec, of, amount, slot } in self.parts.drain(..) {
-            let used = used.of(spec.unit);
+        for part in self.parts.drain(..) {
+            let used = part.share(used);
+            let Part { spec, of, amount, slot, .. } = part;
             let lease = match of {
                 Source::Lease(pot, grant, taken) => {
                     grant.settle(taken, used, &spec);
@@ -102,7 +123,7 @@ impl Hold {
     /// What the books are told if the process dies now: all that is held.
     pub fn bound(&self) -> Vec<Posting> {
         let mut postings = Vec::with_capacity(self.parts.len());
-        for Part { spec, amount, of, slot } in &self.parts {
+        for Part { spec, amount, of, slot, .. } in &self.parts {
             if spec.is_rate() || *amount == 0 {
                 continue;
             }
@@ -122,6 +143,57 @@ impl Hold {
     /// Whether some limit must not be passed unseen, not even by what a crash would hide.
     pub fn is_strict(&self) -> bool {
         self.parts.iter().any(|part| part.spec.outage == Outage::Refuse && part.spec.excess != Excess::Tell)
+    }
+
+    /// How much it has of an account, in the account's unit.
+    pub fn amount(&self, account: &AccountSpec) -> i64 {
+        self.parts.iter().filter(|part| part.spec.id == account.id).map(|part| part.amount).sum()
+    }
+
+    /// Parts with what counts a client's request, however often it is tried: for the attempt that follows one which must be
+    /// settled. A model counts each attempt.
+    #[must_use]
+    pub fn split_request(&mut self) -> Self {
+        let is_of_request = |part: &mut Part| {
+            matches!(part.spec.unit, Unit::Requests | Unit::Parallel)
+                && part.spec.owner.kind != OwnerKind::ModelDeployment
+        };
+        Self { parts: self.parts.extract_if(.., is_of_request).collect() }
+    }
+
+    /// Takes over what another one has.
+    pub fn join(&mut self, mut other: Self) {
+        for mut part in other.parts.drain(..) {
+            if let Some(before) = self.parts.iter_mut().rfind(|before| before.spec.id == part.spec.id) {
+                part.from = before.from.saturating_add(before.amount);
+                before.to = part.from;
+            }
+            self.parts.push(part);
+        }
+    }
+
+    /// What it lacks of a need. Where nothing is held, only more is expected to be used.
+    pub(super) fn lacks(&mut self, need: &Need) -> Option<Need> {
+        let Some(part) = self.parts.iter_mut().find(|part| part.spec.id == need.account.id) else {
+            return Some(need.clone());
+        };
+        if matches!(part.of, Source::Nothing) || part.spec.charge == Charge::After {
+            part.amount = part.amount.max(need.amount);
+            return None;
+        }
+        let amount = need.amount.saturating_sub(self.amount(&need.account));
+        (amount > 0).then(|| Need { amount, ..need.clone() })
+    }
+
+    /// Gives back what is held of accounts that nothing is needed of any more.
+    pub(super) fn keep(&mut self, needs: &[Need]) {
+        let is_needed = |spec: &AccountSpec| needs.iter().any(|need| need.account.id == spec.id);
+        let mut unneeded = Self::default();
+        unneeded.parts.extend(
+            self.parts.extract_if(.., |part| !is_needed(&part.spec) && !part.spec.subject.starts_with(THROTTLE)),
+        );
+        // Dropped here: all of it goes back.
+        drop(unneeded);
     }
 
     /// Gives all of it back: nothing was used.

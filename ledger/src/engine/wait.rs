@@ -22,6 +22,9 @@ const HICCUP: i64 = 1_000_000;
 /// What the store said is believed for this long before it is asked again; microseconds.
 pub(super) const FRESH: i64 = 100_000;
 
+/// What the subjects of accounts begin with that slow callers down.
+pub(super) const THROTTLE: &str = "throttle:";
+
 /// Counted among those who wait for a pot.
 struct Waiting {
     pot: Arc<Pot>,
@@ -293,7 +296,7 @@ fn too_late(pot: &Pot) -> Cause {
 /// The rate at which a caller goes on beyond a limit that throttles.
 fn slowly(spec: &AccountSpec, rpm: i64, caller: &str) -> Need {
     let (unit, window) = (Unit::Requests, WindowSpec::minute());
-    let subject: Arc<str> = format!("throttle:{caller}").into();
+    let subject: Arc<str> = format!("{THROTTLE}{caller}").into();
     let id = AccountId::new(&spec.owner, unit, &window, &subject, None);
     let owner = spec.owner.clone();
     let account = AccountSpec {

@@ -29,11 +29,68 @@ pub struct Posting {
     pub amount: i64,
 }
 
+/// Which of its request's attempts a row is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    /// Counts from 1.
+    pub number: u16,
+    /// How many the request had made when this one ended.
+    pub of: u16,
+    /// What became of it.
+    pub role: Role,
+}
+
+impl Default for Attempt {
+    /// The only one.
+    fn default() -> Self {
+        Self { number: 1, of: 1, role: Role::Answer }
+    }
+}
+
+/// What an attempt was to its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The client was answered with its outcome; each request has one.
+    Answer,
+    /// It failed, and another followed.
+    Retried,
+    /// Another was faster.
+    Hedged,
+    /// A copy, of whose answer the client saw nothing.
+    Mirror,
+}
+
+impl Role {
+    const ALL: [Self; 4] = [Self::Answer, Self::Retried, Self::Hedged, Self::Mirror];
+
+    /// Its name in the store; `None` = the answer.
+    pub const fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::Answer => None,
+            Self::Retried => Some("retried"),
+            Self::Hedged => Some("hedged"),
+            Self::Mirror => Some("mirror"),
+        }
+    }
+
+    /// Its place among all, for records on disk.
+    pub(crate) fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The one at that place.
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+}
+
 /// One attempt at an upstream, or one request that ended before any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpendRow {
     /// The key of the row.
     pub event: EventId,
+    /// Which of the request's attempts it is.
+    pub attempt: Attempt,
     /// Wall clock at the request's arrival, microseconds since the epoch.
     pub started_at_us: i64,
     /// The gateway's id of the request, also told to the client.
@@ -58,7 +115,7 @@ pub struct SpendRow {
     pub operation: &'static str,
     /// The answer was streamed.
     pub stream: bool,
-    /// HTTP status sent to the client.
+    /// HTTP status sent to the client, or that it would have got had no other attempt followed.
     pub status: u16,
     /// `success`, `cancelled`, or the error's code.
     pub outcome: &'static str,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::text;
-use crate::spend_log::SpendRow;
+use crate::spend_log::{Role, SpendRow};
 
 const DAY: i64 = 86_400_000_000;
 
@@ -37,8 +37,11 @@ pub(super) struct Sums {
 
 impl Sums {
     fn add(&mut self, row: &SpendRow) {
-        self.requests += 1;
-        self.failures += i64::from(row.outcome != "success");
+        // A request is counted by the attempt that answered it.
+        if row.attempt.role == Role::Answer {
+            self.requests += 1;
+            self.failures += i64::from(row.outcome != "success");
+        }
         self.prompt_tokens = self.prompt_tokens.saturating_add_unsigned(row.prompt_tokens);
         self.completion_tokens = self.completion_tokens.saturating_add_unsigned(row.completion_tokens);
         self.cached_tokens = self.cached_tokens.saturating_add_unsigned(row.cached_tokens);

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     account::AccountId,
-    spend_log::{EventId, Posting, SpendRow},
+    spend_log::{Attempt, EventId, Posting, Role, SpendRow},
 };
 
 pub(super) fn put(out: &mut Vec<u8>, row: &SpendRow) {
@@ -47,12 +47,16 @@ pub(super) fn put(out: &mut Vec<u8>, row: &SpendRow) {
     }
     put_option(out, row.tags.as_deref(), put_text);
     put_option(out, row.metadata.as_deref(), put_text);
+    out.extend_from_slice(&row.attempt.number.to_le_bytes());
+    out.extend_from_slice(&row.attempt.of.to_le_bytes());
+    out.push(row.attempt.role.code());
 }
 
 /// The row of these bytes; `None` = they are not one.
 pub(super) fn get(mut bytes: &[u8]) -> Option<SpendRow> {
     let from = &mut bytes;
-    let row = SpendRow {
+    let mut row = SpendRow {
+        attempt: Attempt::default(),
         event: EventId { incarnation: Uuid::from_bytes(array(from)?), sequence: get_u64(from)? },
         started_at_us: get_i64(from)?,
         request_id: get_text(from)?,
@@ -82,7 +86,18 @@ pub(super) fn get(mut bytes: &[u8]) -> Option<SpendRow> {
         tags: get_option(from, get_text)?,
         metadata: get_option(from, get_text)?,
     };
+    // Rows of the version before end here.
+    if !from.is_empty() {
+        row.attempt = get_attempt(from)?;
+    }
     from.is_empty().then_some(row)
+}
+
+fn get_attempt(from: &mut &[u8]) -> Option<Attempt> {
+    let number = array(from).map(u16::from_le_bytes)?;
+    let of = array(from).map(u16::from_le_bytes)?;
+    let [role] = array(from)?;
+    Some(Attempt { number, of, role: Role::of_code(role)? })
 }
 
 fn get_posting(from: &mut &[u8]) -> Option<Posting> {

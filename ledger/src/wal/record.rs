@@ -13,7 +13,9 @@ use super::{Sync, codec};
 use crate::spend_log::SpendRow;
 
 const MAGIC: &[u8; 5] = b"TPWAL";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Its rows say nothing of attempts.
+const FIRST_VERSION: u8 = 1;
 
 /// Bytes of a segment before its first record.
 pub(super) const HEADER: usize = MAGIC.len() + 2 + 16;
@@ -64,7 +66,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segment, Unknown> {
         return Ok(Segment { records: Vec::new(), whole: true });
     };
     let Some((magic, [version, sync, booted @ ..])) = header.split_first_chunk() else { return Err(Unknown) };
-    if magic != MAGIC || *version != VERSION {
+    if magic != MAGIC || !(FIRST_VERSION..=VERSION).contains(version) {
         return Err(Unknown);
     }
     let mut segment = Segment { records: Vec::new(), whole: *sync == 1 || booted == boot().as_bytes() };

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod deciding;
+mod extending;
 mod fleet;
 mod interleavings;
 mod leases;

@@ -45,6 +45,9 @@ async fn a_report_reads_the_rows_once_and_looks_up_the_rest() {
         "SCAN ledger_lease USING INDEX ledger_lease_lost",
         "SCAN spend",
         "USE TEMP B-TREE FOR GROUP BY",
+        // Of requests of more than one attempt.
+        "CORRELATED SCALAR SUBQUERY 8",
+        "SEARCH other USING INDEX spend_row_started_at (started_at_us=?)",
     ];
     assert_eq!(steps, expected);
 }

@@ -1,7 +1,10 @@
 //! The SQL that people bring from `LiteLLM`, and that for an A/B test.
 
 use tempfile::TempDir;
-use turnpike_ledger::{spend_log::SpendStore, store::SqliteStore};
+use turnpike_ledger::{
+    spend_log::{Attempt, Role, SpendStore},
+    store::SqliteStore,
+};
 
 use crate::rows::{event, reader, row};
 
@@ -98,4 +101,47 @@ async fn litellms_own_table_name() {
     assert_eq!((first.1, first.4, first.5.as_str()), (0.0015, 250, "success"));
     assert_eq!((first.2.as_str(), first.3.as_str()), ("2025-11-21T10:00:00.123Z", "2025-11-21T10:00:00.373Z"));
     assert_eq!((last.1, last.5.as_str()), (0.0, "failure"));
+}
+
+/// A request that failed at one model and was answered by another, with a copy of it to a third.
+#[tokio::test]
+async fn a_request_of_several_attempts_is_one_row_with_the_cost_of_all() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("spend.db");
+    let attempts = [(1, Role::Retried, "gpt-5"), (2, Role::Mirror, "candidate"), (3, Role::Answer, "claude")];
+    let mut rows: Vec<_> = attempts
+        .into_iter()
+        .map(|(number, role, model)| {
+            let mut row = row(event(number.into()));
+            row.request_id = "one".into();
+            row.upstream_model = Some(model.into());
+            row.cost_nano = Some(i64::from(number) * 1_000_000);
+            row.attempt = Attempt { number, of: 3, role };
+            row
+        })
+        .collect();
+    // Another request of the same moment.
+    rows.push(row(event(9)));
+    SqliteStore::open(&path).await.unwrap().append(&rows).await.unwrap();
+    let mut connection = reader(&path).await;
+    let logs: Vec<(String, String, f64, i64)> =
+        sqlx::query_as("SELECT request_id, model, spend, attempts FROM litellm_logs ORDER BY request_id")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let expected =
+        [("one".to_owned(), "claude".to_owned(), 0.006, 3), ("req-9".to_owned(), "gpt-5".to_owned(), 0.0015, 1)];
+    assert_eq!(logs, expected);
+    let raw: Vec<(i64, Option<String>)> =
+        sqlx::query_as("SELECT attempt, role FROM spend WHERE request_id = 'one' ORDER BY attempt")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(raw, [(1, Some("retried".to_owned())), (2, Some("mirror".to_owned())), (3, None)]);
+    let daily: Vec<(String, i64, i64, i64)> =
+        sqlx::query_as("SELECT model, requests, failures, cost_nano FROM spend_daily WHERE kind = 'key'")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(daily, [("llm/gpt".to_owned(), 2, 0, 7_500_000)], "two requests, whatever they took");
 }

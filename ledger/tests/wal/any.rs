@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use turnpike_ledger::{
     account::AccountId,
-    spend_log::{EventId, Posting, SpendRow},
+    spend_log::{Attempt, EventId, Posting, Role, SpendRow},
 };
 
 use crate::rows::RUN;
@@ -27,7 +27,8 @@ fn posting() -> impl Strategy<Value = Posting> {
 pub(crate) fn any_row(sequence: u64) -> impl Strategy<Value = SpendRow> {
     let texts = (text(), text(), option::of(text()), option::of(text()), option::of(text()), text());
     let models = (option::of(text()), option::of(select(vec!["openai", "aws.bedrock"])), option::of(text()));
-    let words = (select(vec!["chat", "embeddings"]), select(vec!["success", "cancelled", "upstream_timeout"]));
+    let roles = select(vec![Role::Answer, Role::Retried, Role::Hedged, Role::Mirror]);
+    let words = (select(vec!["chat", "embeddings"]), select(vec!["success", "cancelled", "upstream_timeout"]), roles);
     let counts = (any::<[u64; 5]>(), any::<[Option<i64>; 3]>(), any::<[i64; 2]>());
     let flags = (any::<bool>(), any::<bool>(), any::<u16>());
     let rest = (vec(posting(), 0..4), option::of(text()), option::of(text()));
@@ -61,6 +62,7 @@ pub(crate) fn any_row(sequence: u64) -> impl Strategy<Value = SpendRow> {
             postings: postings.into(),
             tags,
             metadata,
+            attempt: Attempt { number: flags.2, of: flags.2.wrapping_mul(3), role: words.2 },
         },
     )
 }

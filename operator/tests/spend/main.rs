@@ -12,7 +12,7 @@ use turnpike_crds::{Budget, KeyId, VirtualKey, budget::Window};
 use turnpike_ledger::{
     account::{AccountSpec, Tally},
     engine::{Cause, Refusal},
-    spend_log::{EventId, Posting, SpendRow, SpendStore as _},
+    spend_log::{Attempt, EventId, Posting, SpendRow, SpendStore as _},
     store::PostgresStore,
 };
 use turnpike_operator::{
@@ -93,6 +93,7 @@ fn row(sequence: u64, name: &str, cents: i64, accounts: &[Arc<AccountSpec>]) -> 
         postings: accounts.iter().map(posting).collect(),
         tags: None,
         metadata: None,
+        attempt: Attempt::default(),
     }
 }
 

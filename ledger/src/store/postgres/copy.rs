@@ -13,7 +13,7 @@ use crate::{
 pub(super) const COLUMNS: &str = "day, incarnation, sequence, started_at_us, request_id, key_id, team, \"user\", end_user, \
     requested_model, model, provider, upstream_model, operation, stream, status, outcome, prompt_tokens, \
     completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, cost_nano, estimated, first_byte_us, \
-    latency_us, upstream_us, tags, metadata";
+    latency_us, upstream_us, tags, metadata, attempt, attempts, role";
 
 /// The day of a row, UTC. Times that no calendar has are put to its ends.
 pub(super) fn date(days: i64) -> Date {
@@ -61,6 +61,9 @@ fn encode_row(row: &SpendRow, text: &mut String) {
     line.maybe(row.upstream_us);
     line.maybe_text(row.tags.as_deref().and_then(text::json).as_deref());
     line.maybe_text(row.metadata.as_deref().and_then(text::json).as_deref());
+    line.plain(row.attempt.number);
+    line.plain(row.attempt.of);
+    line.maybe_text(row.attempt.role.as_str());
     line.text.push('\n');
 }
 

@@ -23,7 +23,7 @@ use crate::{
 const SEQUENCE_BITS: u32 = 44;
 
 /// Columns of `spend_row`, in the order of [`Fact::bind`].
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 19] = [
     "id",
     "context",
     "started_at_us",
@@ -40,6 +40,9 @@ const COLUMNS: [&str; 16] = [
     "upstream_us",
     "tags",
     "metadata",
+    "attempt",
+    "attempts",
+    "role",
 ];
 
 /// To be dropped after any error: the connection may be broken, and what it remembers may have been rolled back.
@@ -220,7 +223,10 @@ impl Fact<'_> {
         values.add(row.latency_us)?;
         values.add(row.upstream_us)?;
         values.add(row.tags.clone())?;
-        values.add(row.metadata.as_deref().and_then(text::json).map(Cow::into_owned))
+        values.add(row.metadata.as_deref().and_then(text::json).map(Cow::into_owned))?;
+        values.add(row.attempt.number)?;
+        values.add(row.attempt.of)?;
+        values.add(row.attempt.role.as_str())
     }
 }
 

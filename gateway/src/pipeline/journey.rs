@@ -1,0 +1,220 @@
+//! A request's way from backend to backend: what the plan decides, put into the terms of the snapshot.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use turnpike_routing::{
+    Moment,
+    failure::{Cause, Failure},
+    fallback::Hop,
+    features::Features,
+    plan::{Next, NoMember, Plan, Turn},
+};
+
+use super::{
+    features::Source,
+    route::{self, Routed},
+    wishes::Wishes,
+};
+use crate::{
+    config::snapshot::{Caller, Model, Pool, Snapshot},
+    error::Error,
+};
+
+/// Now, in routing's terms.
+pub fn now() -> Moment {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let since = BEGAN.get_or_init(Instant::now).elapsed();
+    Moment(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// The way of one request.
+pub struct Journey<'a> {
+    snapshot: &'a Snapshot,
+    caller: &'a Caller,
+    plan: Plan,
+    wishes: Wishes,
+    features: Features,
+    pool: Arc<Pool>,
+    matched: Option<Box<str>>,
+    /// Why the last attempt failed.
+    cause: Cause,
+    limit: Duration,
+    deadline: Option<Instant>,
+}
+
+/// The next attempt.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its place in the group.
+    pub member: usize,
+    /// Who is asked.
+    pub model: Arc<Model>,
+    /// Its own name of the model; `None` = the gateway answers itself.
+    pub upstream_model: Option<Arc<str>>,
+    /// Pause before it.
+    pub after: Duration,
+    /// The first in a group that the request fell to.
+    pub is_fallback: bool,
+}
+
+/// There is no next attempt.
+#[derive(Clone, Copy, Debug)]
+pub enum NoStep {
+    /// Nobody can take the request.
+    Refused(NoMember),
+    /// What was tried failed.
+    Failed,
+}
+
+impl NoStep {
+    /// What the client is told where nothing was tried. A name without any backend that takes requests is as good as unknown.
+    pub fn error(self, name: &str) -> Error {
+        match self {
+            Self::Refused(NoMember::Empty) => Error::ModelNotFound(name.chars().take(256).collect()),
+            Self::Refused(lacking) => Error::Unable { name: name.chars().take(256).collect(), lacking },
+            Self::Failed => Error::Internal,
+        }
+    }
+}
+
+impl<'a> Journey<'a> {
+    /// Of a request that was routed to this pool, and may take as long as `limit`.
+    pub fn new(
+        (snapshot, caller): (&'a Snapshot, &'a Caller),
+        Routed { pool, matched }: Routed,
+        wishes: Wishes,
+        limit: Option<Duration>,
+    ) -> Self {
+        let limit = limit.map_or(pool.total, |limit| limit.min(pool.total));
+        Self {
+            snapshot,
+            caller,
+            plan: Plan::new(wishes.plan()),
+            wishes,
+            features: Features::default(),
+            pool,
+            matched,
+            cause: Cause::Client,
+            limit,
+            deadline: None,
+        }
+    }
+
+    /// What is left of the request's time.
+    pub fn left(&self) -> Duration {
+        self.deadline.map_or(self.limit, |deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The group that is being tried.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// The first attempt.
+    ///
+    /// # Errors
+    /// Nobody can take the request.
+    pub fn first(&mut self, source: &Source<'_>) -> Result<Step, NoStep> {
+        let next = self.enter(source);
+        self.follow(next, source)
+    }
+
+    /// The attempt at this member was answered.
+    pub fn answered(&mut self, step: &Step) {
+        self.plan.succeeded(&self.pool.group, step.member, now());
+    }
+
+    /// The attempt failed, and the client has seen nothing of it.
+    ///
+    /// # Errors
+    /// That was the last one.
+    pub fn failed(&mut self, failure: &Failure, began: Instant, source: &Source<'_>) -> Result<Step, NoStep> {
+        self.deadline.get_or_insert(began + self.limit);
+        self.cause = failure.cause;
+        // Counted even where no time is left.
+        let next = self.plan.failed(&self.pool.group, &self.features, failure, self.turn());
+        if self.left().is_zero() {
+            return Err(NoStep::Failed);
+        }
+        self.follow(next, source)
+    }
+
+    /// Why the last attempt failed.
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// The attempt was not made: a limit does not let it pass. That says nothing of the backend.
+    ///
+    /// # Errors
+    /// That was the last one.
+    pub fn passed_over(&mut self, cause: Cause, source: &Source<'_>) -> Result<Step, NoStep> {
+        self.cause = cause;
+        let next = self.plan.passed_over(&self.pool.group, &self.features, cause, self.turn());
+        self.follow(next, source)
+    }
+
+    fn enter(&mut self, source: &Source<'_>) -> Next {
+        let group = &self.pool.group;
+        // One member, nowhere else to go, and no tags to heed: there is nothing to choose.
+        let is_plain = group.members.len() == 1
+            && group.fallbacks.is_empty()
+            && !self.wishes.names_fallbacks()
+            && group.members.iter().all(|member| member.tags.is_empty())
+            && !source.has_tags();
+        if !is_plain {
+            self.features = source.features(group);
+        }
+        self.plan.enter(&self.pool.group, &self.features, self.turn())
+    }
+
+    fn turn(&self) -> Turn {
+        Turn { now: now(), left: self.left(), draw: rand::random() }
+    }
+
+    fn follow(&mut self, mut next: Next, source: &Source<'_>) -> Result<Step, NoStep> {
+        let mut is_fallback = false;
+        loop {
+            next = match next {
+                Next::Try { member, after } => match self.step(member, after, is_fallback) {
+                    Some(step) => return Ok(step),
+                    None => return Err(NoStep::Failed),
+                },
+                Next::Fall(hop) => match self.behind(&hop) {
+                    None => self.plan.closed(now()),
+                    Some(Routed { pool, matched }) => {
+                        is_fallback = true;
+                        self.pool = pool;
+                        self.matched = matched.or_else(|| self.matched.take());
+                        self.enter(source)
+                    }
+                },
+                Next::Refuse(lacking) => return Err(NoStep::Refused(lacking)),
+                Next::Stop => return Err(NoStep::Failed),
+            }
+        }
+    }
+
+    fn step(&self, member: usize, after: Duration, is_fallback: bool) -> Option<Step> {
+        // The group has the pool's members, in the same order.
+        let model = Arc::clone(&self.pool.members.get(member)?.model);
+        let upstream_model = route::upstream_model(&model, self.matched.as_deref());
+        Some(Step { member, model, upstream_model, after, is_fallback })
+    }
+
+    /// The group that a request falls to. What its own list names must be a model that it may call.
+    fn behind(&self, hop: &Hop) -> Option<Routed> {
+        match hop {
+            Hop::Object(id) => {
+                self.snapshot.objects.get(id).map(|pool| Routed { pool: Arc::clone(pool), matched: None })
+            }
+            Hop::Asked(index) => {
+                route::route(self.snapshot, self.caller, self.wishes.fallback(self.cause, *index)?).ok()
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+-- A request may take several attempts, each with a row of its own: which one it is, how many there were when it ended, and
+-- what it was beside the one that answered (NULL): retried (it failed, and another followed), hedged (another was faster),
+-- mirror (a copy whose answer nobody saw). A gateway of the version before writes none of them.
+ALTER TABLE spend_row ADD COLUMN attempt  integer DEFAULT 1;
+ALTER TABLE spend_row ADD COLUMN attempts integer DEFAULT 1;
+ALTER TABLE spend_row ADD COLUMN role     text;
+
+-- Whole rows, in the gateway's own terms. Rows with outcome `unattributed` are amounts that a lost gateway may have used;
+-- the metadata names the account. Their cost is unknown (NULL), as one request may be in several of them.
+CREATE OR REPLACE VIEW spend AS
+SELECT
+    day, incarnation, sequence, started_at_us, request_id, key_id, team, "user", end_user, requested_model, model, provider,
+    upstream_model, operation, stream, status, outcome, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens,
+    reasoning_tokens, cost_nano, estimated, first_byte_us, latency_us, upstream_us, tags, metadata,
+    coalesce(attempt, 1) AS attempt, coalesce(attempts, 1) AS attempts, role
+FROM spend_row
+UNION ALL
+SELECT
+    (to_timestamp(changed / 1e6) AT TIME ZONE 'UTC')::date, holder, number | (1::bigint << 43), changed, 'unattributed', '',
+    NULL, NULL, NULL, '', NULL, NULL,
+    NULL, 'unattributed', false, 0, 'unattributed', 0, 0, 0, 0,
+    0, NULL, true, NULL, 0, NULL, NULL,
+    json_build_object('account', (SELECT id FROM ledger_account WHERE key = account), 'unattributed', unattributed),
+    1, 1, NULL
+FROM ledger_lease
+WHERE unattributed > 0;
+
+-- What the client of each request was answered with, at the cost of all its attempts.
+CREATE VIEW spend_answer AS
+SELECT
+    day, started_at_us, request_id, key_id, team, "user", end_user, requested_model, model, provider, upstream_model, operation,
+    stream, status, outcome, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,
+    CASE attempts WHEN 1 THEN cost_nano ELSE (
+        SELECT sum(cost_nano)::bigint FROM spend_row AS other
+        WHERE other.day = spend.day AND other.started_at_us = spend.started_at_us
+          AND other.request_id = spend.request_id
+    ) END AS cost_nano,
+    estimated, first_byte_us, latency_us, upstream_us, tags, metadata, attempts
+FROM spend
+WHERE role IS NULL;
+
+-- For people and their reports: one row per request, as its answer says, with the cost of all its attempts. Columns have
+-- LiteLLM's names where it has one; cost_usd is NULL where no price is known.
+-- The day is there for speed: a condition on it reads only that day's rows.
+CREATE OR REPLACE VIEW litellm_logs AS
+SELECT
+    day,
+    request_id,
+    to_timestamp(started_at_us / 1e6)                AS start_time,
+    to_timestamp((started_at_us + latency_us) / 1e6) AS end_time,
+    operation                          AS call_type,
+    key_id                             AS api_key,
+    key_id,
+    team,
+    "user",
+    end_user,
+    coalesce(upstream_model, requested_model) AS model,
+    requested_model                    AS model_group,
+    model                              AS model_id,
+    model                              AS backend,
+    provider,
+    prompt_tokens,
+    completion_tokens,
+    prompt_tokens + completion_tokens  AS total_tokens,
+    cached_tokens,
+    cache_write_tokens,
+    reasoning_tokens,
+    cost_nano,
+    (cost_nano / 1e9)::double precision AS cost_usd,
+    (cost_nano / 1e9)::double precision AS spend,
+    estimated,
+    stream,
+    status                             AS status_code,
+    outcome,
+    CASE outcome WHEN 'success' THEN 'success' ELSE 'failure' END AS status,
+    (first_byte_us / 1e3)::double precision AS time_to_first_token_ms,
+    (latency_us / 1e3)::double precision    AS latency_ms,
+    (upstream_us / 1e3)::double precision   AS upstream_latency_ms,
+    coalesce(tags, '[]')               AS tags,
+    coalesce(metadata, '{}')           AS metadata,
+    attempts
+FROM spend_answer;
