@@ -51,7 +51,6 @@ const ROWS: &[Row] = &[
     model("spec.retry", "", "retrying"),
     model("spec.fallbacks", "", "falling back to another model"),
     model("spec.health", "", "health checking"),
-    model("spec.cache.enabled", "false", "caching answers"),
 ];
 
 /// Every field of `object` that is in use and does nothing yet; none for a kind that is not ours.

@@ -30,6 +30,7 @@ use turnpike_ledger::{
 use turnpike_llm::provider::Operation;
 
 use crate::{
+    cache::{Cache, recorder::Recorder},
     config::{Live, backends::Backends},
     internal::Health,
     metrics::Metrics,
@@ -63,6 +64,8 @@ pub struct App {
     pub wal: Arc<Wal>,
     /// Fetches media that clients give by URL.
     pub media: Fetcher,
+    /// Answers that are given again.
+    pub cache: Arc<Cache>,
     /// What was seen of models' backends.
     pub backends: Backends,
     /// The identities that models use in clouds.
@@ -87,7 +90,7 @@ impl App {
         if record.attempt.role == Role::Answer {
             telemetry::access(record);
         }
-        let Ended { slot, hold, recorded, refused, counted } = ended;
+        let Ended { slot, hold, recorded, refused, counted, kept } = ended;
         let settled = match spend::used(record).or(counted.then(Used::default)) {
             // Refused, or never sent: dropping the hold gives all of it back.
             None => Settled { postings: refused.into_iter().collect(), ..Settled::default() },
@@ -106,6 +109,9 @@ impl App {
             }
         };
         slot.submit(row);
+        if let Some(kept) = kept {
+            kept.keep(record);
+        }
     }
 
     /// Something could not be written ahead.
@@ -129,6 +135,8 @@ pub struct Ended {
     pub refused: Option<Posting>,
     /// The request counts, whatever this attempt used.
     pub counted: bool,
+    /// Its answer, which may be given again.
+    pub kept: Option<Box<Recorder>>,
 }
 
 /// One runtime's own part.

@@ -61,7 +61,7 @@ pub struct Args {
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
-    /// Redis for the rates of several gateways [default: the database]
+    /// Redis for the rates and kept answers of several gateways [default: the database for rates, each its own answers]
     #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     pub redis_url: Option<String>,
 
@@ -100,6 +100,10 @@ pub struct Args {
     /// Request bodies held in memory at once [default: a quarter of the memory limit]
     #[arg(long, value_name = "BYTES", env = "TURNPIKE_MAX_BUFFERED_BYTES")]
     pub max_buffered_bytes: Option<usize>,
+
+    /// Kept answers in memory, of models that cache; 0 = none
+    #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024, env = "TURNPIKE_CACHE_BYTES")]
+    pub cache_bytes: u64,
 
     /// Longest wait for a request's headers, and for each part of its body
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, env = "TURNPIKE_READ_TIMEOUT")]

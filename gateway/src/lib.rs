@@ -11,6 +11,7 @@
 pub mod app;
 pub mod args;
 pub mod banner;
+pub mod cache;
 pub mod check;
 pub mod config;
 pub mod error;

@@ -39,6 +39,18 @@ pub enum Polled {
     UnreadableRuns,
     /// Log lines lost because nobody took them fast enough, since the start.
     LogLinesDropped,
+    /// Kept answers in memory.
+    CacheAnswers,
+    /// Their bytes.
+    CacheBytes,
+    /// Embeddings of requests in memory.
+    CacheEmbeddings,
+    /// Requests that waited for an equal one, since the start.
+    CacheWaited,
+    /// Asks for kept answers that Redis did not answer in time, since the start.
+    CacheFailures,
+    /// Values in Redis that are no kept answers of this version, since the start.
+    CacheUnusable,
 }
 
 type Source = Box<dyn Fn() -> u64 + Send + Sync>;
@@ -67,6 +79,12 @@ struct Own {
     credentials_failing: IntGauge,
     ledger_exchanges: IntCounter,
     ledger_overdrawn: Counter,
+    cache_answers: IntGauge,
+    cache_bytes: IntGauge,
+    cache_embeddings: IntGauge,
+    cache_waited: IntCounter,
+    cache_failures: IntCounter,
+    cache_unusable: IntCounter,
 }
 
 impl Metrics {
@@ -169,7 +187,6 @@ impl Own {
         for result in ["success", "failure"] {
             reloads.with_label_values(&[result]).reset();
         }
-        counter("litellm_cache_hits_total", "Requests answered from the gateway's own cache.")?;
         let in_flight = "Requests that are being served.";
         Ok(Self {
             in_flight: [
@@ -207,6 +224,21 @@ impl Own {
                 "Round trips to the ledger's stores for leases.",
             )?,
             ledger_overdrawn,
+            cache_answers: gauge("turnpike_cache_answers", "Kept answers in memory.")?,
+            cache_bytes: gauge("turnpike_cache_bytes", "Bytes of kept answers in memory.")?,
+            cache_embeddings: gauge("turnpike_cache_embeddings", "Embeddings of answered requests in memory.")?,
+            cache_waited: counter(
+                "turnpike_cache_waited_requests_total",
+                "Requests that waited for an equal one instead of asking a model at once.",
+            )?,
+            cache_failures: counter(
+                "turnpike_cache_redis_errors_total",
+                "Asks for kept answers that Redis did not answer in time.",
+            )?,
+            cache_unusable: counter(
+                "turnpike_cache_unusable_values_total",
+                "Values in Redis that are damaged, foreign or of another version.",
+            )?,
         })
     }
 
@@ -226,6 +258,12 @@ impl Own {
                 }
                 Polled::UnreadableRuns => set(&self.unreadable_runs, value),
                 Polled::LogLinesDropped => raise(&self.log_lines_dropped, value),
+                Polled::CacheAnswers => set(&self.cache_answers, value),
+                Polled::CacheBytes => set(&self.cache_bytes, value),
+                Polled::CacheEmbeddings => set(&self.cache_embeddings, value),
+                Polled::CacheWaited => raise(&self.cache_waited, value),
+                Polled::CacheFailures => raise(&self.cache_failures, value),
+                Polled::CacheUnusable => raise(&self.cache_unusable, value),
             }
         }
     }

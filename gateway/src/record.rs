@@ -56,6 +56,20 @@ pub struct Record {
     pub tags: Vec<Box<str>>,
     /// The request's `metadata`, raw JSON.
     pub metadata: Option<bytes::Bytes>,
+    /// What kept answers had to do with it.
+    pub cache: CacheUse,
+}
+
+/// What kept answers had to do with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CacheUse {
+    /// Nothing.
+    #[default]
+    None,
+    /// One was looked for and not found.
+    Miss,
+    /// It was answered by one.
+    Hit,
 }
 
 /// How a request ended.

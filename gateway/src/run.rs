@@ -22,7 +22,9 @@ use turnpike_ledger::limits::EndUsers;
 use crate::{
     app::App,
     args::{self, Args, Command, Source},
-    banner, check,
+    banner,
+    cache::{Cache, remote::Remote},
+    check,
     config::{
         Live,
         backends::Backends,
@@ -257,6 +259,8 @@ fn app(
         args.max_body_bytes
     );
     let Books { spend, ledger, wal, unreadable } = books;
+    let remote = args.redis_url.as_deref().filter(|_| args.cache_bytes > 0);
+    let remote = remote.map(|url| Remote::open(url, Handle::current())).transpose().context("--redis-url")?;
     let buffered = Budget::new(buffered, "bytes of buffered requests");
     let app = App {
         live: Live::default(),
@@ -270,6 +274,7 @@ fn app(
         end_users: EndUsers::new(args.max_end_users),
         exhausted: args.budget_exceeded_status.code(),
         wal,
+        cache: Arc::new(Cache::new(args.cache_bytes, remote)),
         backends: Backends::default(),
         credentials: Arc::new(Credentials::new(exchange, Handle::current())),
         metrics: Arc::new(Metrics::new()?),
@@ -292,6 +297,18 @@ fn app(
     app.metrics.poll(Polled::LedgerExchanges, move || ledger.exchanges());
     let ledger = app.ledger.clone();
     app.metrics.poll(Polled::LedgerOverdrawn, move || ledger.overdrawn().unsigned_abs());
+    let cache = Arc::clone(&app.cache);
+    app.metrics.poll(Polled::CacheAnswers, move || cache.answers() as u64);
+    let cache = Arc::clone(&app.cache);
+    app.metrics.poll(Polled::CacheBytes, move || cache.bytes());
+    let cache = Arc::clone(&app.cache);
+    app.metrics.poll(Polled::CacheEmbeddings, move || cache.embeddings() as u64);
+    let cache = Arc::clone(&app.cache);
+    app.metrics.poll(Polled::CacheWaited, move || cache.waited());
+    let cache = Arc::clone(&app.cache);
+    app.metrics.poll(Polled::CacheFailures, move || cache.remote().map_or(0, Remote::failures));
+    let cache = Arc::clone(&app.cache);
+    app.metrics.poll(Polled::CacheUnusable, move || cache.remote().map_or(0, Remote::unusable));
     app.metrics.poll(Polled::UnreadableRuns, move || unreadable.load(Ordering::Relaxed));
     app.metrics.poll(Polled::LogLinesDropped, telemetry::lines_dropped);
     Ok(app)

@@ -25,7 +25,7 @@ mod text;
 
 pub use memory::MemoryStore;
 pub use postgres::{AccountAt, KeyUse, PostgresStore, Pot, Pots, Used};
-pub use redis::RedisStore;
+pub use redis::{Breaker, RedisStore, Turn};
 pub use sqlite::SqliteStore;
 
 /// How often a holder says that it lives, and tells what it holds. A store that changed its identity (a failover, a restore)

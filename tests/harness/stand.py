@@ -62,6 +62,7 @@ def objects(up):
         provider(v1, "gpt-4o", aliases=["smart"]),
         provider(v1, "priced", provider={"model": "gpt-5-mini"}, price=price),
         provider(v1, "text-embedding-3-small"),
+        provider(v1, "cached", provider={"model": "gpt-4o"}, cache={"enabled": True}),
         # Knows chats only.
         provider(v1, "compatible", type="OpenAICompatible"),
         provider(v1, "openai/*", name="wildcard", provider={"model": "*"}),

@@ -5,7 +5,7 @@
 use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use turnpike_bundle::entry::{BudgetEntry, Cache, ModelEntry, ObjectRef, ProviderBackend};
+use turnpike_bundle::entry::{BudgetEntry, ModelEntry, ObjectRef, ProviderBackend};
 use turnpike_ledger::account::AccountSpec;
 use turnpike_llm::{
     price::{self, Price},
@@ -16,7 +16,10 @@ use turnpike_routing::{
     group::Group,
 };
 
-use crate::upstream::{Endpoint, UrlError, credentials::Proof, pool::Policy};
+use crate::{
+    cache::settings::Settings,
+    upstream::{Endpoint, UrlError, credentials::Proof, pool::Policy},
+};
 
 /// All that a gateway serves from.
 #[derive(Default)]
@@ -69,8 +72,8 @@ pub struct Pool {
     pub group: Group,
     /// Longest that a request may take, over all attempts.
     pub total: Duration,
-    /// Answering repeated requests; `None` = never.
-    pub cache: Option<Cache>,
+    /// How its answers are kept; `None` = they are not.
+    pub caching: Option<Box<Settings>>,
     /// Oldest member's creation, seconds since the epoch.
     pub created: i64,
 }

@@ -16,6 +16,7 @@ use super::{
     },
     tally::{Histogram, Tally, Timings, float},
 };
+use crate::record::CacheUse;
 
 /// One metric name.
 pub(super) struct Family {
@@ -47,17 +48,23 @@ pub(super) enum Which {
     All,
     Succeeded,
     Failed,
-    /// A model was chosen.
+    /// A model was asked.
     Sent,
+    /// A kept answer was given.
+    Hit,
+    /// No kept answer was found.
+    Missed,
 }
 
 impl Which {
     pub(super) fn includes(self, call: CallLabels, has_model: bool) -> bool {
         match self {
             Self::All => true,
-            Self::Succeeded => has_model && call.succeeded(),
+            Self::Succeeded => has_model && call.succeeded() && call.cache != CacheUse::Hit,
             Self::Failed => call.failed(),
-            Self::Sent => has_model,
+            Self::Sent => has_model && call.cache != CacheUse::Hit,
+            Self::Hit => call.cache == CacheUse::Hit,
+            Self::Missed => call.cache == CacheUse::Miss,
         }
     }
 }
@@ -162,6 +169,24 @@ pub(super) static FAMILIES: &[Family] = &[
         "Completion tokens spent on reasoning.",
         &[("", |tally| read(&tally.reasoning))],
     ),
+    Family {
+        name: "litellm_cache_hits_metric_total",
+        help: "Requests answered from the gateway's own cache.",
+        labels: KEY,
+        values: Values::ByKey(Which::Hit, &[("", requests)]),
+    },
+    Family {
+        name: "litellm_cache_misses_metric_total",
+        help: "Requests that the gateway's own cache had no answer to.",
+        labels: KEY,
+        values: Values::ByKey(Which::Missed, &[("", requests)]),
+    },
+    Family {
+        name: "litellm_cached_tokens_metric_total",
+        help: "Prompt and completion tokens of answers from the gateway's own cache.",
+        labels: KEY,
+        values: Values::ByKey(Which::Hit, &[("", total)]),
+    },
     histogram(
         "litellm_request_total_latency_metric",
         "Seconds from a request's arrival to the end of its answer.",
@@ -246,6 +271,12 @@ pub(super) static FAMILIES: &[Family] = &[
         help: "Requests that were refused or failed, by model and cause.",
         labels: &[RequestedModel, Model, ModelId, ApiProvider, ErrorType],
         values: Values::ByModel(Which::Failed, &[("", requests)]),
+    },
+    Family {
+        name: "litellm_cache_hits_total",
+        help: "Requests answered from the gateway's own cache.",
+        labels: &[RequestedModel, Model, ModelId, ApiProvider],
+        values: Values::ByModel(Which::Hit, &[("", requests)]),
     },
     // OpenTelemetry's names.
     histogram(

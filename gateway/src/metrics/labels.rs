@@ -6,7 +6,7 @@ use turnpike_llm::{error::ErrorClass, provider::Operation};
 
 use crate::{
     config::snapshot::{Backend, Caller, Model, Pool},
-    record::End,
+    record::{CacheUse, End},
     spend,
 };
 
@@ -101,6 +101,7 @@ pub(super) struct CallLabels {
     pub(super) operation: Operation,
     pub(super) status: u16,
     pub(super) end: End,
+    pub(super) cache: CacheUse,
 }
 
 impl CallLabels {

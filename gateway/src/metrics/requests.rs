@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     config::snapshot::{Caller, Model, Pool, Snapshot},
-    record::{End, Record},
+    record::{CacheUse, End, Record},
 };
 
 /// What a request is found by: addresses instead of names, so that nothing is hashed but a few words.
@@ -70,7 +70,12 @@ impl Requests {
             caller: Arc::as_ptr(&record.caller).addr(),
             pool: record.pool.as_ref().map_or(0, |pool| Arc::as_ptr(pool).addr()),
             model: record.model.as_ref().map_or(0, |model| Arc::as_ptr(model).addr()),
-            call: CallLabels { operation: record.operation, status: record.status.as_u16(), end: record.end },
+            call: CallLabels {
+                operation: record.operation,
+                status: record.status.as_u16(),
+                end: record.end,
+                cache: record.cache,
+            },
         };
         let handles = self.handles.pin();
         let found = handles.get(&address).unwrap_or_else(|| {
@@ -90,7 +95,7 @@ impl Requests {
 
     /// Counts a request that had no valid key, so that there is no record of it.
     pub(super) fn refused(&self, operation: Operation, status: StatusCode, code: &'static str) {
-        let call = CallLabels { operation, status: status.as_u16(), end: End::Refused(code) };
+        let call = CallLabels { operation, status: status.as_u16(), end: End::Refused(code), cache: CacheUse::None };
         let address = Address { caller: 0, pool: 0, model: 0, call };
         let handles = self.handles.pin();
         let found = handles.get_or_insert_with(address, || {

@@ -138,7 +138,8 @@ struct WholeBody {
 }
 
 impl WholeBody {
-    fn new(body: Splices, meter: Meter) -> Self {
+    fn new(body: Splices, mut meter: Meter) -> Self {
+        body.parts().iter().for_each(|part| meter.shown(part));
         Self { left: body.len(), slices: body.into_iter(), meter }
     }
 }

@@ -114,6 +114,11 @@ impl<'a> Journey<'a> {
         &self.pool
     }
 
+    /// What a wildcard matched.
+    pub fn matched(&self) -> Option<&str> {
+        self.matched.as_deref()
+    }
+
     /// The first attempt.
     ///
     /// # Errors

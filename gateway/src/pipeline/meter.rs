@@ -23,13 +23,15 @@ use turnpike_llm::{
 };
 
 mod attempts;
+mod keeping;
 
 use super::{admit::Permit, body::INLINE, call::Reply, reserve::Reserved, watched::Watched};
 use crate::{
     app::{App, Ended},
+    cache::recorder::Recorder,
     config::snapshot::{Backend, Caller, Model, Pool},
     error::Error,
-    record::{End, Record},
+    record::{CacheUse, End, Record},
     spend,
 };
 
@@ -64,6 +66,8 @@ pub struct Held {
     pub wal: Arc<WalWriter>,
     /// Its row as it was recorded there, to be brought to its end; `None` = it was not.
     pub recorded: Option<SpendRow>,
+    /// Keeps its answer.
+    pub recorder: Option<Box<Recorder>>,
 }
 
 /// One request under way.
@@ -136,6 +140,7 @@ impl Meter {
             end_user: None,
             tags: Vec::new(),
             metadata: None,
+            cache: CacheUse::None,
         };
         Self {
             app,
@@ -189,6 +194,7 @@ impl Meter {
 
     /// What it may use is held.
     pub fn hold(&mut self, reserved: Reserved) {
+        self.capped(reserved.cap);
         if let Some(open) = &mut self.open {
             open.1.hold = reserved.hold;
             self.most = reserved.most;
@@ -326,12 +332,12 @@ impl Meter {
         let Some(open) = self.open.take() else {
             return;
         };
-        let (mut record, Held { permit, slot, hold, wal, recorded }) = *open;
+        let (mut record, Held { permit, slot, hold, wal, recorded, recorder: kept }) = *open;
         if let Some(watched) = self.watched.take() {
             watched.ended(end, record.usage.as_ref());
         }
         let recorded = recorded.map(|row| (wal, row));
-        let ended = Ended { slot, hold, recorded, refused: self.refused.take(), counted: self.counted };
+        let ended = Ended { slot, hold, recorded, refused: self.refused.take(), counted: self.counted, kept };
         record.end = end;
         record.total = self.arrival.at.elapsed();
         if record.upstream.is_none() {

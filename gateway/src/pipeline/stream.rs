@@ -313,23 +313,27 @@ impl Body for Streaming {
             return Poll::Pending;
         }
         this.yielded = false;
+        let ready = this.source.ready.take();
         if let Some(meter) = &mut this.meter {
             meter.first_byte();
+            meter.shown(&ready);
         }
         if this.ended() {
             let failed = this.settle();
             return match (failed, this.events) {
-                (None, _) => finish(this.source.ready.take()),
+                (None, _) => finish(ready),
                 (Some(error), true) => {
                     let (dialect, request_id) = &this.client;
-                    this.source.ready.push(error.event(*dialect, request_id));
-                    finish(this.source.ready.take())
+                    let mut last = Gathered::default();
+                    last.push(ready);
+                    last.push(error.event(*dialect, request_id));
+                    finish(last.take())
                 }
                 // A JSON body cut short must not look whole.
                 (Some(error), false) => Poll::Ready(Some(Err(std::io::Error::other(error.to_string())))),
             };
         }
-        Poll::Ready(Some(Ok(Frame::data(this.source.ready.take()))))
+        Poll::Ready(Some(Ok(Frame::data(ready))))
     }
 }
 

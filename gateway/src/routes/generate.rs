@@ -1,6 +1,6 @@
 //! Every model call, in whatever dialect: one way for all of them.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use axum::{body::Body, extract::Request, response::Response};
 use http::{HeaderMap, request::Parts};
@@ -16,7 +16,7 @@ use crate::{
         attempts::{self, Asked, Attempts},
         authenticate::authenticate,
         body::{self, Buffered},
-        deliver, forward,
+        cached, deliver, forward,
         journey::Journey,
         meter::{Arrival, Held, Meter},
         route,
@@ -67,7 +67,7 @@ fn admit(
         Arc::clone(app),
         arrival,
         Arc::clone(&caller),
-        Held { permit, slot, hold: Hold::default(), wal: Arc::clone(&worker.wal), recorded: None },
+        Held { permit, slot, hold: Hold::default(), wal: Arc::clone(&worker.wal), recorded: None, recorder: None },
     );
     Ok((caller, meter))
 }
@@ -88,7 +88,10 @@ impl Incoming<'_> {
             Err(error) => Err(error),
         };
         match prepared {
-            Ok(attempts) => attempts.answer(meter).await,
+            Ok(attempts) => match cached::look(&attempts, self.snapshot, meter).await {
+                ControlFlow::Continue(meter) => attempts.answer(meter).await,
+                ControlFlow::Break(kept) => kept,
+            },
             Err(error) => attempts::fail(meter, error),
         }
     }

@@ -5,7 +5,10 @@
 use std::{cell::RefCell, io::Write as _, time::Duration};
 
 use super::LogFormat;
-use crate::{record::Record, spend};
+use crate::{
+    record::{CacheUse, Record},
+    spend,
+};
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
@@ -104,6 +107,11 @@ impl Line<'_> {
         self.text.extend_from_slice(if record.stream { b"true" } else { b"false" });
         self.number(name!("status"), u64::from(record.status.as_u16()));
         self.word(name!("outcome"), spend::outcome(record.end));
+        match record.cache {
+            CacheUse::None => {}
+            CacheUse::Miss => self.word(name!("cache"), "miss"),
+            CacheUse::Hit => self.word(name!("cache"), "hit"),
+        }
         if let Some(usage) = &record.usage {
             self.number(name!("prompt_tokens"), usage.prompt);
             self.number(name!("completion_tokens"), usage.completion);

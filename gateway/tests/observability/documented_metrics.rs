@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 use http::StatusCode;
 use turnpike_gateway::{
     metrics::Metrics,
-    record::{End, Record},
+    record::{CacheUse, End, Record},
 };
 use turnpike_llm::error::ErrorClass;
 
@@ -16,7 +16,9 @@ fn rendered() -> String {
     let snapshot = snapshot(vec![model("gpt")], vec![key("a")]);
     let metrics = Metrics::new().unwrap();
     let ok = served(&snapshot, "a", "gpt");
-    metrics.observe(&ok);
+    for cache in [CacheUse::Miss, CacheUse::Hit] {
+        metrics.observe(&Record { cache, ..ok.clone() });
+    }
     let end = End::Upstream(ErrorClass::ServerError);
     metrics.observe(&Record { end, status: StatusCode::BAD_GATEWAY, ..ok });
     metrics.config_loaded(&snapshot, 0, 0);

@@ -13,7 +13,7 @@ use turnpike_gateway::{
         compile::compile,
         snapshot::{Caller, Model, Pool, Snapshot},
     },
-    record::{End, Record},
+    record::{CacheUse, End, Record},
 };
 use turnpike_ledger::spend_log::Attempt;
 use turnpike_llm::{
@@ -128,6 +128,7 @@ pub(crate) fn served(snapshot: &Snapshot, key: &str, name: &str) -> Record {
         end_user: None,
         tags: Vec::new(),
         metadata: None,
+        cache: CacheUse::None,
     }
 }
 

@@ -30,7 +30,7 @@ CREATE VIEW spend_answer AS
 SELECT
     day, started_at_us, request_id, key_id, team, "user", end_user, requested_model, model, provider, upstream_model, operation,
     stream, status, outcome, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,
-    CASE attempts WHEN 1 THEN cost_nano ELSE (
+    CASE WHEN attempts <= 1 THEN cost_nano ELSE (
         SELECT sum(cost_nano)::bigint FROM spend_row AS other
         WHERE other.day = spend.day AND other.started_at_us = spend.started_at_us
           AND other.request_id = spend.request_id
@@ -78,5 +78,33 @@ SELECT
     (upstream_us / 1e3)::double precision   AS upstream_latency_ms,
     coalesce(tags, '[]')               AS tags,
     coalesce(metadata, '{}')           AS metadata,
-    attempts
+    attempts,
+    attempts = 0                       AS cache_hit
 FROM spend_answer;
+
+-- The same for tools that read LiteLLM's own table.
+CREATE OR REPLACE VIEW "LiteLLM_SpendLogs" AS
+SELECT
+    request_id,
+    call_type,
+    api_key,
+    coalesce(spend, 0.0)               AS spend,
+    total_tokens,
+    prompt_tokens,
+    completion_tokens,
+    start_time AT TIME ZONE 'UTC'      AS "startTime",
+    end_time AT TIME ZONE 'UTC'        AS "endTime",
+    latency_ms::integer                AS request_duration_ms,
+    model,
+    coalesce(model_id, '')             AS model_id,
+    model_group,
+    coalesce(provider, '')             AS custom_llm_provider,
+    coalesce("user", '')               AS "user",
+    team                               AS team_id,
+    end_user,
+    metadata,
+    CASE WHEN cache_hit THEN 'True' ELSE 'False' END AS cache_hit,
+    tags::jsonb                        AS request_tags,
+    status,
+    request_id                         AS litellm_call_id
+FROM litellm_logs;

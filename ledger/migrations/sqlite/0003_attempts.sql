@@ -1,6 +1,6 @@
 -- A request may take several attempts, each with a row of its own: which one it is, how many there were when it ended, and
 -- what it was beside the one that answered (NULL): retried (it failed, and another followed), hedged (another was faster),
--- mirror (a copy whose answer nobody saw).
+-- mirror (a copy whose answer nobody saw). A request that a kept answer was given to made none: 0 of 0.
 ALTER TABLE spend_row ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE spend_row ADD COLUMN attempts INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE spend_row ADD COLUMN role TEXT;
@@ -37,7 +37,7 @@ CREATE VIEW spend_answer AS
 SELECT
     started_at_us, request_id, key_id, team, user, end_user, requested_model, model, provider, upstream_model, operation,
     stream, status, outcome, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens,
-    CASE attempts WHEN 1 THEN cost_nano ELSE (
+    CASE WHEN attempts <= 1 THEN cost_nano ELSE (
         SELECT sum(cost_nano) FROM spend_row AS other
         WHERE other.started_at_us = spend.started_at_us AND other.request_id = spend.request_id
     ) END AS cost_nano,
@@ -82,7 +82,8 @@ SELECT
     upstream_us / 1e3                  AS upstream_latency_ms,
     coalesce(tags, '[]')               AS tags,
     coalesce(metadata, '{}')           AS metadata,
-    attempts
+    attempts,
+    attempts = 0                       AS cache_hit
 FROM spend_answer;
 
 -- The same for tools that read LiteLLM's own table.
@@ -106,7 +107,7 @@ SELECT
     team                               AS team_id,
     end_user,
     metadata,
-    'False'                            AS cache_hit,
+    CASE WHEN cache_hit THEN 'True' ELSE 'False' END AS cache_hit,
     tags                               AS request_tags,
     status,
     request_id                         AS litellm_call_id

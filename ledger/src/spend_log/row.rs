@@ -32,12 +32,17 @@ pub struct Posting {
 /// Which of its request's attempts a row is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt {
-    /// Counts from 1.
+    /// Counts from 1; 0 = no model was asked, an answer was kept.
     pub number: u16,
     /// How many the request had made when this one ended.
     pub of: u16,
     /// What became of it.
     pub role: Role,
+}
+
+impl Attempt {
+    /// Of a request that a kept answer was given to.
+    pub const NONE: Self = Self { number: 0, of: 0, role: Role::Answer };
 }
 
 impl Default for Attempt {

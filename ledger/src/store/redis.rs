@@ -12,7 +12,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use self::breaker::{Breaker, Turn};
+pub use self::breaker::{Breaker, Turn};
 use super::{Answers, Balance, LeaseStore, plan};
 use crate::{
     account::{AccountId, Unit},

@@ -62,6 +62,7 @@ interpreted! {
     Messages = "messages",
     Prompt = "prompt",
     Input = "input",
+    Cache = "cache",
 }
 
 impl Fields {
@@ -132,8 +133,8 @@ impl Fields {
             },
             Field::EncodingFormat => self.base64 = string(field, value)?.as_ref() == "base64",
             Field::DropParams => self.drop_params = Some(boolean(field, value)?),
-            // Read by adapters and the token counter, whatever their type.
-            Field::Messages | Field::Prompt | Field::Input => {}
+            // Read by adapters, the token counter and the cache, whatever their type.
+            Field::Messages | Field::Prompt | Field::Input | Field::Cache => {}
         }
         Ok(())
     }

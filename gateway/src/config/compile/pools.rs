@@ -14,9 +14,12 @@ use super::{
     groups,
     members::{Joining, Models},
 };
-use crate::config::{
-    backends::Backends,
-    snapshot::{Model, Names, Pool, Snapshot, Wildcard},
+use crate::{
+    cache::settings::Settings,
+    config::{
+        backends::Backends,
+        snapshot::{Model, Names, Pool, Snapshot, Wildcard},
+    },
 };
 
 /// A pool and the names that lead to it.
@@ -145,7 +148,7 @@ fn pool(models: &Models<'_>, name: &str, entries: &[&ModelEntry], traffic: Arc<T
     Some(Pool {
         name: name.into(),
         total: Duration::from_millis(total.unwrap_or_else(longest)),
-        cache: entries.iter().find_map(|entry| entry.cache.clone()),
+        caching: Settings::of(entries, members.iter().map(|member| &*member.model), &group).map(Box::new),
         created: entries.iter().map(|entry| entry.created).min().unwrap_or_default(),
         members,
         group,

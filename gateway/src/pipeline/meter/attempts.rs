@@ -8,7 +8,12 @@ use turnpike_ledger::{
 };
 
 use super::Meter;
-use crate::{app::Ended, error::Error, pipeline::reserve::Reserved, record::End};
+use crate::{
+    app::Ended,
+    error::Error,
+    pipeline::reserve::Reserved,
+    record::{CacheUse, End},
+};
 
 impl Meter {
     /// The attempt has failed, which is the end of the request only if no other follows.
@@ -52,6 +57,7 @@ impl Meter {
 
     /// Settles the attempt that failed; what follows is another one, with a place and a hold of its own.
     pub fn retry(&mut self, slot: SpendSlot, reserved: Reserved, is_fallback: bool) {
+        self.capped(reserved.cap);
         let Some(open) = &mut self.open else { return };
         let (record, held) = &mut **open;
         let before = record.clone();
@@ -68,6 +74,7 @@ impl Meter {
             recorded: held.recorded.take().map(|row| (Arc::clone(&held.wal), row)),
             refused: None,
             counted: false,
+            kept: None,
         };
         if self.dispatched.take().is_none() {
             return;
@@ -76,7 +83,7 @@ impl Meter {
         record.attempt.of = record.attempt.number;
         (record.usage, record.cost, record.upstream) = (None, None, None);
         let mut record = before;
-        record.attempt.role = Role::Retried;
+        (record.attempt.role, record.cache) = (Role::Retried, CacheUse::None);
         if let Some((status, end, total)) = self.failed.take() {
             (record.status, record.end, record.total) = (status, end, total);
         }

@@ -12,7 +12,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a result changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub enum Turn {
     /// Nothing.
     None,
     /// It is left alone from now on, but for a try now and then.
@@ -21,8 +21,9 @@ pub(super) enum Turn {
     Closed,
 }
 
+/// Counts failures in a row.
 #[derive(Debug, Default)]
-pub(super) struct Breaker {
+pub struct Breaker {
     failures: u32,
     /// Not to be asked before.
     until: Option<Instant>,
@@ -30,17 +31,19 @@ pub(super) struct Breaker {
 
 impl Breaker {
     /// Whether to ask.
-    pub(super) fn allows(&self, now: Instant) -> bool {
+    pub fn allows(&self, now: Instant) -> bool {
         self.until.is_none_or(|until| now >= until)
     }
 
-    pub(super) fn succeeded(&mut self) -> Turn {
+    /// It answered.
+    pub fn succeeded(&mut self) -> Turn {
         let was_open = self.until.is_some();
         *self = Self::default();
         if was_open { Turn::Closed } else { Turn::None }
     }
 
-    pub(super) fn failed(&mut self, now: Instant) -> Turn {
+    /// It did not.
+    pub fn failed(&mut self, now: Instant) -> Turn {
         self.failures = self.failures.saturating_add(1);
         if self.failures < TOLERATED {
             return Turn::None;
