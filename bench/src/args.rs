@@ -19,7 +19,7 @@ pub struct Args {
     pub command: Command,
 }
 
-/// The three programs in this binary.
+/// The programs in this binary.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the scripted upstream; prints the address it listens on.
@@ -28,6 +28,8 @@ pub enum Command {
     Load(LoadOptions),
     /// Measure the gateway and nginx alternately and write the table.
     Compare(CompareOptions),
+    /// Load a gateway in front of three upstreams, one of which fails, and write what clients saw of it.
+    Resilience(ResilienceOptions),
 }
 
 /// Options of `upstream`.
@@ -101,6 +103,23 @@ pub struct CompareOptions {
     /// Leave the temporary folder (configurations, spend database, logs) behind and print its path.
     #[arg(long)]
     pub keep: bool,
+}
+
+/// Options of `resilience`.
+#[derive(ClapArgs, Debug)]
+pub struct ResilienceOptions {
+    /// The gateway's binary.
+    #[arg(long)]
+    pub gateway: PathBuf,
+    /// Requests of each scenario.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub requests: u32,
+    /// Requests a second, sent on schedule whether or not earlier ones were answered.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rate: u32,
+    /// Write the table between the markers of this file.
+    #[arg(long)]
+    pub document: Option<PathBuf>,
 }
 
 impl LoadOptions {

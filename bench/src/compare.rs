@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
     process::Stdio,
 };
@@ -12,21 +12,20 @@ use anyhow::{Context as _, ensure};
 
 use crate::{
     args::CompareOptions,
+    gateway::{self, Gateway, model},
     process::{self, Running},
-    script::TOKENS,
+    script::{MODEL, PACED_MODEL, TOKENS},
 };
 
-mod gateway;
 mod nginx;
 mod rounds;
-mod spend;
+pub(crate) mod spend;
 
 pub mod document;
 pub mod summary;
 
 pub use rounds::{Cost, Measurement, Pair, SCENARIOS, Scenario};
 
-use gateway::Gateway;
 use rounds::{Contender, Timing};
 
 /// Runs the comparison and prints its table. Errors if anything does not start, any answer is wrong, or the gateway's
@@ -47,7 +46,8 @@ async fn measure(options: &CompareOptions, folder: &Path) -> anyhow::Result<()> 
     let load_before = fs::read_to_string("/proc/loadavg")?;
     let (upstream, upstream_address) = start_upstream()?;
     let nginx = nginx::start(&options.nginx, folder, upstream_address).await?;
-    let gateway = gateway::start(&options.gateway, folder, upstream_address).await?;
+    let models = [MODEL, PACED_MODEL].map(|name| model(name, name, upstream_address, "")).concat();
+    let gateway = gateway::start(&options.gateway, folder, &models).await?;
     let contenders = [
         Contender { name: "nginx", address: nginx.address, pid: nginx.process.pid() },
         Contender { name: "gateway", address: gateway.address, pid: gateway.process.pid() },
@@ -101,9 +101,4 @@ fn start_upstream() -> anyhow::Result<(Running, SocketAddr)> {
     BufReader::new(stdout).read_line(&mut line)?;
     let address = line.trim().strip_prefix("listening on ").context("the upstream did not start")?;
     Ok((running, address.parse()?))
-}
-
-/// A loopback address that is free now.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

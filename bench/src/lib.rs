@@ -11,8 +11,10 @@
 
 pub mod args;
 pub mod compare;
+mod gateway;
 pub mod load;
 pub mod process;
+pub mod resilience;
 pub mod script;
 pub mod upstream;
 pub mod wire;

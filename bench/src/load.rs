@@ -15,8 +15,8 @@ use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::{task::JoinSet, time::timeout};
 
-mod samples;
-mod schedule;
+pub(crate) mod samples;
+pub(crate) mod schedule;
 
 pub use samples::Percentiles;
 

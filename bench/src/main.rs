@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use turnpike_bench::{
     args::{Args, Command},
-    compare, load, upstream,
+    compare, load, resilience, upstream,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,6 +16,7 @@ async fn main() -> ExitCode {
                 Command::Upstream(options) => upstream::announce_and_serve(options.listen).await,
                 Command::Load(options) => load::print(&options.plan()?).await,
                 Command::Compare(options) => compare::run(&options).await,
+                Command::Resilience(options) => resilience::print(&options).await,
             }
         })
         .await;

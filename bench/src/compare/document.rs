@@ -118,7 +118,8 @@ fn title(row: &Row) -> String {
     }
 }
 
-fn verdict(met: bool) -> &'static str {
+/// What a target's row says.
+pub(crate) fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "missed" }
 }
 

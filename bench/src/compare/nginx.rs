@@ -5,8 +5,7 @@ use std::{fs, net::SocketAddr, path::Path, process::Command, time::Duration};
 use anyhow::Context as _;
 use tokio::net::TcpStream;
 
-use super::free_address;
-use crate::process::Running;
+use crate::{gateway::free_address, process::Running};
 
 pub(super) struct Nginx {
     pub(super) process: Running,

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
 
-use super::gateway::probe;
+use crate::gateway::probe;
 use crate::{
     args::CompareOptions,
     load::{Outcome, Percentiles},

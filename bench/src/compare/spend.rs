@@ -8,16 +8,16 @@ use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 const QUERY: &str = "SELECT count(*), coalesce(sum(total_tokens), 0), coalesce(sum(spend), 0.0)
     FROM litellm_logs WHERE status = 'success'";
 
-pub(super) struct Spend {
+pub(crate) struct Spend {
     /// Requests logged as served well.
-    pub(super) rows: i64,
+    pub(crate) rows: i64,
     /// Tokens that they used together.
-    pub(super) tokens: i64,
+    pub(crate) tokens: i64,
     /// What they cost together.
-    pub(super) usd: f64,
+    pub(crate) usd: f64,
 }
 
-pub(super) async fn read(data: &Path) -> anyhow::Result<Spend> {
+pub(crate) async fn read(data: &Path) -> anyhow::Result<Spend> {
     let file = data.join("turnpike.db");
     let mut database = SqliteConnectOptions::new()
         .filename(&file)

@@ -30,7 +30,7 @@ pub(super) struct Samples {
 
 impl Samples {
     pub(super) fn new() -> anyhow::Result<Self> {
-        let empty = Histogram::new_with_bounds(1, LONGEST, 3)?;
+        let empty = times()?;
         Ok(Self { latency: empty.clone(), first_part: empty.clone(), gap: empty.clone(), late_start: empty })
     }
 
@@ -67,11 +67,18 @@ impl Samples {
     }
 }
 
-fn record(histogram: &mut Histogram<u64>, time: Duration) {
+/// An empty histogram of times.
+pub(crate) fn times() -> anyhow::Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, LONGEST, 3)?)
+}
+
+/// Counts a time.
+pub(crate) fn record(histogram: &mut Histogram<u64>, time: Duration) {
     histogram.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(LONGEST));
 }
 
-fn percentiles(histogram: &Histogram<u64>) -> Option<Percentiles> {
+/// Its points; `None` = it is empty.
+pub(crate) fn percentiles(histogram: &Histogram<u64>) -> Option<Percentiles> {
     let at = |quantile| Duration::from_nanos(histogram.value_at_quantile(quantile)).as_secs_f64() * 1e6;
     (!histogram.is_empty()).then(|| Percentiles { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1.0) })
 }

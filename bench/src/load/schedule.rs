@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use tokio::sync::Semaphore;
 
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     times: Times,
     taken: std::cell::Cell<u32>,
     /// One permit for each request that is due and not taken, and at the end one for each connection, to end it.
@@ -18,10 +18,10 @@ pub(super) struct Schedule {
 }
 
 /// A request that is due.
-pub(super) struct Due {
-    pub(super) at: Instant,
+pub(crate) struct Due {
+    pub(crate) at: Instant,
     /// A connection was free before it was due.
-    pub(super) had_to_wait: bool,
+    pub(crate) had_to_wait: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -39,7 +39,7 @@ impl Times {
 
 impl Schedule {
     /// `rate` requests a second for `length` from `origin`.
-    pub(super) fn start(origin: Instant, rate: f64, length: Duration, connections: u32) -> anyhow::Result<Self> {
+    pub(crate) fn start(origin: Instant, rate: f64, length: Duration, connections: u32) -> anyhow::Result<Self> {
         let mut requests = 0;
         let times = Times { origin, rate, requests: u32::MAX };
         while times.of(requests) < origin + length {
@@ -54,7 +54,7 @@ impl Schedule {
     }
 
     /// Waits for the next request that nobody took; `None` = there are no more. A backlog is handed out at once.
-    pub(super) async fn next(&self) -> anyhow::Result<Option<Due>> {
+    pub(crate) async fn next(&self) -> anyhow::Result<Option<Due>> {
         let had_to_wait = self.due.available_permits() == 0;
         self.due.acquire().await?.forget();
         let index = self.taken.get();

@@ -4,7 +4,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -14,34 +14,30 @@ use sha2::{Digest as _, Sha256};
 
 use anyhow::Context as _;
 
-use super::free_address;
-use crate::{
-    process::Running,
-    script::{MODEL, PACED_MODEL, Traffic},
-    wire::Wire,
-};
+use crate::{process::Running, script::Traffic, wire::Wire};
 
 /// The client's key; the manifest holds only its hash.
-pub(super) const KEY: &str = "sk-bench-2f6c1d9a7be04e53";
+pub(crate) const KEY: &str = "sk-bench-2f6c1d9a7be04e53";
 
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
-pub(super) struct Gateway {
-    pub(super) process: Running,
-    pub(super) address: SocketAddr,
+pub(crate) struct Gateway {
+    pub(crate) process: Running,
+    pub(crate) address: SocketAddr,
     /// Where the spend database is.
-    pub(super) data: PathBuf,
+    pub(crate) data: PathBuf,
 }
 
-pub(super) async fn start(program: &Path, folder: &Path, upstream: SocketAddr) -> anyhow::Result<Gateway> {
+/// Starts one in an empty folder; `models` = its manifests but for the key, which may call them all.
+pub(crate) async fn start(program: &Path, folder: &Path, models: &str) -> anyhow::Result<Gateway> {
     let (address, internal) = (free_address()?, free_address()?);
     let manifests = folder.join("manifests");
     let data = folder.join("data");
     fs::create_dir(&manifests)?;
     fs::create_dir(&data)?;
     fs::create_dir(folder.join("logs"))?;
-    fs::write(manifests.join("bench.yaml"), manifest(upstream))?;
+    fs::write(manifests.join("bench.yaml"), format!("{models}{}", key()))?;
     // Not beside the manifests: their parent is watched, too, and each line would be an event.
     let log = fs::File::create(log_file(folder))?;
     let mut command = Running::command(program);
@@ -90,40 +86,46 @@ fn tail(folder: &Path) -> String {
     format!("the gateway's last words:\n{}", lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n"))
 }
 
-fn manifest(upstream: SocketAddr) -> String {
+fn key() -> String {
     let hash = Sha256::digest(KEY).iter().fold(String::new(), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex
     });
-    let model = |name: &str| {
-        format!(
-            "apiVersion: turnpike.dev/v1alpha1
-kind: ModelDeployment
-metadata: {{name: {name}, namespace: default}}
-spec:
-  provider: {{type: OpenAICompatible, baseURL: \"http://{upstream}/v1\"}}
-  price: {{inputPerMillion: \"2.50\", cachedInputPerMillion: \"1.25\", outputPerMillion: \"10.00\"}}
----
-"
-        )
-    };
     format!(
-        "{}{}apiVersion: turnpike.dev/v1alpha1
+        "apiVersion: turnpike.dev/v1alpha1
 kind: VirtualKey
 metadata: {{name: bench, namespace: default}}
 spec:
   keyHash: sha256:{hash}
   subject: {{team: bench, user: bench}}
-  allowedModels: [{MODEL}, {PACED_MODEL}]
-",
-        model(MODEL),
-        model(PACED_MODEL)
+  allowedModels: [\"*\"]
+"
     )
 }
 
+/// A `ModelDeployment` for `modelName`, ended by a document marker; `more` = further lines of its spec, indented.
+pub(crate) fn model(name: &str, model_name: &str, upstream: SocketAddr, more: &str) -> String {
+    format!(
+        "apiVersion: turnpike.dev/v1alpha1
+kind: ModelDeployment
+metadata: {{name: {name}, namespace: default}}
+spec:
+  modelName: {model_name}
+  provider: {{type: OpenAICompatible, baseURL: \"http://{upstream}/v1\"}}
+  price: {{inputPerMillion: \"2.50\", cachedInputPerMillion: \"1.25\", outputPerMillion: \"10.00\"}}
+{more}---
+"
+    )
+}
+
+/// A loopback address that is free now.
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
 /// A request that must succeed before anything is measured: a mistake in the set-up should not read as a failed load.
-pub(super) async fn probe(address: SocketAddr, key: &str, traffic: Traffic) -> anyhow::Result<()> {
+pub(crate) async fn probe(address: SocketAddr, key: &str, traffic: Traffic) -> anyhow::Result<()> {
     tokio::time::timeout(ANSWERS_WITHIN, ask(address, key, traffic)).await.context("no answer")?
 }
 
