@@ -5,11 +5,15 @@
 use std::{path::Path, time::Duration};
 
 use tokio::task::LocalSet;
-use turnpike_bench::resilience::{SCENARIOS, Seen, run, sound};
+use turnpike_bench::{
+    resilience::{SCENARIOS, Seen, run, sound},
+    script::Traffic,
+};
 
-const REQUESTS: u32 = 2400;
-/// A second.
-const RATE: u32 = 300;
+/// Requests a second, for so many seconds. A stream is much more work.
+const RATE: u32 = 250;
+const STREAMS: u32 = 50;
+const SECONDS: u32 = 9;
 /// A busy machine's share of a slow percentile, microseconds.
 const NOISE: f64 = 150_000.0;
 
@@ -19,7 +23,8 @@ async fn clients_do_not_notice_that_a_backend_fails() {
     let local = LocalSet::new();
     let mut all: Vec<Seen> = Vec::new();
     for scenario in SCENARIOS {
-        all.push(local.run_until(run(gateway, scenario, REQUESTS, RATE)).await.unwrap());
+        let rate = if scenario.traffic == Traffic::Plain { RATE } else { STREAMS };
+        all.push(local.run_until(run(gateway, scenario, rate * SECONDS, rate)).await.unwrap());
     }
     for seen in &all {
         let title = seen.scenario.title;
