@@ -25,7 +25,7 @@ use turnpike_llm::{
 mod attempts;
 mod keeping;
 
-use super::{admit::Permit, body::INLINE, call::Reply, reserve::Reserved, watched::Watched};
+use super::{admit::Permit, body::INLINE, call::Reply, watched::Watched};
 use crate::{
     app::{App, Ended},
     cache::recorder::Recorder,
@@ -190,15 +190,6 @@ impl Meter {
     /// What its model's name led to.
     pub fn routed(&mut self, pool: &Arc<Pool>) {
         self.update(|record| record.pool = Some(Arc::clone(pool)));
-    }
-
-    /// What it may use is held.
-    pub fn hold(&mut self, reserved: Reserved) {
-        self.capped(reserved.cap);
-        if let Some(open) = &mut self.open {
-            open.1.hold = reserved.hold;
-            self.most = reserved.most;
-        }
     }
 
     /// The backend that was chosen.

@@ -16,6 +16,15 @@ use crate::{
 };
 
 impl Meter {
+    /// What it may use is held.
+    pub fn hold(&mut self, reserved: Reserved) {
+        self.capped(reserved.cap);
+        if let Some(open) = &mut self.open {
+            open.1.hold = reserved.hold;
+            self.most = reserved.most;
+        }
+    }
+
     /// The attempt has failed, which is the end of the request only if no other follows.
     pub fn failed(&mut self, error: &Error) {
         if self.open.as_ref().is_some_and(|open| open.0.upstream.is_none()) {
