@@ -63,16 +63,16 @@ def test_kubectl_warns_of_fields_without_effect_and_of_nothing_else(cluster):
          "templates/field-warnings.yaml"], capture_output=True, text=True, timeout=60, check=True).stdout
     cluster.must("apply", "-f", "-", stdin=rendered)
     try:
-        cluster.must("create", "-n", cluster.namespace, "-f", "-", stdin=MODEL.format(fields="tags: []"))
+        cluster.must("create", "-n", cluster.namespace, "-f", "-", stdin=MODEL.format(fields="price: {}"))
         # The API server compiles a new policy within seconds.
         deadline = time.monotonic() + 30
-        while "no effect" not in (warning := warnings_of(cluster, "tags: [eu]")):
+        while "no effect" not in (warning := warnings_of(cluster, 'price: {gpuHour: "2.10"}')):
             assert time.monotonic() < deadline, "the policy does not take effect"
             time.sleep(0.2)
-        assert "spec.tags has no effect in this version: routing by tag is not there yet" in warning
-        assert "spec.retry" not in warning, warning
-        assert "spec.retry has no effect" in warnings_of(cluster, "retry: {attempts: 1}")
-        assert warnings_of(cluster, "limits: {rpm: 5}") == ""
+        assert "spec.price.gpuHour has no effect in this version: the cost of engines is not there yet" in warning
+        assert "spec.vllm" not in warning, warning
+        assert warnings_of(cluster, "tags: [eu]") == ""
+        assert warnings_of(cluster, "retry: {attempts: 1}") == ""
         assert warnings_of(cluster, "weight: 3") == ""
         conditions = cluster.must("get", "validatingadmissionpolicy", "-o", "jsonpath={.items[*].status.typeChecking}")
         assert "expressionWarnings" not in conditions, conditions

@@ -76,10 +76,10 @@ def test_an_uninstall_with_keys_left_leaves_them_free_and_nothing_else(api, name
 
 
 def test_kubectl_warns_of_fields_without_effect_and_of_nothing_else(release, namespace):
-    manifest = objects.mock(namespace, "hopeful", retry={"attempts": 3})
+    manifest = objects.mock(namespace, "hopeful", price={"gpuHour": "2.10"})
     done = kube.kubectl("apply", "--filename=-", given=json.dumps(manifest), check=False)
     assert done.returncode == 0, done.stderr
-    assert "Warning: " in done.stderr and "spec.retry has no effect in this version" in done.stderr, done.stderr
+    assert "Warning: " in done.stderr and "spec.price.gpuHour has no effect in this version" in done.stderr, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     done = kube.kubectl("apply", "--filename=-", given=json.dumps(objects.mock(namespace, "plain")), check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::{ROWS, Row};
-use crate::schema;
 
 const HEADER: &str = "# Generated from crds/src/not_yet.rs by `make generate`.\n";
 
@@ -20,16 +19,12 @@ pub struct Validation {
 
 /// All of them, by resource.
 pub fn validations() -> Vec<Validation> {
-    ROWS.iter()
-        .filter_map(|row| {
-            let in_use = in_use("object", row.path, schema::of_kind(row.kind)?, row)?;
-            Some(Validation {
-                resource: format!("{}s", row.kind.to_lowercase()),
-                expression: format!("!({in_use})"),
-                message: format!("{} has no effect in this version: {} is not there yet", row.path, row.capability),
-            })
-        })
-        .collect()
+    let validation = |row: &Row| Validation {
+        resource: format!("{}s", row.kind.to_lowercase()),
+        expression: format!("!({})", in_use(row.field.path)),
+        message: row.field.to_string(),
+    };
+    ROWS.iter().map(validation).collect()
 }
 
 /// The file from which the chart makes a policy for each resource.
@@ -49,31 +44,12 @@ pub fn file() -> String {
     text
 }
 
-/// The expression that is true where the field is in use; `None` = the schema lacks the field, which a test refuses.
-fn in_use(object: &str, path: &str, schema: &Value, row: &Row) -> Option<String> {
-    if path.is_empty() {
-        return value_in_use(object, schema, row);
-    }
-    let (step, rest) = path.split_once('.').unwrap_or((path, ""));
-    let (name, every) = step.strip_suffix("[]").map_or((step, false), |name| (name, true));
-    let field = format!("{object}.{name}");
-    let schema = schema.get("properties")?.get(name)?;
-    let inner = if every {
-        let item = "item";
-        format!("{field}.exists({item}, {})", in_use(item, rest, schema.get("items")?, row)?)
-    } else {
-        in_use(&field, rest, schema, row)?
-    };
-    Some(if inner.is_empty() { format!("has({field})") } else { format!("has({field}) && {inner}") })
-}
-
-/// What more than its presence makes a value in use; empty = nothing.
-fn value_in_use(value: &str, schema: &Value, row: &Row) -> Option<String> {
-    let works = row.works;
-    Some(match schema.get("type")?.as_str()? {
-        "array" => format!("{value}.size() > 0"),
-        "string" if !works.is_empty() => format!("{value} != '{works}'"),
-        "boolean" if !works.is_empty() => format!("{value} != {works}"),
-        _ => String::new(),
-    })
+/// The expression that is true where the field is in use: it and all that it lies in are there.
+fn in_use(path: &str) -> String {
+    let mut field = "object".to_owned();
+    let there = path.split('.').map(|name| {
+        field = format!("{field}.{name}");
+        format!("has({field})")
+    });
+    there.collect::<Vec<_>>().join(" && ")
 }

@@ -47,7 +47,7 @@ fn cases() -> Vec<(&'static str, &'static str, Place)> {
             "model",
             new().model("model", &json!({"provider": {"type": "OpenAI", "model": "gpt-4o"}, "price": {"inputPerMillion": "cheap"}, "timeouts": {"idle": "0s"}, "weight": 5000})),
         ),
-        ("model-with-idle-fields", "model", new().model("model", &json!({"mock": {"response": "hi"}, "tags": ["eu"], "retry": {"attempts": 1}}))),
+        ("model-with-idle-fields", "model", new().model("model", &json!({"mock": {"response": "hi"}, "price": {"gpuHour": "2.10"}}))),
         (
             "route-to-nowhere",
             "model",

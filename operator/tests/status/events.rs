@@ -51,14 +51,11 @@ fn a_fault_is_told_when_it_appears_and_success_once_a_generation() {
 
 #[test]
 fn fields_without_effect_are_told_once_a_generation_in_one_event() {
-    let spec = json!({"mock": {"response": "hi"}, "tags": ["eu"], "retry": {"attempts": 1}});
+    let spec = json!({"mock": {"response": "hi"}, "price": {"gpuHour": "2.10"}});
     let mut place = Place::new().model("model", &spec);
     let first = told(&mut place, now());
     assert_eq!(first.len(), 1);
-    assert!(
-        first[0].starts_with("Warning NotYetSupported spec.retry: ") && first[0].contains(". spec.tags: "),
-        "{first:?}"
-    );
+    assert!(first[0].starts_with("Warning NotYetSupported spec.price.gpuHour: "), "{first:?}");
     place = place.gateways(&[Some(10)]);
     assert_eq!(told(&mut place, now()), ["Normal Programmed Every ready gateway serves generation 1"]);
     let mut place = edit(place, "model", &spec, 2);
