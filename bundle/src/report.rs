@@ -14,6 +14,8 @@ use crate::{
 
 /// Rejections and failing credentials that a report names at most: it must stay well below 1 MiB.
 const MOST_REJECTIONS: usize = 100;
+/// The same for backends.
+const MOST_UNHEALTHY: usize = 1000;
 
 /// What a gateway has loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,9 @@ pub struct Report {
     /// Credentials that cannot be renewed; the first hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<FailingCredential>,
+    /// Backends that take no requests, by model; the first thousand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unhealthy: Vec<UnhealthyBackend>,
 }
 
 /// A shard in use.
@@ -73,6 +78,28 @@ pub struct FailingCredential {
     pub reason: String,
 }
 
+/// A model whose backend a gateway leaves alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnhealthyBackend {
+    /// `namespace/name` of the model.
+    pub model: String,
+    /// How it stands.
+    pub state: BackendState,
+    /// Seconds since the epoch since which it has been so, with breaks too short to tell.
+    pub since: i64,
+    /// Why, for people: the same for the same cause.
+    pub reason: String,
+}
+
+/// Why a backend gets no requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BackendState {
+    /// Requests failed; it is tried again after a cooldown.
+    Cooling,
+    /// Probes fail: it is not there.
+    Down,
+}
+
 impl Report {
     /// Describes what a gateway has taken, and what it refused of the last offer.
     pub fn new(state: &State, rejections: &[Rejection]) -> Self {
@@ -89,6 +116,7 @@ impl Report {
                 .map(|rejection| Rejected { part: rejection.part.clone(), reason: rejection.reason.to_string() })
                 .collect(),
             failing: Vec::new(),
+            unhealthy: Vec::new(),
         };
         report.name_state();
         report
@@ -100,6 +128,17 @@ impl Report {
         failing.truncate(MOST_REJECTIONS);
         if self.failing != failing {
             self.failing = failing;
+            self.name_state();
+        }
+        self
+    }
+
+    /// The same with these backends taking no requests.
+    #[must_use]
+    pub fn with_unhealthy(mut self, unhealthy: &[UnhealthyBackend]) -> Self {
+        let unhealthy = unhealthy.get(..MOST_UNHEALTHY).unwrap_or(unhealthy);
+        if self.unhealthy != unhealthy {
+            self.unhealthy = unhealthy.to_vec();
             self.name_state();
         }
         self

@@ -96,6 +96,8 @@ wire_names! {
         SecretNotPermitted,
         /// A cloud does not exchange the model's credential for keys or tokens; the message has its words.
         CredentialRefreshFailed,
+        /// No gateway gets an answer from the model's backend, or from any backend of a route.
+        BackendUnhealthy,
         /// The key's Secret exists and belongs to somebody else.
         SecretExists,
         /// The same key is already used by an older VirtualKey.

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -35,6 +36,7 @@ use crate::{
     internal::Health,
     metrics::Metrics,
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
+    probe::Unhealthy,
     record::Record,
     routes, spend, telemetry,
     upstream::{credentials::Credentials, fetch::Fetcher, pool::Pool},
@@ -48,6 +50,8 @@ pub struct App {
     pub admin: AdminKey,
     /// Requests in flight.
     pub in_flight: Budget,
+    /// How long a request waits for limits that others have used up.
+    pub queue_wait: Duration,
     /// Requests that have ended but whose tokens are still being counted.
     pub settling: Budget,
     /// Limits on request bodies.
@@ -70,6 +74,8 @@ pub struct App {
     pub backends: Backends,
     /// The identities that models use in clouds.
     pub credentials: Arc<Credentials>,
+    /// The backends that take no requests.
+    pub unhealthy: Arc<Unhealthy>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What probes are told.

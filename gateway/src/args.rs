@@ -93,6 +93,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 10_000, env = "TURNPIKE_MAX_IN_FLIGHT")]
     pub max_in_flight: usize,
 
+    /// How long a request waits for a place or rate that others have used up, before it is refused; 0s = not at all
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, env = "TURNPIKE_QUEUE_WAIT")]
+    pub queue_wait: Duration,
+
     /// Largest request body, decoded
     #[arg(long, value_name = "BYTES", default_value_t = 32 * 1024 * 1024, env = "TURNPIKE_MAX_BODY_BYTES")]
     pub max_body_bytes: usize,

@@ -14,7 +14,7 @@ use http::{StatusCode, header};
 use serde::Serialize;
 use turnpike_ledger::spend_log::SpendSink;
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, probe::Unhealthy};
 
 mod health;
 mod long_poll;
@@ -31,6 +31,8 @@ pub struct Internal {
     pub health: Arc<Health>,
     /// The spend log.
     pub spend: SpendSink,
+    /// The backends that take no requests.
+    pub unhealthy: Arc<Unhealthy>,
 }
 
 /// Every internal route; `/bundle` only where a bundle is what the gateway serves from.
@@ -65,7 +67,7 @@ async fn metrics(State(internal): State<Internal>) -> Response {
 }
 
 async fn readiness(State(internal): State<Internal>) -> Response {
-    internal.health.detail(&internal.spend.status())
+    internal.health.detail(&internal.spend.status(), &internal.unhealthy.all())
 }
 
 fn json(status: StatusCode, body: &(impl Serialize + ?Sized)) -> Response {

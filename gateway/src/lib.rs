@@ -20,6 +20,7 @@ pub mod limits;
 pub mod listener;
 pub mod metrics;
 pub mod pipeline;
+pub mod probe;
 pub mod record;
 pub mod routes;
 pub mod run;

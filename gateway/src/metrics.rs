@@ -2,19 +2,28 @@
 //!
 //! docs/metrics.md lists every metric; a test compares it with what is rendered.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use http::StatusCode;
 use prometheus::{
     Counter, Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     process_collector::ProcessCollector,
 };
+use turnpike_ledger::account::Owner;
 use turnpike_llm::provider::Operation;
 
-use crate::{config::snapshot::Snapshot, record::Record};
+use crate::{
+    config::snapshot::{Model, Snapshot},
+    record::Record,
+};
 
+mod deployments;
 mod families;
 mod labels;
+mod queues;
 mod requests;
 mod tally;
 
@@ -60,6 +69,8 @@ pub struct Metrics {
     registry: Registry,
     requests: Arc<requests::Requests>,
     own: Own,
+    deployments: deployments::Deployments,
+    queues: queues::Queues,
     sources: Mutex<Vec<(Polled, Source)>>,
 }
 
@@ -98,7 +109,9 @@ impl Metrics {
         registry.register(Box::new(requests::RequestsCollector::new(Arc::clone(&requests))?))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let own = Own::register(&registry)?;
-        Ok(Self { registry, requests, own, sources: Mutex::new(Vec::new()) })
+        let deployments = deployments::Deployments::register(&registry)?;
+        let queues = queues::Queues::register(&registry)?;
+        Ok(Self { registry, requests, own, deployments, queues, sources: Mutex::new(Vec::new()) })
     }
 
     /// Reads `source` at each scrape from now on.
@@ -106,6 +119,16 @@ impl Metrics {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.retain(|(polled, _)| *polled != what);
         sources.push((what, Box::new(source)));
+    }
+
+    /// Reads at each scrape how many requests wait, by the object whose limit they wait for.
+    pub fn poll_queues(&self, source: impl Fn() -> Vec<(Owner, usize)> + Send + Sync + 'static) {
+        self.queues.poll(Box::new(source));
+    }
+
+    /// A request waited for a limit, and then passed or not.
+    pub fn waited(&self, time: Duration, passed: bool) {
+        self.queues.waited(time, passed);
     }
 
     /// Counts a finished request: one lookup and about twenty relaxed additions.
@@ -123,6 +146,7 @@ impl Metrics {
     /// Series of keys and models that it no longer has are removed.
     pub fn config_loaded(&self, snapshot: &Snapshot, problems: usize, now: i64) {
         self.requests.retain(snapshot);
+        self.deployments.retain(snapshot);
         self.own.reloads.with_label_values(&["success"]).inc();
         self.own.config_problems.set(i64::try_from(problems).unwrap_or(i64::MAX));
         self.own.config_loaded_at.set(now);
@@ -131,6 +155,12 @@ impl Metrics {
     /// New configuration could not be used at all; the last good snapshot goes on.
     pub fn config_rejected(&self) {
         self.own.reloads.with_label_values(&["failure"]).inc();
+    }
+
+    /// How a model's backend stands (0 = healthy, 1 = partial outage, 2 = complete outage); `cooled`: it has just begun to be
+    /// left alone.
+    pub fn deployment(&self, model: &Model, outage: i64, cooled: bool) {
+        self.deployments.stands(model, outage, cooled);
     }
 
     /// Requests used more of so many accounts than was held for them.
@@ -151,6 +181,7 @@ impl Metrics {
     /// Everything in Prometheus' text format. Takes milliseconds with thousands of keys: not for a request's thread.
     pub fn render(&self) -> String {
         self.own.refresh(&self.sources.lock().unwrap_or_else(PoisonError::into_inner));
+        self.queues.refresh();
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be rendered");

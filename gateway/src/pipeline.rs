@@ -24,6 +24,7 @@ pub mod journey;
 pub mod media;
 pub mod meter;
 pub mod mock;
+pub mod queue;
 pub mod reserve;
 pub mod route;
 pub mod stream;

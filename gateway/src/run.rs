@@ -41,6 +41,7 @@ use crate::{
     listener::{self, Serving, Workers},
     metrics::{Metrics, Polled},
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
+    probe,
     stores::{self, Books, Places},
     telemetry, unattributed,
     upstream::{
@@ -100,6 +101,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let exchange = Exchange::new(args.clouds.clone(), &args.proxy(), Arc::clone(&tls))?;
     let connector = Connector::new(args.egress(), &args.proxy(), tls)?;
     let app = Arc::new(app(&args, admin.as_ref(), books, (&connector, exchange))?);
+    let probing = probe::start(&app, &connector);
     let serving =
         Serving { app: Arc::clone(&app), connector, read_timeout: args.read_timeout, grace: args.shutdown_grace };
     let configured = Configured::start(source, &app, minted).await?;
@@ -111,7 +113,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     };
     let ended =
         if ready { serve_clients(&args, serving, &configured, admin.as_ref(), &mut signals).await } else { Ok(()) };
-    drop((configured, app));
+    drop((configured, probing, app));
     internal.stop().await;
     let closed = keepers.close().await;
     ended.and(closed)
@@ -223,8 +225,12 @@ struct InternalServer {
 
 fn internal(listener: TcpListener, app: &App, reports: Option<Reports>) -> io::Result<InternalServer> {
     banner::internal(listener.local_addr()?);
-    let internal =
-        Internal { metrics: Arc::clone(&app.metrics), health: Arc::clone(&app.health), spend: app.spend.clone() };
+    let internal = Internal {
+        metrics: Arc::clone(&app.metrics),
+        health: Arc::clone(&app.health),
+        spend: app.spend.clone(),
+        unhealthy: Arc::clone(&app.unhealthy),
+    };
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = axum::serve(listener, internal::router(internal, reports)).with_graceful_shutdown(async move {
         // A sender that is gone means the same.
@@ -266,6 +272,7 @@ fn app(
         live: Live::default(),
         admin: AdminKey::new(admin.map(|admin| Sha256::digest(admin.key.as_bytes()).into())),
         in_flight: Budget::new(args.max_in_flight, "requests in flight"),
+        queue_wait: args.queue_wait,
         settling: Budget::new(usize::MAX, "requests being settled"),
         media: Fetcher::new(connector.under(args.media_egress()), buffered.clone()),
         bodies: BodyLimits { most: args.max_body_bytes, idle: args.read_timeout, buffered },
@@ -277,6 +284,7 @@ fn app(
         cache: Arc::new(Cache::new(args.cache_bytes, remote)),
         backends: Backends::default(),
         credentials: Arc::new(Credentials::new(exchange, Handle::current())),
+        unhealthy: Arc::default(),
         metrics: Arc::new(Metrics::new()?),
         health: Arc::new(Health::default()),
         nameless: "".into(),
@@ -293,6 +301,8 @@ fn app(
     app.credentials.tell(move |credentials| health.failing(credentials.failing()));
     let ledger = app.ledger.clone();
     app.metrics.poll(Polled::LedgerAccounts, move || ledger.accounts() as u64);
+    let ledger = app.ledger.clone();
+    app.metrics.poll_queues(move || ledger.queued());
     let ledger = app.ledger.clone();
     app.metrics.poll(Polled::LedgerExchanges, move || ledger.exchanges());
     let ledger = app.ledger.clone();

@@ -19,6 +19,7 @@ use crate::{
     world::World,
 };
 
+pub mod backends;
 pub mod budget;
 pub mod condition;
 pub mod event;

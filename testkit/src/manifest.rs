@@ -74,9 +74,10 @@ pub fn model(name: &str, base_url: &str) -> Manifest {
     provider("OpenAICompatible", name, base_url)
 }
 
-/// A model served by a provider of this type.
+/// A model served by a provider of this type, which is not probed: what it is asked is the test's alone.
 pub fn provider(kind: &str, name: &str, base_url: &str) -> Manifest {
-    Manifest::of("ModelDeployment", name, &json!({"provider": {"type": kind, "baseURL": base_url}}))
+    let spec = json!({"provider": {"type": kind, "baseURL": base_url}, "health": {"active": false}});
+    Manifest::of("ModelDeployment", name, &spec)
 }
 
 /// A model that gives a canned answer.

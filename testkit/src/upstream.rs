@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
     },
 };
 
@@ -56,6 +56,8 @@ struct State {
     log: watch::Sender<Vec<Recorded>>,
     close_idle: watch::Sender<u64>,
     connections: AtomicU64,
+    /// Status of `GET /health` and of the list of models; 0 = no answer.
+    health: [AtomicU16; 2],
 }
 
 #[derive(Debug, Default)]
@@ -73,11 +75,13 @@ pub struct Demands {
     models: Option<Vec<String>>,
     host: Option<String>,
     tls: Option<Arc<ServerConfig>>,
+    address: SocketAddr,
 }
 
 impl Default for Demands {
     fn default() -> Self {
-        Self { api_key: None, dialect: &OpenAi, models: None, host: None, tls: None }
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { api_key: None, dialect: &OpenAi, models: None, host: None, tls: None, address }
     }
 }
 
@@ -103,6 +107,13 @@ impl Demands {
         self
     }
 
+    /// Listens here: where another one did before.
+    #[must_use]
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
     /// Answers 401 to any other key, wherever the dialect has it.
     #[must_use]
     pub fn api_key(mut self, key: &str) -> Self {
@@ -117,9 +128,9 @@ impl Demands {
         self
     }
 
-    /// Starts listening on a free port of 127.0.0.1.
+    /// Starts listening, on a free port of 127.0.0.1 where nothing else was said.
     pub async fn start(self) -> Upstream {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = TcpListener::bind(self.address).await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
         let host = self.host.unwrap_or_else(|| address.ip().to_string());
         let state = Arc::new(State {
@@ -132,6 +143,7 @@ impl Demands {
             log: watch::Sender::new(Vec::new()),
             close_idle: watch::Sender::new(0),
             connections: AtomicU64::new(0),
+            health: [AtomicU16::new(200), AtomicU16::new(200)],
         });
         let mut accepting = JoinSet::new();
         accepting.spawn(serve::accept(listener, Arc::clone(&state)));
@@ -200,6 +212,23 @@ impl Upstream {
         let mut log = self.state.log.subscribe();
         let found = within(what, log.wait_for(|log| condition(log))).await;
         found.expect("the log lives as long as the upstream").clone()
+    }
+
+    /// Answers `GET /health`, and the list of models, with these statuses from now on; 0 = not at all.
+    pub fn health(&self, health: u16, models: u16) {
+        for (place, status) in self.state.health.iter().zip([health, models]) {
+            place.store(status, Ordering::Relaxed);
+        }
+    }
+
+    /// Paths of the GETs so far: probes.
+    pub fn probes(&self) -> Vec<String> {
+        self.log().into_iter().filter(|asked| asked.method == http::Method::GET).map(|asked| asked.target).collect()
+    }
+
+    /// Requests so far that are no probes.
+    pub fn calls(&self) -> usize {
+        self.log().iter().filter(|asked| asked.method == http::Method::POST).count()
     }
 
     /// Connections accepted so far.

@@ -4,8 +4,8 @@ use turnpike_crds::{
     ModelDeployment,
     duration::DurationError,
     model_deployment::{
-        Cache as CacheSpec, Fallback as FallbackSpec, Health as HealthSpec, Retry as RetrySpec, SemanticCache,
-        policy::millis,
+        Cache as CacheSpec, Fallback as FallbackSpec, Health as HealthSpec, Provider, ProviderType, Retry as RetrySpec,
+        SemanticCache, policy::millis,
     },
 };
 
@@ -32,7 +32,7 @@ pub(super) fn compile(
     let spec = &resource.spec;
     let retry = spec.retry.as_ref().map(|spec| retry(spec, report)).transpose();
     let fallbacks = fallbacks(context, object, &spec.fallbacks, report);
-    let health = health(spec.health.as_ref(), spec.vllm.is_some(), report);
+    let health = health(spec.health.as_ref(), is_probed(resource), report);
     let cache = spec.cache.as_ref().map_or(Ok(None), |spec| cache(spec, report));
     Ok(Resilience { retry: retry?, fallbacks: fallbacks?, health: health?, cache: cache? })
 }
@@ -123,7 +123,16 @@ fn fallbacks(
     Ok(fallbacks)
 }
 
-fn health(spec: Option<&HealthSpec>, is_engine: bool, report: &mut Report) -> Result<Health, Reported> {
+/// Whether probes are welcome where the model does not say: they are at servers of one's own.
+fn is_probed(resource: &ModelDeployment) -> bool {
+    let own = |provider: &Provider| match provider.provider_type {
+        ProviderType::Vllm | ProviderType::HuggingFaceTgi | ProviderType::Ollama => true,
+        _ => provider.base_url.as_deref().is_some_and(|url| url.starts_with("http://")),
+    };
+    resource.spec.vllm.is_some() || resource.spec.provider.as_ref().is_some_and(own)
+}
+
+fn health(spec: Option<&HealthSpec>, is_probed: bool, report: &mut Report) -> Result<Health, Reported> {
     let default = HealthSpec::default();
     let spec = spec.unwrap_or(&default);
     let interval_ms = span("spec.health.interval", spec.interval(), report);
@@ -141,7 +150,7 @@ fn health(spec: Option<&HealthSpec>, is_engine: bool, report: &mut Report) -> Re
         return Err(Reported);
     }
     Ok(Health {
-        active: spec.active.unwrap_or(is_engine),
+        active: spec.active.unwrap_or(is_probed),
         interval_ms: interval_ms?,
         path: path.map(ToOwned::to_owned),
         allowed_fails: allowed_fails?,

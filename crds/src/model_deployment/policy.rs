@@ -249,7 +249,8 @@ pub enum FallbackOn {
 ))]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
-    /// Whether to probe, beside watching the traffic. Default: true for engines, else false.
+    /// Whether to probe, beside watching the traffic. Default: true for engines, VLLM, HuggingFaceTGI and Ollama, and wherever baseURL
+    /// is plain http; false for https, as public APIs have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active: Option<bool>,
     /// Between two probes. Default 30s.

@@ -40,7 +40,7 @@ const POLL: Duration = Duration::from_secs(2);
 /// Two volumes being followed; that ends when this is dropped, and with it every wait for another report.
 pub struct Following {
     tasks: [JoinHandle<()>; 2],
-    failing: AbortHandle,
+    told: [AbortHandle; 2],
     /// What the gateway has loaded.
     pub reports: watch::Receiver<Arc<Report>>,
     /// Who may ask for that.
@@ -50,7 +50,7 @@ pub struct Following {
 impl Drop for Following {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
-        self.failing.abort();
+        self.told.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -78,11 +78,15 @@ pub fn start(app: &Arc<App>, bundle: &Path, auth: &Path) -> io::Result<Following
     let failing = app.credentials.tell(move |credentials| {
         told.send_modify(|report| *report = Arc::new(Report::clone(report).with_failing(credentials.failing())));
     });
+    let told = sender.clone();
+    let unhealthy = app.unhealthy.tell(move |unhealthy| {
+        told.send_modify(|report| *report = Arc::new(Report::clone(report).with_unhealthy(unhealthy)));
+    });
     let mut cycle = Cycle { mounted, app: Arc::clone(app), reload, reports: sender, serving: false, told: Vec::new() };
     let known = Arc::new(ArcSwap::default());
     let mut secret = Secret { mounted: MountedAuth::new(auth), app: Arc::clone(app), known: Arc::clone(&known) };
     let tasks = [spawn(bundle, move || cycle.look())?, spawn(auth, move || secret.look())?];
-    Ok(Following { tasks, failing, reports, auth: known })
+    Ok(Following { tasks, told: [failing, unhealthy], reports, auth: known })
 }
 
 /// Calls `look` now and after each change, off the runtime's threads.
@@ -134,7 +138,10 @@ impl Cycle {
         }
         self.app.health.rejected(report.rejections.clone());
         // Last, so that whoever reads it can rely on it.
-        self.reports.send_modify(|known| *known = Arc::new(report.with_failing(self.app.credentials.failing())));
+        self.reports.send_modify(|known| {
+            let report = report.with_failing(self.app.credentials.failing());
+            *known = Arc::new(report.with_unhealthy(&self.app.unhealthy.all()));
+        });
     }
 
     /// Each rejection once, when it comes up.

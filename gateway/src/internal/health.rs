@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde::Serialize;
 use turnpike_bundle::{
     Problem,
-    report::{FailingCredential, Rejected},
+    report::{FailingCredential, Rejected, UnhealthyBackend},
 };
 use turnpike_ledger::spend_log::SpendStatus;
 
@@ -86,7 +86,7 @@ impl Health {
     }
 
     /// Answer of the internal readiness probe.
-    pub fn detail(&self, spend: &SpendStatus) -> Response {
+    pub fn detail(&self, spend: &SpendStatus, unhealthy: &[UnhealthyBackend]) -> Response {
         let readiness = self.readiness();
         let (config, rejected, failing) = (self.loaded.load_full(), self.rejected.load(), self.failing.load());
         let SpendStatus { backlog, free, written, ref failure } = *spend;
@@ -95,6 +95,7 @@ impl Health {
             config: config.as_deref(),
             rejected: &rejected,
             failing_credentials: &failing,
+            unhealthy_backends: unhealthy,
             spend: Spend { backlog, free, written, failure: failure.as_deref() },
         };
         json(readiness.status(), &body)
@@ -146,6 +147,7 @@ struct Detail<'a> {
     config: Option<&'a Loaded>,
     rejected: &'a [Rejected],
     failing_credentials: &'a [FailingCredential],
+    unhealthy_backends: &'a [UnhealthyBackend],
     spend: Spend<'a>,
 }
 

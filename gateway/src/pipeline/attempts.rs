@@ -21,6 +21,7 @@ use super::{
     media::Wanted,
     meter::{Arrival, Meter},
     mock::Mock,
+    queue::Patience,
     reserve::{Reservation, Reserved},
 };
 use crate::{
@@ -233,7 +234,7 @@ impl Attempts<'_> {
         call::call(&self.worker.pool, call, &self.asked.request, meter).await
     }
 
-    async fn reserve(&self, step: &Step, hold: Hold) -> Result<Reserved, (Error, Hold)> {
+    async fn reserve(&mut self, step: &Step, hold: Hold) -> Result<Reserved, (Error, Hold)> {
         let reservation = Reservation {
             caller: self.asked.caller,
             name: &self.asked.name,
@@ -241,13 +242,17 @@ impl Attempts<'_> {
             upstream_model: step.upstream_model.as_ref().unwrap_or(&self.asked.name),
             operation: self.asked.arrival.operation,
             request: &self.asked.request,
+            patience: Patience::new(self.worker.app.queue_wait, self.journey.left(), self.journey.has_others()),
         };
         let accounts = reservation.accounts(&self.worker.app);
         if accounts.is_empty() {
             return Ok(Reserved::default());
         }
         // Boxed: only requests with limits pay for its size.
-        Box::pin(reservation.reserve(&self.worker.app, accounts, hold)).await
+        let began = Instant::now();
+        let reserved = Box::pin(reservation.reserve(&self.worker.app, accounts, hold)).await;
+        self.journey.waited(began);
+        reserved
     }
 
     fn mock(&self, model: &Model, meter: &mut Meter) -> Result<Reply, Error> {

@@ -17,6 +17,7 @@ use super::{
     call::Reply,
     deliver, embed, forward,
     meter::Meter,
+    queue::Patience,
     reserve::{Reservation, Reserved},
 };
 use crate::{
@@ -192,8 +193,15 @@ impl Looking<'_> {
     /// A place in the caller's limits on requests. The backend has no part in it.
     async fn reserve(&self, model: &Arc<Model>) -> Result<Hold, Error> {
         let Attempts { asked: Asked { request, name, arrival, caller, .. }, worker, .. } = self.attempts;
-        let reservation =
-            Reservation { caller, name, model, upstream_model: name, operation: arrival.operation, request };
+        let reservation = Reservation {
+            caller,
+            name,
+            model,
+            upstream_model: name,
+            operation: arrival.operation,
+            request,
+            patience: Patience::NONE,
+        };
         let mut accounts = reservation.accounts(&worker.app);
         accounts.retain(|account| {
             matches!(account.unit, Unit::Requests | Unit::Parallel)

@@ -109,6 +109,16 @@ impl<'a> Journey<'a> {
         self.deadline.map_or(self.limit, |deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// The request has waited since then: that counts against its deadline.
+    pub fn waited(&mut self, since: Instant) {
+        self.deadline.get_or_insert(since + self.limit);
+    }
+
+    /// Whether another member, or another group, could take the request.
+    pub fn has_others(&self) -> bool {
+        self.pool.members.len() > 1 || !self.pool.group.fallbacks.is_empty()
+    }
+
     /// The group that is being tried.
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool

@@ -1,7 +1,8 @@
 //! Holds what a request may use at most, in all accounts that count it, before it is dispatched.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use turnpike_ledger::{
     account::{AccountSpec, Charge, Excess, Unit},
     engine::{Hold, Ledger, Need},
@@ -15,7 +16,7 @@ use turnpike_llm::{
     usage::Usage,
 };
 
-use super::{body::INLINE, meter::Most};
+use super::{body::INLINE, meter::Most, queue::Patience};
 use crate::{
     app::App,
     config::snapshot::{Backend, Caller, EndUsers, Limit, Model, Pots},
@@ -29,6 +30,8 @@ const LEAST_OUTPUT: u64 = 256;
 const SHARE: i64 = 4;
 /// A prompt whose bound is above this share of what is left is counted by the tokenizer: one part in so many.
 const EXACT: i64 = 50;
+/// What takes longer was a wait.
+const WAITED: Duration = Duration::from_millis(1);
 /// Output of a model of which nothing is known.
 const MOST_OUTPUT: u64 = 131_072;
 
@@ -46,6 +49,8 @@ pub struct Reservation<'a> {
     pub operation: Operation,
     /// The request.
     pub request: &'a Request,
+    /// How long it may wait for limits that others have used up.
+    pub patience: Patience,
 }
 
 /// What a request may use.
@@ -79,11 +84,16 @@ impl Reservation<'_> {
         let needs: Vec<Need> = accounts
             .into_iter()
             .map(|account| {
-                let amount = bound.amount(&account);
-                Need::new(account, amount)
+                let (amount, wait) = (bound.amount(&account), self.patience.of(&account));
+                Need { wait, ..Need::new(account, amount) }
             })
             .collect();
-        match app.ledger.extend(&mut hold, &needs, &self.caller.key_id).await {
+        let began = Instant::now();
+        let extended = app.ledger.extend(&mut hold, &needs, &self.caller.key_id).await;
+        if began.elapsed() >= WAITED {
+            app.metrics.waited(began.elapsed(), extended.is_ok());
+        }
+        match extended {
             Ok(()) => Ok(Reserved { hold, cap: bound.cap, most: Some(bound.most()) }),
             Err(refusal) => Err((Error::Limited { refusal: refusal.into(), exhausted: app.exhausted }, hold)),
         }

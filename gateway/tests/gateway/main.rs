@@ -21,6 +21,7 @@ mod media;
 mod params;
 mod permits;
 mod pools;
+mod probes;
 mod proxy;
 mod rates;
 mod reload;

@@ -1,6 +1,9 @@
 //! Requests and tokens per minute, and requests at the same time.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::time::Instant;
 use turnpike_testkit::{Client, Script, manifest, upstream::Gate};
 
 use crate::stage::{CHAT, Stage, chat, with};
@@ -52,7 +55,8 @@ async fn tokens_per_minute_are_estimated_and_then_corrected() {
 
 #[tokio::test]
 async fn as_many_at_the_same_time_as_allowed() {
-    let stage = stage(json!({"maxParallel": 2})).await;
+    let bob_s = manifest::key("bob", BOB).with("limits", json!({"maxParallel": 2}));
+    let stage = Stage::with(|setup, _| setup.manifests(&[bob_s]).arg("--queue-wait").arg("0s")).await;
     let gate = Gate::default();
     stage.upstream.always("upstream-gpt", Script::chat("Hi").head_after(&gate));
     let under_way: Vec<_> = (0..2)
@@ -93,4 +97,44 @@ async fn a_backends_own_limit_counts_everybody() {
     assert_eq!(stage.alice().post(CHAT, &chat()).await.status, 200);
     assert_eq!(bob(&stage).post(CHAT, &chat()).await.status, 200);
     assert_eq!(stage.alice().post(CHAT, &chat()).await.error_code(), "rate_limit_exceeded");
+}
+
+/// Requests that find all places taken, in the order of a test: they wait until one is free.
+#[tokio::test]
+async fn a_request_waits_for_a_place_and_its_wait_has_a_bound() {
+    let stage = Stage::with(|setup, _| {
+        setup
+            .manifests(&[manifest::key("bob", BOB).with("limits", json!({"maxParallel": 1}))])
+            .arg("--queue-wait")
+            .arg("1s")
+    })
+    .await;
+    let gate = Gate::default();
+    stage.upstream.always("upstream-gpt", Script::chat("Hi").head_after(&gate));
+    let send = || {
+        let client = bob(&stage);
+        tokio::spawn(async move { client.post(CHAT, &chat()).await })
+    };
+    let first = send();
+    stage.upstream.wait_for("the first request", |log| log.len() == 1).await;
+    let began = Instant::now();
+    let refused = bob(&stage).post(CHAT, &chat()).await;
+    assert_eq!((refused.status, refused.error_code()), (429, "rate_limit_exceeded".to_owned()));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert!(began.elapsed() >= Duration::from_millis(950), "{:?}", began.elapsed());
+    let asked = Instant::now();
+    let hurried = bob(&stage).json(CHAT, &chat(), &[("x-litellm-timeout", "0.3")]);
+    let refused = bob(&stage).send(hurried).await;
+    assert_eq!(refused.status, 429);
+    assert!(asked.elapsed() < Duration::from_millis(900), "its deadline is sooner: {:?}", asked.elapsed());
+    let second = send();
+    let limit = "limit=\"VirtualKey default/bob\"";
+    stage.gateway.metric_is("turnpike_queued_requests", limit, 1.0).await;
+    gate.open(10);
+    assert_eq!((first.await.unwrap().status, second.await.unwrap().status), (200, 200));
+    stage.settles().await;
+    stage.gateway.metric_is("turnpike_queued_requests", "", 0.0).await;
+    let waited = stage.gateway.metric("turnpike_queue_wait_seconds_count", "passed=\"true\"").await;
+    assert!((1.0..=2.0).contains(&waited), "the first one may have waited for its lease: {waited}");
+    stage.gateway.metric_is("turnpike_queue_wait_seconds_count", "passed=\"false\"", 2.0).await;
 }

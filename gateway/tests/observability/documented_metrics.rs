@@ -7,6 +7,7 @@ use turnpike_gateway::{
     metrics::Metrics,
     record::{CacheUse, End, Record},
 };
+use turnpike_ledger::account::{Owner, OwnerKind};
 use turnpike_llm::error::ErrorClass;
 
 use crate::finished::{key, model, served, snapshot};
@@ -22,6 +23,8 @@ fn rendered() -> String {
     let end = End::Upstream(ErrorClass::ServerError);
     metrics.observe(&Record { end, status: StatusCode::BAD_GATEWAY, ..ok });
     metrics.config_loaded(&snapshot, 0, 0);
+    let owner = Owner { kind: OwnerKind::ModelDeployment, namespace: "ns".into(), name: "gpt".into() };
+    metrics.poll_queues(move || vec![(owner.clone(), 1)]);
     metrics.render()
 }
 

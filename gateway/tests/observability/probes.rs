@@ -27,7 +27,7 @@ fn internal() -> (Router, Arc<Health>, SpendWriter) {
     let health = Arc::new(Health::default());
     let (spend, writer) = SpendWriter::start(Discard, WriterOptions::default()).unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
-    (router(Internal { metrics, health: Arc::clone(&health), spend }, None), health, writer)
+    (router(Internal { metrics, health: Arc::clone(&health), spend, unhealthy: Arc::default() }, None), health, writer)
 }
 
 fn loaded() -> Loaded {
@@ -83,6 +83,7 @@ async fn the_detail_names_the_configuration_and_the_spend_store() {
             "config": {"generation": 3, "hash": "abc", "loaded_at": 1_763_719_200, "problems": []},
             "rejected": [{"part": "models-00", "reason": "torn"}],
             "failing_credentials": [{"digest": "d", "since": 5, "reason": "sts answered 403"}],
+            "unhealthy_backends": [],
             "spend": {"backlog": 0, "free": 32_768, "written": 0, "failure": null},
         })
     );

@@ -148,6 +148,7 @@ const fn class_of(reason: Reason) -> Class {
         | Reason::SpendSynced
         | Reason::StoreUnavailable
         | Reason::NoDatabase
+        | Reason::BackendUnhealthy
         | Reason::SpendUnattributed => Class::Accepted,
     }
 }
@@ -205,6 +206,16 @@ pub fn common(facts: Facts<'_>) -> Common {
             (ready(parts), progress(facts.compiled, parts))
         };
     Common { aspects: vec![ready, accepted, resolved, programming], programmed, waiting, progress }
+}
+
+impl Common {
+    /// Not ready although all else is well: what the object stands for does not work. It may again, without anybody's doing.
+    pub fn out_of_order(&mut self, reason: Reason, message: String) {
+        let ready = self.aspects.iter_mut().find(|aspect| aspect.kind == ConditionType::Ready);
+        let Some(ready) = ready.filter(|ready| ready.truth == Truth::True) else { return };
+        *ready = Aspect::new(ConditionType::Ready, Truth::False, reason, message);
+        self.progress = Some(Aspect { kind: ConditionType::Reconciling, truth: Truth::True, ..ready.clone() });
+    }
 }
 
 /// The aspects as conditions of the rendered generation; a transition time is kept while the status stays.

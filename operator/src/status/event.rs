@@ -51,11 +51,36 @@ pub fn events(before: Side<'_>, after: Side<'_>, compiled: &Compiled) -> Vec<Eve
         events.extend(warnings(&compiled.warnings));
     }
     events.extend(programmed(before, after));
+    events.extend(backends(before, after));
     if let Some(budget) = after.budget {
         events.extend(thresholds(before.budget, budget));
         events.extend(unattributed(before.budget, budget));
     }
     events
+}
+
+/// No backend is there any more, or one is again.
+fn backends(before: Side<'_>, after: Side<'_>) -> Option<Event> {
+    let ready = |side: Side<'_>| {
+        let ready = side.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str())?;
+        Some((ready.reason == Reason::BackendUnhealthy.as_str(), ready.message.clone()))
+    };
+    let was = ready(before).is_some_and(|(unhealthy, _)| unhealthy);
+    match ready(after)? {
+        (true, message) if !was => Some(Event {
+            kind: EventType::Warning,
+            reason: Reason::BackendUnhealthy.as_str(),
+            action: "Probe",
+            note: message::bounded(message),
+        }),
+        (false, _) if was && is_true(after.conditions, ConditionType::Ready) => Some(Event {
+            kind: EventType::Normal,
+            reason: Reason::Ready.as_str(),
+            action: "Probe",
+            note: "The backend answers again".to_owned(),
+        }),
+        _ => None,
+    }
 }
 
 /// Thresholds that were not reached before in the same window. At 100 percent and beyond it may be time to act.

@@ -1,6 +1,9 @@
 //! Which of the ready gateways serve an entry.
 
-use turnpike_bundle::manifest::Kind;
+use turnpike_bundle::{
+    manifest::Kind,
+    report::{BackendState, UnhealthyBackend},
+};
 
 use crate::gateways::{Gateway, Gateways};
 
@@ -8,6 +11,20 @@ use crate::gateways::{Gateway, Gateways};
 #[derive(Clone, Debug)]
 pub struct Fleet<'a> {
     ready: Vec<&'a Gateway>,
+}
+
+/// How gateways find a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend<'a> {
+    /// It takes requests of all of them.
+    Healthy,
+    /// Some leave it alone.
+    Cooling,
+    /// All of them say that it is not there.
+    Down {
+        /// In the words of one of them.
+        reason: &'a str,
+    },
 }
 
 /// Who serves an entry.
@@ -44,6 +61,24 @@ impl<'a> Fleet<'a> {
         let failing =
             self.ready.iter().filter_map(|gateway| gateway.report.as_ref()).flat_map(|report| &report.failing);
         failing.filter(|credential| credential.digest == digest).map(|credential| credential.reason.as_str()).next()
+    }
+
+    /// How the gateways find a model's backend; `None` = none of them has said anything yet.
+    pub fn backend(&self, key: &str) -> Option<Backend<'a>> {
+        let mut reports = self.ready.iter().filter_map(|gateway| gateway.report.as_deref()).peekable();
+        reports.peek()?;
+        let found: Vec<Option<&UnhealthyBackend>> = reports
+            .map(|report| {
+                let at = report.unhealthy.binary_search_by(|backend| backend.model.as_str().cmp(key)).ok()?;
+                report.unhealthy.get(at)
+            })
+            .collect();
+        let down = found.iter().flatten().filter(|found| found.state == BackendState::Down).count();
+        Some(match found.iter().flatten().next() {
+            None => Backend::Healthy,
+            Some(first) if down == found.len() => Backend::Down { reason: &first.reason },
+            Some(_) => Backend::Cooling,
+        })
     }
 
     /// Who serves what the bundle has said of an object since `version`.

@@ -17,7 +17,7 @@ mod links;
 
 use self::links::Link;
 use super::{
-    Desired, View,
+    Desired, View, backends,
     condition::{Facts, common, conditions},
     fleet::Fleet,
 };
@@ -45,17 +45,21 @@ pub fn desired(
         fleet: view.fleet,
         now: view.now,
     };
-    let common = common(facts);
+    let mut common = common(facts);
     let waiting = common.waiting;
-    let status = ModelDeploymentStatus {
+    let mut status = ModelDeploymentStatus {
         observed_generation: Some(compiled.generation),
         kind: kind(&model.spec),
         model_name: Some(model.model_name().to_owned()),
         endpoint: endpoint(view.gateway_url, &model.spec),
         programmed: common.programmed.clone(),
-        conditions: conditions(facts, common),
         ..ModelDeploymentStatus::default()
     };
+    // Of what no gateway serves there is nothing to tell.
+    if compiled.digest.is_some() {
+        backends::fill((view, object, model), before, &mut status, &mut common);
+    }
+    status.conditions = conditions(facts, common);
     Some(Desired { status, waiting, next: None, figures_only: false })
 }
 

@@ -7,6 +7,7 @@
     reason = "a test that fails here fails with the line"
 )]
 
+mod backends;
 mod conditions;
 mod credentials;
 mod events;

@@ -24,7 +24,7 @@ use super::{
     State,
     answer::Parts,
     record::{Handshake, Outcome, Recorded},
-    script::{Cut, Rendered, Script, Step},
+    script::{Cut, Gate, Rendered, Script, Step},
     strict::{self, Refusal},
     wire::{Farewell, Handle, Wire},
 };
@@ -171,7 +171,11 @@ fn ask(state: &State, head: &http::request::Parts, raw: &[u8]) -> Result<Rendere
     };
     state.dialect.authenticate(&asked)?;
     if get {
-        return Ok(Script::raw("application/json", models(state)).render(|_| Parts::json(&Value::Null)));
+        let [health, listing] = &state.health;
+        let status = if asked.path == "/health" { health } else { listing }.load(Ordering::Relaxed);
+        let script = Script::raw("application/json", models(state));
+        let script = if status == 0 { script.head_after(&Gate::default()) } else { script.status(status) };
+        return Ok(script.render(|_| Parts::json(&Value::Null)));
     }
     state.dialect.check(&asked)?;
     let model = state.dialect.model(&asked);

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::Instant;
-use turnpike_bundle::{layout, manifest::Kind};
+use turnpike_bundle::{layout, manifest::Kind, report::BackendState};
 use turnpike_testkit::{
+    Upstream,
     cloud::{CLIENT_SECRET, Cloud},
     manifest,
     wait::eventually,
@@ -139,4 +141,21 @@ async fn shutdown_ends_waits_with_an_answer() {
     })
     .await;
     assert_eq!(report, now);
+}
+
+#[tokio::test]
+async fn a_backend_that_is_down_is_told_at_once_and_so_is_its_return() {
+    let upstream = Upstream::start().await;
+    upstream.health(503, 200);
+    let model = manifest::model("sick", &upstream.url()).with("health", json!({"active": true, "interval": "1s"}));
+    let pod = Pod::new(&contents(&[model, manifest::key("alice", ALICE)])).await;
+    let before = pod.report().await;
+    assert_eq!(before.unhealthy, []);
+    let down = report(&pod.gateway.internal(), &format!("after={}&wait=15s", before.state)).await;
+    let found: Vec<_> = down.unhealthy.iter().map(|found| (found.model.as_str(), found.state)).collect();
+    assert_eq!(found, [("default/sick", BackendState::Down)]);
+    assert_eq!((down.unhealthy[0].reason.as_str(), &down.hash), ("probes fail: it answers 503", &before.hash));
+    upstream.health(200, 200);
+    let well = report(&pod.gateway.internal(), &format!("after={}&wait=19s", down.state)).await;
+    assert_eq!((well.unhealthy.as_slice(), &well.state), (&[][..], &before.state));
 }
