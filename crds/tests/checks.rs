@@ -111,7 +111,7 @@ fn what_works_is_not_warned_about() {
 fn every_field_without_effect_is_in_the_schema() {
     for row in turnpike_crds::not_yet::paths() {
         let (kind, path) = row;
-        let pointer: String = path.split('.').map(|step| format!("/properties/{step}")).collect();
+        let pointer = path.split('.').fold(String::new(), |pointer, step| pointer + "/properties/" + step);
         assert!(schema_of(kind).pointer(&pointer).is_some(), "{kind} has no {path}");
     }
 }
