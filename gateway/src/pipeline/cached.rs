@@ -12,13 +12,14 @@ use turnpike_ledger::{
 use turnpike_llm::{provider::Shown, request::Request};
 
 use super::{
-    attempts::{Asked, Attempts, fail},
+    attempts::{Attempts, fail},
     body::INLINE,
     call::Reply,
     deliver, embed, forward,
     meter::Meter,
     queue::Patience,
     reserve::{Reservation, Reserved},
+    sender::{Asked, Sender},
 };
 use crate::{
     cache::{
@@ -47,10 +48,10 @@ const SIMILARITY: HeaderName = HeaderName::from_static("x-litellm-semantic-simil
 
 /// The answer where one is kept; else the meter, which keeps what comes. Costs nothing where the model does not cache.
 pub async fn look(attempts: &Attempts<'_>, snapshot: &Snapshot, meter: Meter) -> ControlFlow<Response, Meter> {
-    let request = &attempts.asked.request;
+    let request = &attempts.sender.asked.request;
     let Some(settings) = attempts.journey.pool().caching.as_deref() else {
         // What is wrong is wrong whatever the model's settings are.
-        return match request.has_gateway_only().then(|| Control::of(request, attempts.asked.client)) {
+        return match request.has_gateway_only().then(|| Control::of(request, attempts.sender.asked.client)) {
             Some(Err(error)) => ControlFlow::Break(fail(meter, error)),
             Some(Ok(_)) | None => ControlFlow::Continue(meter),
         };
@@ -75,7 +76,8 @@ struct Hit {
 
 impl Looking<'_> {
     async fn look(&self, mut meter: Meter) -> ControlFlow<Response, Meter> {
-        let Attempts { asked: Asked { client, request, arrival, .. }, played, worker, .. } = self.attempts;
+        let Attempts { sender: Sender { asked: Asked { client, request, arrival, .. }, worker, .. }, played, .. } =
+            self.attempts;
         let control = match Control::of(request, client) {
             Ok(control) => control,
             Err(error) => return ControlFlow::Break(fail(meter, error)),
@@ -114,7 +116,8 @@ impl Looking<'_> {
     }
 
     fn context(&self, control: &Control) -> Context {
-        let Attempts { asked: Asked { client, request, caller, arrival, .. }, journey, .. } = self.attempts;
+        let Attempts { sender: Sender { asked: Asked { client, request, caller, arrival, .. }, .. }, journey, .. } =
+            self.attempts;
         let target = Target { settings: self.settings, pool: &journey.pool().name, matched: journey.matched() };
         let tags = || forward::tags(client).into_iter().chain(caller.tags.iter().cloned()).collect();
         let tags = self.settings.is_tagged.then(tags);
@@ -122,7 +125,8 @@ impl Looking<'_> {
     }
 
     fn plan(&self, key: Key, control: &Control) -> Plan {
-        let Attempts { asked: Asked { request, name, arrival, .. }, journey, .. } = self.attempts;
+        let Attempts { sender: Sender { asked: Asked { request, name, arrival, .. }, .. }, journey, .. } =
+            self.attempts;
         let ttl = control.ttl.map_or(self.settings.ttl, |ttl| ttl.min(self.settings.ttl));
         Plan {
             key,
@@ -138,7 +142,7 @@ impl Looking<'_> {
 
     /// What the request means. `None`: it is not one that can be compared, or its embedding cannot be had.
     async fn meaning(&self, caller: Arc<Caller>, semantic: &Semantic, mut context: Context) -> Option<Meaning> {
-        let Asked { request, arrival, .. } = &self.attempts.asked;
+        let Asked { request, arrival, .. } = &self.attempts.sender.asked;
         let operation = arrival.operation;
         let Prompt { member, text, rest } = off_runtime(request, move |it| prompt::of(operation, it)).await.ok()??;
         let embedded = embed::embed(self.attempts, (self.snapshot, caller), &semantic.embedding_model, &text).await?;
@@ -149,7 +153,8 @@ impl Looking<'_> {
 
     /// Gives the kept answer. It counts as a request and costs nothing, whatever budgets are left.
     async fn answer(&self, hit: Hit, mut meter: Meter) -> ControlFlow<Response, Meter> {
-        let Attempts { asked: Asked { request, name, arrival, .. }, journey, .. } = self.attempts;
+        let Attempts { sender: Sender { asked: Asked { request, name, arrival, .. }, .. }, journey, .. } =
+            self.attempts;
         let members = &journey.pool().members;
         let member = members.iter().find(|member| *member.model.id == *hit.kept.model).or(members.first());
         let Some(model) = member.map(|member| &member.model) else { return ControlFlow::Continue(meter) };
@@ -192,7 +197,7 @@ impl Looking<'_> {
 
     /// A place in the caller's limits on requests. The backend has no part in it.
     async fn reserve(&self, model: &Arc<Model>) -> Result<Hold, Error> {
-        let Attempts { asked: Asked { request, name, arrival, caller, .. }, worker, .. } = self.attempts;
+        let Sender { asked: Asked { request, name, arrival, caller, .. }, worker, .. } = &self.attempts.sender;
         let reservation = Reservation {
             caller,
             name,
@@ -201,6 +206,7 @@ impl Looking<'_> {
             operation: arrival.operation,
             request,
             patience: Patience::NONE,
+            counts: true,
         };
         let mut accounts = reservation.accounts(&worker.app);
         accounts.retain(|account| {

@@ -121,14 +121,14 @@ pub async fn call(
             Err(error) => Err((error, meter)),
         };
     }
-    let pool = pool.clone();
+    let (pool, lost) = (pool.clone(), meter.lost());
     let run = async move {
         match whole(&pool, prepared, &mut meter).await {
             Ok(reply) => Ok((reply, meter)),
             Err(error) => Err((error, meter)),
         }
     };
-    Detach::new(run, DRAIN).await
+    Detach::new(run, DRAIN, lost).await
 }
 
 async fn prepare(call: Call<'_>, request: &Arc<Request>, stream: bool) -> Result<Prepared, Error> {

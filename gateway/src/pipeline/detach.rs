@@ -3,20 +3,29 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
-/// Runs a future in place; dropped before its end, the rest of it runs as a task of its own, at most `bound` long.
+/// Set once nobody wants an attempt any more, not even what it costs: another one was faster.
+pub type Lost = Arc<AtomicBool>;
+
+/// Runs a future in place; dropped before its end, the rest of it runs as a task of its own, at most `bound` long, unless it is
+/// lost.
 pub struct Detach<T: Send + 'static> {
     inner: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     bound: Duration,
+    lost: Option<Lost>,
 }
 
 impl<T: Send + 'static> Detach<T> {
     /// Wraps a call.
-    pub fn new(call: impl Future<Output = T> + Send + 'static, bound: Duration) -> Self {
-        Self { inner: Some(Box::pin(call)), bound }
+    pub fn new(call: impl Future<Output = T> + Send + 'static, bound: Duration, lost: Option<Lost>) -> Self {
+        Self { inner: Some(Box::pin(call)), bound, lost }
     }
 }
 
@@ -37,6 +46,9 @@ impl<T: Send + 'static> Future for Detach<T> {
 
 impl<T: Send + 'static> Drop for Detach<T> {
     fn drop(&mut self) {
+        if self.lost.as_ref().is_some_and(|lost| lost.load(Ordering::Acquire)) {
+            return;
+        }
         if let Some(rest) = self.inner.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {

@@ -11,11 +11,12 @@ use turnpike_ledger::engine::Hold;
 use turnpike_llm::{provider::Operation, request::Request};
 
 use super::{
-    attempts::{Asked, Attempts},
+    attempts::Attempts,
     deliver,
     journey::Journey,
     meter::{Arrival, Held, Meter},
     route::{self, Routed},
+    sender::{Asked, Sender},
     wishes::Wishes,
 };
 use crate::{
@@ -58,7 +59,7 @@ pub async fn embed(
     // Whoever set the model up lets its callers use this one for it, whatever else they may call.
     let (pool, matched) = route::visible(snapshot, &caller).find(model)?;
     let backends = settings::backends(pool.members.iter().map(|member| &*member.model));
-    let embedders = &of.worker.app.cache.embedders;
+    let embedders = &of.sender.worker.app.cache.embedders;
     let id = Arc::clone(&pool.members.first()?.model.id);
     if !embedders.allows(&id) {
         return None;
@@ -77,7 +78,7 @@ async fn ask(
     (routed, name): (Routed, Arc<str>),
     body: Bytes,
 ) -> Option<Vec<f32>> {
-    let app = &of.worker.app;
+    let app = &of.sender.worker.app;
     let permit = app.bodies.buffered.take(body.len()).ok()?;
     let request = Request::scan(body).ok()?;
     let arrival = Arrival {
@@ -90,7 +91,7 @@ async fn ask(
         permit: app.in_flight.take(1).ok()?,
         slot: app.spend.try_reserve().ok()?,
         hold: Hold::default(),
-        wal: Arc::clone(&of.worker.wal),
+        wal: Arc::clone(&of.sender.worker.wal),
         recorded: None,
         recorder: None,
     };
@@ -99,8 +100,12 @@ async fn ask(
     meter.describe(&request, &name, &[TAG.into()]);
     meter.routed(&routed.pool);
     let attempts = Attempts {
-        worker: of.worker,
-        asked: Asked { arrival: &arrival, caller: &caller, client: &client, name, request: Arc::new(request) },
+        sender: Sender {
+            worker: of.sender.worker,
+            asked: Asked { arrival: &arrival, caller: &caller, client: &client, name, request: Arc::new(request) },
+            counts: true,
+        },
+        snapshot,
         permit,
         journey: Journey::new((snapshot, &caller), routed, Wishes::default(), Some(PATIENCE)),
         played: None,

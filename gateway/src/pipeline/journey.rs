@@ -11,6 +11,7 @@ use turnpike_routing::{
     failure::{Cause, Failure},
     fallback::Hop,
     features::Features,
+    hedge,
     plan::{Next, NoMember, Plan, Turn},
 };
 
@@ -141,6 +142,23 @@ impl<'a> Journey<'a> {
     /// The attempt at this member was answered.
     pub fn answered(&mut self, step: &Step) {
         self.plan.succeeded(&self.pool.group, step.member, now());
+    }
+
+    /// After which wait a second attempt is worth its cost; `None` = never in this group.
+    pub fn hedge_after(&self) -> Option<Duration> {
+        self.pool.group.hedge?;
+        hedge::after(&self.pool.group)
+    }
+
+    /// A second attempt beside the one that is under way; `None` = no other member should be asked.
+    pub fn hedge(&mut self) -> Option<Step> {
+        let member = self.plan.hedge(&self.pool.group, &self.features, self.turn())?;
+        self.step(member, Duration::ZERO, false)
+    }
+
+    /// Of two attempts one failed, at this step, while the other goes on.
+    pub fn lost(&mut self, step: &Step, failure: &Failure) {
+        self.plan.lost(&self.pool.group, step.member, failure, now());
     }
 
     /// The attempt failed, and the client has seen nothing of it.

@@ -29,14 +29,14 @@ pub struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Fetches all of them, side by side; nothing at all for most requests. Their bytes are held under the request's `permit`.
+    /// Fetches all of them, side by side; nothing at all for most requests. Their bytes are held under the permit.
     ///
     /// # Errors
     /// The client's fault: a request that cannot be read, too many files, or one that cannot be had. No room for them.
-    pub async fn fetch(&self, operation: Operation, request: &Request, permit: &mut Permit) -> Result<Fetched, Error> {
+    pub async fn fetch(&self, operation: Operation, request: &Request) -> Result<(Fetched, Option<Permit>), Error> {
         let urls = self.urls(operation, request)?;
         if urls.is_empty() {
-            return Ok(Fetched::default());
+            return Ok((Fetched::default(), None));
         }
         if urls.len() > MAX_FILES {
             return Err(Error::Invalid {
@@ -52,12 +52,13 @@ impl Wanted<'_> {
         // Boxed: rare, and every request would carry the room for it.
         let files = Box::pin(try_join_all(urls.iter().map(|url| self.file(url)))).await?;
         let mut fetched = Fetched::default();
+        let mut permit = self.app.bodies.buffered.take(0)?;
         for (url, file) in urls.into_iter().zip(files) {
             // As base64, beside the bytes for a moment.
             permit.grow(&self.app.bodies.buffered, file.bytes.len().div_ceil(3) * 4)?;
             fetched.add(url, file.media_type, &file.bytes);
         }
-        Ok(fetched)
+        Ok((fetched, Some(permit)))
     }
 
     fn urls(&self, operation: Operation, request: &Request) -> Result<Vec<String>, Error> {

@@ -2,14 +2,17 @@
 //!
 //! It lives in the response's body, so that a client which leaves, an upstream that breaks and a shutdown all settle.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 use turnpike_ledger::{
     engine::Hold,
-    spend_log::{Attempt, Posting, SpendRow, SpendSlot},
+    spend_log::{Attempt, Posting, Role, SpendRow, SpendSlot},
     wal::WalWriter,
 };
 use turnpike_llm::{
@@ -25,11 +28,11 @@ use turnpike_llm::{
 mod attempts;
 mod keeping;
 
-use super::{admit::Permit, body::INLINE, call::Reply, watched::Watched};
+use super::{admit::Permit, body::INLINE, detach::Lost, watched::Watched};
 use crate::{
     app::{App, Ended},
     cache::recorder::Recorder,
-    config::snapshot::{Backend, Caller, Model, Pool},
+    config::snapshot::{Caller, Model, Pool},
     error::Error,
     record::{CacheUse, End, Record},
     spend,
@@ -81,6 +84,8 @@ pub struct Meter {
     watched: Option<Watched>,
     /// How the attempt failed, and when: it is settled with that if another follows.
     failed: Option<(StatusCode, End, Duration)>,
+    /// Set once another attempt beside it was faster.
+    lost: Option<Lost>,
     /// An earlier attempt must be paid for, so that the request counts.
     counted: bool,
     /// The upstream got the request and did not refuse it: it is paid for even if nobody sees the answer.
@@ -142,13 +147,18 @@ impl Meter {
             metadata: None,
             cache: CacheUse::None,
         };
+        Self::of(app, arrival.clone(), record, held)
+    }
+
+    fn of(app: Arc<App>, arrival: Arrival, record: Record, held: Held) -> Self {
         Self {
             app,
             open: Some(Box::new((record, held))),
-            arrival: arrival.clone(),
+            arrival,
             dispatched: None,
             watched: None,
             failed: None,
+            lost: None,
             counted: false,
             owed: false,
             prompt: Prompt::None,
@@ -190,15 +200,6 @@ impl Meter {
     /// What its model's name led to.
     pub fn routed(&mut self, pool: &Arc<Pool>) {
         self.update(|record| record.pool = Some(Arc::clone(pool)));
-    }
-
-    /// The backend that was chosen.
-    pub fn chosen(&mut self, model: &Arc<Model>, upstream_model: &Arc<str>) {
-        self.mock = matches!(model.backend, Backend::Mock { .. });
-        self.update(|record| {
-            record.model = Some(Arc::clone(model));
-            record.upstream_model = Some(Arc::clone(upstream_model));
-        });
     }
 
     /// The request goes to the upstream now. From here on it is on disk that it may cost something.
@@ -302,13 +303,6 @@ impl Meter {
         self.update(|record| record.status = status);
     }
 
-    /// The first of the answer is here.
-    pub fn began_to_answer(&mut self, reply: &Reply) {
-        if let Some(watched) = &mut self.watched {
-            watched.began_to_answer(matches!(reply, Reply::Streamed { events: true, .. }));
-        }
-    }
-
     /// Settles a request that ends with an error answer.
     pub fn fail(mut self, error: &Error) {
         if let Error::Limited { refusal, .. } = error {
@@ -329,6 +323,9 @@ impl Meter {
         }
         let recorded = recorded.map(|row| (wal, row));
         let ended = Ended { slot, hold, recorded, refused: self.refused.take(), counted: self.counted, kept };
+        if self.lost.take().is_some_and(|lost| lost.load(Ordering::Acquire)) {
+            record.attempt.role = Role::Hedged;
+        }
         record.end = end;
         record.total = self.arrival.at.elapsed();
         if record.upstream.is_none() {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use turnpike_ledger::{
-    account::{AccountSpec, Charge, Excess, Unit},
+    account::{AccountSpec, Charge, Excess, OwnerKind, Unit},
     engine::{Hold, Ledger, Need},
     limits,
 };
@@ -51,6 +51,8 @@ pub struct Reservation<'a> {
     pub request: &'a Request,
     /// How long it may wait for limits that others have used up.
     pub patience: Patience,
+    /// It counts as a request of its client's; a copy or a second attempt beside the first does not.
+    pub counts: bool,
 }
 
 /// What a request may use.
@@ -117,6 +119,9 @@ impl Reservation<'_> {
                     accounts.extend(limits::of_budget(budget, &pot));
                 }
             }
+        }
+        if !self.counts {
+            accounts.retain(|account| !counts_requests(account));
         }
         accounts.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         accounts.dedup_by(|a, b| a.id == b.id);
@@ -263,6 +268,11 @@ impl Bound<'_> {
 fn holds_worst_case(account: &AccountSpec) -> bool {
     let is_counted = matches!(account.unit, Unit::NanoUsd | Unit::Tokens);
     is_counted && !account.is_rate() && account.charge == Charge::Ahead && account.excess == Excess::Refuse
+}
+
+/// Counts clients' requests, not attempts at a model.
+fn counts_requests(account: &AccountSpec) -> bool {
+    matches!(account.unit, Unit::Requests | Unit::Parallel) && account.owner.kind != OwnerKind::ModelDeployment
 }
 
 fn signed(count: u64) -> i64 {

@@ -13,13 +13,14 @@ use crate::{
     config::snapshot::{Caller, Snapshot},
     error::Error,
     pipeline::{
-        attempts::{self, Asked, Attempts},
+        attempts::{self, Attempts},
         authenticate::authenticate,
         body::{self, Buffered},
         cached, deliver, forward,
         journey::Journey,
         meter::{Arrival, Held, Meter},
         route,
+        sender::{Asked, Sender},
         wishes::Wishes,
     },
 };
@@ -74,10 +75,10 @@ fn admit(
 
 /// A request that was let in.
 struct Incoming<'a> {
-    worker: &'a Worker,
+    worker: &'a Arc<Worker>,
     snapshot: &'a Snapshot,
     arrival: &'a Arrival,
-    caller: &'a Caller,
+    caller: &'a Arc<Caller>,
     named: Option<&'a str>,
 }
 
@@ -112,8 +113,12 @@ impl Incoming<'_> {
         let played = wishes.played();
         let journey = Journey::new((self.snapshot, self.caller), routed, wishes, forward::timeout(client));
         Ok(Attempts {
-            worker: self.worker,
-            asked: Asked { arrival: self.arrival, caller: self.caller, client, name, request: Arc::new(request) },
+            sender: Sender {
+                worker: self.worker,
+                asked: Asked { arrival: self.arrival, caller: self.caller, client, name, request: Arc::new(request) },
+                counts: true,
+            },
+            snapshot: self.snapshot,
             permit,
             journey,
             played,

@@ -2,6 +2,8 @@
 
 mod budgets;
 mod fallbacks;
+mod hedges;
+mod mirrors;
 mod retries;
 mod wishes;
 

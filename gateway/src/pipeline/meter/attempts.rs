@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use turnpike_ledger::{
     engine::Hold,
-    spend_log::{Role, SpendSlot},
+    spend_log::{Attempt, Role, SpendSlot},
 };
 
-use super::Meter;
+use super::{Held, Meter};
 use crate::{
     app::Ended,
+    config::snapshot::{Backend, Model},
     error::Error,
-    pipeline::reserve::Reserved,
+    pipeline::{admit::Permit, call::Reply, detach::Lost, reserve::Reserved},
     record::{CacheUse, End},
 };
 
@@ -22,6 +23,22 @@ impl Meter {
         if let Some(open) = &mut self.open {
             open.1.hold = reserved.hold;
             self.most = reserved.most;
+        }
+    }
+
+    /// The backend that was chosen.
+    pub fn chosen(&mut self, model: &Arc<Model>, upstream_model: &Arc<str>) {
+        self.mock = matches!(model.backend, Backend::Mock { .. });
+        self.update(|record| {
+            record.model = Some(Arc::clone(model));
+            record.upstream_model = Some(Arc::clone(upstream_model));
+        });
+    }
+
+    /// The first of the answer is here.
+    pub fn began_to_answer(&mut self, reply: &Reply) {
+        if let Some(watched) = &mut self.watched {
+            watched.began_to_answer(matches!(reply, Reply::Streamed { events: true, .. }));
         }
     }
 
@@ -88,8 +105,8 @@ impl Meter {
         if self.dispatched.take().is_none() {
             return;
         }
-        record.attempt.number = record.attempt.number.saturating_add(1);
-        record.attempt.of = record.attempt.number;
+        record.attempt.of = record.attempt.of.saturating_add(1);
+        record.attempt.number = record.attempt.of;
         (record.usage, record.cost, record.upstream) = (None, None, None);
         let mut record = before;
         (record.attempt.role, record.cache) = (Role::Retried, CacheUse::None);
@@ -108,6 +125,77 @@ impl Meter {
     /// The request goes to another group at once: nobody of the first one can be asked.
     pub fn fell(&mut self) {
         self.update(|record| record.fallbacks = record.fallbacks.saturating_add(1));
+    }
+
+    /// Follows a copy of the request.
+    pub fn copy(&mut self, permit: Permit, slot: SpendSlot) -> Option<Self> {
+        self.beside(permit, slot, Role::Mirror)
+    }
+
+    /// Follows an attempt beside this one, with its own places.
+    fn beside(&mut self, permit: Permit, slot: SpendSlot, role: Role) -> Option<Self> {
+        let (record, held) = &mut **self.open.as_mut()?;
+        record.attempt.of = record.attempt.of.saturating_add(1);
+        let mut record = record.clone();
+        record.attempt = Attempt { number: record.attempt.of, of: record.attempt.of, role };
+        record.cache = CacheUse::None;
+        let held =
+            Held { permit, slot, hold: Hold::default(), wal: Arc::clone(&held.wal), recorded: None, recorder: None };
+        Some(Self::of(Arc::clone(&self.app), self.arrival.clone(), record, held))
+    }
+
+    /// Follows a second attempt beside this one, which takes its place in flight when it is made. Whichever is dropped after its
+    /// [`Lost`] is set was the slower one.
+    pub fn race(&mut self, permit: Permit, slot: SpendSlot) -> Option<(Self, [Lost; 2])> {
+        let mut second = self.beside(permit, slot, Role::Hedged)?;
+        let lost = [Lost::default(), Lost::default()];
+        let [own, other] = lost.clone();
+        (self.lost, second.lost) = (Some(own), Some(other));
+        Some((second, lost))
+    }
+
+    /// Whether it lost a race.
+    pub fn lost(&self) -> Option<Lost> {
+        self.lost.clone()
+    }
+
+    /// It won a race, or was left of it: what counts the request is in `hold`, and there were so many attempts.
+    pub fn won(&mut self, hold: Hold, attempts: u16) {
+        self.lost = None;
+        self.give_back(hold);
+        self.update(|record| (record.attempt.of, record.attempt.role) = (attempts, Role::Answer));
+    }
+
+    /// Settles an attempt that failed while another beside it went on, and gives what counts the request.
+    pub fn hedged(mut self, error: &Error) -> Hold {
+        let hold = self.open.as_mut().map(|open| open.1.hold.split_request()).unwrap_or_default();
+        self.update(|record| (record.status, record.attempt.role) = (error.status(), Role::Hedged));
+        self.finish(error.end());
+        hold
+    }
+
+    /// Which attempt it is.
+    pub fn number(&self) -> u16 {
+        self.open.as_ref().map_or(1, |open| open.0.attempt.number)
+    }
+
+    /// Takes a place in flight of its own.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn takes_place(&mut self) -> Result<(), Error> {
+        let app = Arc::clone(&self.app);
+        self.open.as_mut().map_or(Ok(()), |open| open.1.permit.grow(&app.in_flight, 1))
+    }
+
+    /// It was sent.
+    pub fn is_dispatched(&self) -> bool {
+        self.dispatched.is_some()
+    }
+
+    /// Leaves no trace of an attempt that was not made.
+    pub fn forget(mut self) {
+        self.open = None;
     }
 
     /// Further attempts so far: within a group, and in others.

@@ -1,0 +1,60 @@
+//! A second attempt beside a slow one.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+use turnpike_testkit::{Script, manifest, upstream::Gate};
+
+use super::{CHAT, Cast, asking, model};
+use crate::stage::with;
+
+/// Two members; enough was seen of both to know what slow is.
+async fn warm() -> Cast {
+    let cast = Cast::new(|upstream| {
+        let target = |name: &str| json!({"modelRef": {"name": name}, "weight": 1});
+        let route = json!({"strategy": "RoundRobin", "targets": [target("one"), target("two")], "hedge": {"afterPercentile": 95}});
+        let mut objects = vec![manifest::mock("entry", "").without("mock").with("route", route)];
+        objects.extend(["one", "two"].map(|name| model(name, upstream).with("visibility", "Internal")));
+        objects
+    })
+    .await;
+    let alice = cast.alice();
+    let mut connection = alice.connect().await;
+    for _ in 0..130 {
+        let request = alice.json(CHAT, &with(asking("entry"), "stream", json!(true)), &[]);
+        assert_eq!(connection.send(request).await.unwrap().status, 200);
+    }
+    cast
+}
+
+#[tokio::test]
+async fn the_faster_one_answers_and_the_other_is_given_up() {
+    let cast = warm().await;
+    let warmed = cast.asked().len();
+    let never = Gate::default();
+    for stream in [true, false] {
+        let before = cast.asked().len();
+        cast.upstream.next(Script::chat("late").head_after(&never));
+        let began = Instant::now();
+        let reply = cast.alice().post(CHAT, &with(asking("entry"), "stream", json!(stream))).await;
+        assert_eq!((reply.status, reply.complete), (200, true), "{}", reply.text());
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        let asked = cast.asked();
+        assert_eq!(asked.len(), before + 2);
+        assert_ne!(asked[before], asked[before + 1], "another member");
+        assert_eq!(reply.header("x-litellm-model-id"), Some(&*format!("default/{}", asked[before + 1])));
+    }
+    // Nothing goes on for the slower ones.
+    cast.gateway.metric_is("litellm_in_flight_requests", "", 0.0).await;
+    let rows = cast.rows(&["attempt", "attempts", "role", "outcome", "estimated"], warmed + 4).await;
+    let hedged = &rows[warmed..];
+    assert!(hedged.iter().all(|row| row["attempts"] == 2), "{hedged:?}");
+    let lost = hedged.iter().filter(|row| row["role"] == "hedged");
+    assert!(
+        lost.clone().count() == 2 && lost.clone().all(|row| row["attempt"] == 1 && row["estimated"] == 1),
+        "{hedged:?}"
+    );
+    // Each request counts once.
+    cast.gateway.metric_is("litellm_requests_metric_total", "", 132.0).await;
+}
