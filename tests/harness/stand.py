@@ -14,6 +14,8 @@ import upstream
 SCRIPTS = ["fail-400", "fail-401", "fail-403", "fail-404", "fail-422", "fail-429", "fail-429-once",
            "fail-500", "fail-500-once", "fail-503", "reset", "cut", "half", "stream-error", "trickle",
            "crlf", "silent-usage", "gzipped", "floats-only", "base64-only"]
+# Who waits for a place waits shorter than a test's patience.
+ARGUMENTS = ["--queue-wait", "1s"]
 KEYS = {
     "app": ("sk-app-0123456789abcdefghij", {"allowedModels": ["*"],
                                             "subject": {"team": "ml", "user": "ann"}}),
@@ -42,14 +44,15 @@ def closed_port():
 
 
 def provider(base_url, model_name, **spec):
-    """A ModelDeployment in front of the scripted upstream."""
+    """A ModelDeployment in front of the scripted upstream, which is asked as often as the client asks, and not probed."""
     kind = spec.pop("type", "OpenAI")
     inner = {"type": kind, "baseURL": base_url,
              "credentials": {"secretRef": {"name": "upstream", "key": "api-key"}},
              **spec.pop("provider", {})}
     name = spec.pop("name", model_name.replace("/", "-").replace("*", "any"))
     return gateway_process.manifest("ModelDeployment", name,
-                            {"modelName": model_name, "provider": inner, **spec})
+                            {"modelName": model_name, "provider": inner, "retry": {"attempts": 0},
+                             "health": {"active": False}, **spec})
 
 
 def objects(up):
@@ -88,7 +91,7 @@ def objects(up):
 def main():
     """Serves until standard input closes."""
     up = upstream.Upstream()
-    with gateway_process.Gateway(objects(up.url)) as gate:
+    with gateway_process.Gateway(objects(up.url), arguments=ARGUMENTS) as gate:
         print(json.dumps({"gateway": gate.url, "upstream": up.url, "admin": gateway_process.ADMIN_KEY,
                           "keys": {name: value for name, (value, _) in KEYS.items()}}), flush=True)
         sys.stdin.read()

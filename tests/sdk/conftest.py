@@ -18,7 +18,7 @@ def upstream():
 @pytest.fixture(scope="session")
 def gateway(upstream):
     """A gateway in front of it; see stand.py for its models and keys."""
-    with gateway_process.Gateway(stand.objects(upstream.url)) as running:
+    with gateway_process.Gateway(stand.objects(upstream.url), arguments=stand.ARGUMENTS) as running:
         yield running
 
 

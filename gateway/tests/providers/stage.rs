@@ -41,6 +41,8 @@ impl Stage {
         let upstream = Demands::default().speaks(dialect).api_key(UPSTREAM_KEY).start().await;
         let model = manifest::provider(kind, MODEL, &upstream.root())
             .with("provider.model", model)
+            // A failure that is scripted is the one that the client sees.
+            .with("retry", json!({"attempts": 0}))
             .with("provider.credentials", json!({"secretRef": {"name": "upstream", "key": "api-key"}}));
         let objects =
             [edit(model), manifest::secret("upstream", "api-key", UPSTREAM_KEY), manifest::key("alice", ALICE)];

@@ -63,6 +63,11 @@ interpreted! {
     Prompt = "prompt",
     Input = "input",
     Cache = "cache",
+    NumRetries = "num_retries",
+    Fallbacks = "fallbacks",
+    ContextWindowFallbacks = "context_window_fallbacks",
+    ContentPolicyFallbacks = "content_policy_fallbacks",
+    DisableFallbacks = "disable_fallbacks",
 }
 
 impl Fields {
@@ -133,8 +138,16 @@ impl Fields {
             },
             Field::EncodingFormat => self.base64 = string(field, value)?.as_ref() == "base64",
             Field::DropParams => self.drop_params = Some(boolean(field, value)?),
-            // Read by adapters, the token counter and the cache, whatever their type.
-            Field::Messages | Field::Prompt | Field::Input | Field::Cache => {}
+            // Read elsewhere: by adapters, the token counter, the cache and routing.
+            Field::Messages
+            | Field::Prompt
+            | Field::Input
+            | Field::Cache
+            | Field::NumRetries
+            | Field::Fallbacks
+            | Field::ContextWindowFallbacks
+            | Field::ContentPolicyFallbacks
+            | Field::DisableFallbacks => {}
         }
         Ok(())
     }

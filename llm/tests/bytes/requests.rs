@@ -79,6 +79,12 @@ fn a_second_interpreted_key_is_refused_however_it_is_spelled() {
         "messages",
         "prompt",
         "input",
+        "cache",
+        "num_retries",
+        "fallbacks",
+        "context_window_fallbacks",
+        "content_policy_fallbacks",
+        "disable_fallbacks",
     ] {
         let mut escaped = String::new();
         for unit in name.encode_utf16() {
