@@ -164,7 +164,8 @@ def test_an_engine_that_died_is_a_clear_error(gateway, tmp_path):
             assert not isinstance(caught.value, openai.APIConnectionError)
             with pytest.raises(openai.InternalServerError) as caught:
                 client.chat.completions.create(model="mortal", messages=HELLO)
-            assert caught.value.status_code == 503
+            # What the first attempt met is told: a kernel that still closes what was open, or nobody.
+            assert caught.value.status_code in (502, 503)
     finally:
         mortal.process.kill()
         mortal.process.wait()
