@@ -25,7 +25,7 @@ pub struct Traffic {
     retries: Recent,
     hour: Hour,
     /// Requests that went on to each fallback, by target.
-    overflow: Mutex<BTreeMap<Arc<str>, Arc<Hour>>>,
+    overflow: Mutex<BTreeMap<Arc<str>, Hour>>,
 }
 
 impl Default for Traffic {
@@ -62,8 +62,7 @@ impl Traffic {
     pub fn overflow(&self, fallback: &Fallback, now: Moment) -> bool {
         let Some(percent) = fallback.max_percent else { return true };
         let mut overflow = self.overflow.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone =
-            overflow.entry(Arc::clone(&fallback.target)).or_insert_with(|| Arc::new(Hour::new(Duration::from_mins(1))));
+        let gone = overflow.entry(Arc::clone(&fallback.target)).or_insert_with(|| Hour::new(Duration::from_mins(1)));
         let within = (gone.sum(now) + 1) * 100 <= self.hour.sum(now) * u64::from(percent);
         if within {
             gone.add(now);

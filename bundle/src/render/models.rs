@@ -69,8 +69,8 @@ fn compile(
     let source = source(resource, report);
     let model_name = model_name(resource, source, report);
     let strategy = pool_strategy(spec.pool_strategy, report);
-    let weight = range("spec.weight", spec.weight, report).and_then(|weight| u32::try_from(weight).ok());
-    let priority = range("spec.priority", spec.priority, report);
+    let weight = resilience::within("spec.weight".to_owned(), spec.weight, (0, 1000), report);
+    let priority = resilience::within("spec.priority".to_owned(), spec.priority, (0, 1000), report);
     let timeouts = policy::timeouts(spec.timeouts.as_ref(), report);
     let own_price = policy::own_price(spec.price.as_ref(), report);
     let limits = limits::of_model(spec.limits.as_ref(), report);
@@ -97,8 +97,8 @@ fn compile(
             Wanted::Internal => Visibility::Internal,
         },
         backend,
-        weight: weight?,
-        priority: priority?,
+        weight: weight.ok()?,
+        priority: priority.ok()?,
         tags: spec.tags.clone(),
         price,
         capabilities,
@@ -178,15 +178,6 @@ fn aliases(resource: &ModelDeployment, model_name: &str, report: &mut Report) ->
         }
     }
     aliases
-}
-
-/// A weight or a priority.
-fn range(field: &str, value: i32, report: &mut Report) -> Option<i32> {
-    if (0..=1000).contains(&value) {
-        return Some(value);
-    }
-    report.invalid(field, format!("{value} is out of range"), "use a number from 0 to 1000");
-    None
 }
 
 fn backend(

@@ -6,13 +6,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
-use tokio::time::Instant;
-use turnpike_ledger::engine::Hold;
 use turnpike_llm::{provider::Operation, request::Request};
 
 use super::{
     attempts::Attempts,
-    deliver,
     journey::Journey,
     meter::{Arrival, Held, Meter},
     route::{self, Routed},
@@ -81,21 +78,9 @@ async fn ask(
     let app = &of.sender.worker.app;
     let permit = app.bodies.buffered.take(body.len()).ok()?;
     let request = Request::scan(body).ok()?;
-    let arrival = Arrival {
-        at: Instant::now(),
-        at_us: jiff::Timestamp::now().as_microsecond(),
-        request_id: deliver::request_id(&HeaderMap::new()),
-        operation: Operation::Embeddings,
-    };
-    let held = Held {
-        permit: app.in_flight.take(1).ok()?,
-        slot: app.spend.try_reserve().ok()?,
-        hold: Hold::default(),
-        wal: Arc::clone(&of.sender.worker.wal),
-        recorded: None,
-        recorder: None,
-    };
     let client = HeaderMap::new();
+    let arrival = Arrival::now(&client, Operation::Embeddings);
+    let held = Held::new(app.in_flight.take(1).ok()?, app.spend.try_reserve().ok()?, &of.sender.worker.wal);
     let mut meter = Meter::new(Arc::clone(app), &arrival, Arc::clone(&caller), held);
     meter.describe(&request, &name, &[TAG.into()]);
     meter.routed(&routed.pool);

@@ -146,7 +146,6 @@ impl<'a> Journey<'a> {
 
     /// After which wait a second attempt is worth its cost; `None` = never in this group.
     pub fn hedge_after(&self) -> Option<Duration> {
-        self.pool.group.hedge?;
         hedge::after(&self.pool.group)
     }
 

@@ -25,6 +25,7 @@ use turnpike_llm::{
     usage::Usage,
 };
 
+mod arrival;
 mod attempts;
 mod keeping;
 
@@ -38,24 +39,13 @@ use crate::{
     spend,
 };
 
+pub use arrival::Arrival;
+
 /// What is recorded where nobody waited for an answer; as nginx does.
 const LEFT: StatusCode = match StatusCode::from_u16(499) {
     Ok(status) => status,
     Err(_) => StatusCode::BAD_REQUEST,
 };
-
-/// When and as what a request came.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// For durations.
-    pub at: Instant,
-    /// Wall clock, microseconds since the epoch.
-    pub at_us: i64,
-    /// Ours, or the client's own where it gave one.
-    pub request_id: Arc<str>,
-    /// What was called.
-    pub operation: Operation,
-}
 
 /// What a request holds while it runs.
 pub struct Held {
@@ -71,6 +61,13 @@ pub struct Held {
     pub recorded: Option<SpendRow>,
     /// Keeps its answer.
     pub recorder: Option<Box<Recorder>>,
+}
+
+impl Held {
+    /// Its places, before anything else is known.
+    pub fn new(permit: Permit, slot: SpendSlot, wal: &Arc<WalWriter>) -> Self {
+        Self { permit, slot, hold: Hold::default(), wal: Arc::clone(wal), recorded: None, recorder: None }
+    }
 }
 
 /// One request under way.

@@ -4,8 +4,6 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use axum::{body::Body, extract::Request, response::Response};
 use http::{HeaderMap, request::Parts};
-use tokio::time::Instant;
-use turnpike_ledger::engine::Hold;
 use turnpike_llm::provider::Operation;
 
 use crate::{
@@ -29,7 +27,7 @@ use crate::{
 pub async fn serve(worker: Arc<Worker>, operation: Operation, named: Option<&str>, request: Request) -> Response {
     let _busy = Busy::new(&worker.busy);
     let (parts, body) = request.into_parts();
-    let arrival = arrive(&parts.headers, operation);
+    let arrival = Arrival::now(&parts.headers, operation);
     let snapshot = worker.app.live.load();
     let mut response = match admit(&worker, &snapshot, &arrival, &parts.headers) {
         Ok((caller, meter)) => {
@@ -46,11 +44,6 @@ pub async fn serve(worker: Arc<Worker>, operation: Operation, named: Option<&str
     response
 }
 
-fn arrive(headers: &HeaderMap, operation: Operation) -> Arrival {
-    let request_id = deliver::request_id(headers);
-    Arrival { at: Instant::now(), at_us: jiff::Timestamp::now().as_microsecond(), request_id, operation }
-}
-
 fn admit(
     worker: &Worker,
     snapshot: &Snapshot,
@@ -64,12 +57,8 @@ fn admit(
     let caller = authenticate(headers, snapshot, &app.admin, arrival.at_us / 1_000_000)?;
     let permit = app.in_flight.take(1)?;
     let slot = app.spend.try_reserve().map_err(|_| Error::Busy("spend rows waiting for the store"))?;
-    let meter = Meter::new(
-        Arc::clone(app),
-        arrival,
-        Arc::clone(&caller),
-        Held { permit, slot, hold: Hold::default(), wal: Arc::clone(&worker.wal), recorded: None, recorder: None },
-    );
+    let held = Held::new(permit, slot, &worker.wal);
+    let meter = Meter::new(Arc::clone(app), arrival, Arc::clone(&caller), held);
     Ok((caller, meter))
 }
 

@@ -28,13 +28,18 @@ async fn equal_requests_wait_for_the_first() {
 async fn where_the_first_fails_each_goes_on_by_itself() {
     let stage = Stage::plain().await;
     let client = stage.alice();
-    let gate = Gate::default();
-    stage.upstream.next(Script::error(400, "no", "bad").head_after(&gate));
+    let (first, others) = (Gate::default(), Gate::default());
+    stage.upstream.next(Script::error(400, "no", "bad").head_after(&first));
+    for _ in 0..4 {
+        stage.upstream.next(Script::chat("own").head_after(&others));
+    }
     let body = chat("Hi");
     let all = join_all((0..5).map(|_| client.post(CHAT, &body)));
     let open = async {
         stage.gateway.metric_is("turnpike_cache_waited_requests_total", "", 4.0).await;
-        gate.open(1);
+        first.open(1);
+        stage.upstream.wait_for("all are sent", |log| log.len() == 5).await;
+        others.open(4);
     };
     let (replies, ()) = tokio::join!(all, open);
     assert_eq!(replies.iter().filter(|reply| reply.status == 400).count(), 1);

@@ -139,8 +139,7 @@ impl Meter {
         let mut record = record.clone();
         record.attempt = Attempt { number: record.attempt.of, of: record.attempt.of, role };
         record.cache = CacheUse::None;
-        let held =
-            Held { permit, slot, hold: Hold::default(), wal: Arc::clone(&held.wal), recorded: None, recorder: None };
+        let held = Held::new(permit, slot, &held.wal);
         Some(Self::of(Arc::clone(&self.app), self.arrival.clone(), record, held))
     }
 
