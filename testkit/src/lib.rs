@@ -16,6 +16,7 @@
 
 pub mod client;
 pub mod cloud;
+pub mod engine;
 pub mod gateway;
 pub mod manifest;
 pub mod postgres;
