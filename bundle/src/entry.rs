@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+pub use turnpike_crds::model_deployment::ColdStart;
 use turnpike_crds::model_deployment::Strategy;
 use turnpike_llm::{
     price::Price,
@@ -143,6 +144,25 @@ pub struct ProviderBackend {
     /// Where calls may go.
     #[serde(default, skip_serializing_if = "Egress::is_guarded")]
     pub egress: Egress,
+    /// It is an engine in this cluster: each address of its host is a replica; `None` = it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineEntry>,
+}
+
+/// An engine that the operator runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineEntry {
+    /// What a request meets while no replica is there.
+    pub cold_start: ColdStart,
+    /// How long a request is held at most, milliseconds.
+    pub hold_ms: u64,
+    /// Replicas come and go by demand: a request while there are none brings one.
+    #[serde(default)]
+    pub is_scaled: bool,
+    /// Names of adapters that replicas may have loaded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapters: Vec<String>,
 }
 
 /// Which addresses a gateway that guards its calls may connect to for a model.

@@ -132,6 +132,11 @@ impl Settings {
         Self { mode: Mode::Standalone, cluster: "standalone".to_owned(), ..Self::default() }
     }
 
+    /// Whether there is an operator that runs engines.
+    pub(crate) fn runs_engines(&self) -> bool {
+        self.mode != Mode::Standalone
+    }
+
     /// Whether a namespace's models may be visible to all.
     pub(crate) fn allows_cluster_visibility(&self, namespace: &str) -> bool {
         self.mode == Mode::Standalone || self.cluster_model_namespaces.contains(namespace)

@@ -27,6 +27,7 @@ use crate::{
 
 mod budgets;
 mod credentials;
+mod engine;
 mod identity;
 mod keys;
 mod limits;

@@ -128,6 +128,11 @@ impl Args {
             bundle,
             watch_namespaces: self.watch_namespaces.iter().cloned().collect(),
             gateway_url: self.gateway_url.clone(),
+            engine: turnpike_engine::Settings {
+                instance: self.instance.clone(),
+                release_namespace: self.release_namespace.clone(),
+                ..turnpike_engine::Settings::default()
+            },
             revocation_timeout: self.revocation_timeout,
         }
     }

@@ -11,6 +11,8 @@ pub struct Settings {
     pub watch_namespaces: BTreeSet<String>,
     /// Base URL that clients call, without a trailing slash; shown in `status.endpoint`. `None` = not told.
     pub gateway_url: Option<String>,
+    /// Rules and defaults for engines.
+    pub engine: turnpike_engine::Settings,
     /// Longest wait of a deleted key for gateways that do not confirm.
     pub revocation_timeout: Duration,
 }

@@ -35,6 +35,11 @@ pub(super) fn compile(
     Ok(Some(CredentialEntry { digest, api_key, identity, headers }))
 }
 
+/// That of an engine of ours.
+pub(super) fn of_engine(key: String) -> CredentialEntry {
+    CredentialEntry { digest: digest(Some(&key), None, &[]), api_key: Some(key), identity: None, headers: Vec::new() }
+}
+
 fn digest(api_key: Option<&str>, identity: Option<&Identity>, headers: &[(String, String)]) -> String {
     const OF: &str = "turnpike credential";
     let content = match identity {

@@ -1,7 +1,7 @@
 //! `ModelDeployment` → [`ModelEntry`].
 
 use turnpike_crds::{
-    ModelDeployment, Reason,
+    ModelDeployment,
     model_deployment::{SourceKind, Strategy, Visibility as Wanted},
     names::ModelPattern,
 };
@@ -12,7 +12,7 @@ use crate::{
     objects::created,
     problem::{ObjectKind, Report},
     render::{
-        Context, Rendered, by_age, limits, links, names, policy, provider,
+        Context, Rendered, by_age, engine, limits, links, names, policy, provider,
         resilience::{self, Resilience},
         routes, warn_not_yet,
     },
@@ -200,13 +200,8 @@ fn backend(
         }
         SourceKind::Mock => Some((Backend::Mock { response: spec.mock.as_ref()?.response.clone() }, None)),
         SourceKind::Vllm => {
-            report.problem(
-                "spec.vllm",
-                Reason::NotYetSupported,
-                "engines are not supported yet",
-                "run the engine yourself and set provider with type VLLM and its baseURL, such as http://host:8000/v1",
-            );
-            None
+            let (backend, credential) = engine::compile(context, object, resource, report)?;
+            Some((Backend::Provider(backend), credential))
         }
     }
 }

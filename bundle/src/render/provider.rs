@@ -42,6 +42,7 @@ pub(super) fn compile(
         project: project.ok()?,
         credential: credential.as_ref().map(|entry| entry.digest.clone()),
         params,
+        engine: None,
     };
     Some((backend, credential))
 }

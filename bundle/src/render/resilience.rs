@@ -64,7 +64,11 @@ fn duration(
 }
 
 /// The same, above zero.
-fn span(field: &str, value: Result<std::time::Duration, DurationError>, report: &mut Report) -> Result<u64, Reported> {
+pub(super) fn span(
+    field: &str,
+    value: Result<std::time::Duration, DurationError>,
+    report: &mut Report,
+) -> Result<u64, Reported> {
     match duration(field, value, report)? {
         0 => {
             report.invalid(field, "the duration is zero", "write one of at least 1s, or remove it for the default");

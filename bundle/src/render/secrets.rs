@@ -16,6 +16,8 @@ pub(super) enum Use {
     Provider,
     /// A client's key.
     Key,
+    /// What an engine's pods read.
+    Engine,
 }
 
 impl Use {
@@ -23,6 +25,7 @@ impl Use {
         match self {
             Self::Provider => "provider",
             Self::Key => "key",
+            Self::Engine => "engine",
         }
     }
 }

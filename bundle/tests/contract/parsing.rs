@@ -194,6 +194,7 @@ fn with_credential(digest: &str) -> Contents {
         credential: Some(digest.to_owned()),
         params: Params::default(),
         egress: Egress::default(),
+        engine: None,
     });
     contents
 }

@@ -43,6 +43,7 @@ pub(crate) fn model(name: &str) -> ModelEntry {
             credential: None,
             params: entry::Params::default(),
             egress: entry::Egress::default(),
+            engine: None,
         }),
         weight: 1,
         priority: 0,

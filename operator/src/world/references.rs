@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 use turnpike_bundle::entry::ObjectRef;
-use turnpike_crds::{ModelDeployment, VirtualKey, model_deployment::Credentials};
+use turnpike_crds::{ModelDeployment, SecretKeyRef, VirtualKey, model_deployment::Credentials};
+use turnpike_engine::{names, references};
 
 /// A reference to a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,16 +23,32 @@ pub(super) trait Refers {
 
 impl Refers for ModelDeployment {
     fn references(&self) -> Vec<Reference> {
-        let Some(provider) = &self.spec.provider else { return Vec::new() };
-        let keys = provider.credentials.iter().flat_map(Credentials::secrets);
-        let headers = provider.headers.iter().filter_map(|header| header.secret_ref.as_ref());
         let namespace = self.namespace().unwrap_or_default();
-        keys.chain(headers)
-            .map(|reference| Reference {
-                secret: ObjectRef { namespace: namespace.clone(), name: reference.name.clone() },
-                plain: Some(reference.key.clone()),
-            })
-            .collect()
+        let secret = |name: &str| ObjectRef { namespace: namespace.clone(), name: name.to_owned() };
+        let plain = |reference: &SecretKeyRef| Reference {
+            secret: secret(&reference.name),
+            plain: Some(reference.key.clone()),
+        };
+        let mut all: Vec<Reference> = Vec::new();
+        if let Some(provider) = &self.spec.provider {
+            all.extend(provider.credentials.iter().flat_map(Credentials::secrets).map(plain));
+            all.extend(provider.headers.iter().filter_map(|header| header.secret_ref.as_ref()).map(plain));
+        }
+        if let Some(engine) = &self.spec.vllm {
+            all.push(match &engine.api_key_secret_ref {
+                Some(reference) => plain(reference),
+                None => Reference {
+                    secret: secret(&names::key_secret(&self.name_any())),
+                    plain: Some(names::KEY.to_owned()),
+                },
+            });
+            // Only the pods read these.
+            let read = references::of(engine);
+            all.extend(
+                read.into_iter().map(|(_, reference)| Reference { secret: secret(&reference.name), plain: None }),
+            );
+        }
+        all
     }
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn context(client: Client) -> (Context, impl Future<Output = ()>) {
         bundle: turnpike_bundle::Settings::default(),
         watch_namespaces: std::collections::BTreeSet::new(),
         gateway_url: None,
+        engine: turnpike_engine::Settings::default(),
         revocation_timeout: std::time::Duration::from_mins(1),
     };
     let context = Context {

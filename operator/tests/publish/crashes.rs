@@ -89,6 +89,7 @@ fn model(at: usize, bytes: usize, credential: usize) -> ModelEntry {
             credential: Some(digest(credential)),
             params: Params::default(),
             egress: turnpike_bundle::entry::Egress::default(),
+            engine: None,
         })
     };
     ModelEntry {

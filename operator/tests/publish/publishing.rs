@@ -40,6 +40,7 @@ impl Leader {
             bundle: turnpike_bundle::Settings::default(),
             watch_namespaces: std::collections::BTreeSet::new(),
             gateway_url: None,
+            engine: turnpike_engine::Settings::default(),
             revocation_timeout: Duration::from_mins(1),
         };
         let (world, watched) = watch::channel(Arc::<World>::default());

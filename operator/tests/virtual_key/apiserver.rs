@@ -104,6 +104,7 @@ impl Server {
             bundle: objects::Settings::default(),
             watch_namespaces: std::collections::BTreeSet::new(),
             gateway_url: None,
+            engine: turnpike_engine::Settings::default(),
             revocation_timeout: std::time::Duration::from_mins(1),
         };
         let world = self.world.subscribe();

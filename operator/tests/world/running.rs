@@ -109,6 +109,7 @@ impl Running {
             bundle: turnpike_bundle::Settings::default(),
             watch_namespaces: std::collections::BTreeSet::new(),
             gateway_url: None,
+            engine: turnpike_engine::Settings::default(),
             revocation_timeout: Duration::from_mins(1),
         };
         let (sender, world) = watch::channel(Arc::<World>::default());

@@ -1,0 +1,15 @@
+//! Inference engines in the cluster: what follows from a `ModelDeployment` with `spec.vllm` and from what is observed of it.
+//!
+//! Pure: no client and no clock of its own. The operator watches and writes; what it writes and what it says of it is
+//! decided here.
+
+pub mod check;
+pub mod finding;
+pub mod names;
+pub mod observed;
+pub mod references;
+pub mod settings;
+
+pub use finding::Finding;
+pub use observed::Observed;
+pub use settings::Settings;

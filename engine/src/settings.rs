@@ -1,0 +1,45 @@
+//! What is the same for all engines of an operator.
+
+use std::collections::BTreeMap;
+
+/// The version of vLLM that this release was made for.
+pub const VLLM_VERSION: &str = "0.33.0";
+
+/// Rules and defaults of the place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `--instance`.
+    pub instance: String,
+    /// Where the operator and the gateways run: nobody else may call engines.
+    pub release_namespace: String,
+    /// Labels of the gateways' pods.
+    pub gateway_labels: BTreeMap<String, String>,
+    /// Labels of the operator's pods.
+    pub operator_labels: BTreeMap<String, String>,
+    /// Image of engines of type VLLM.
+    pub vllm_image: String,
+    /// Image of engines of type `LlamaCpp`.
+    pub llama_cpp_image: String,
+    /// Image with AWS's command line, for models from `s3://`.
+    pub s3_image: String,
+    /// Whether `PodMonitor`s are made.
+    pub pod_monitor: bool,
+    /// Whether `podOverlay` may touch everything.
+    pub unsafe_pod_overlay: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            instance: "turnpike".to_owned(),
+            release_namespace: String::new(),
+            gateway_labels: BTreeMap::new(),
+            operator_labels: BTreeMap::new(),
+            vllm_image: format!("vllm/vllm-openai:v{VLLM_VERSION}"),
+            llama_cpp_image: "ghcr.io/ggml-org/llama.cpp:server".to_owned(),
+            s3_image: "public.ecr.aws/aws-cli/aws-cli:2.31.0".to_owned(),
+            pod_monitor: false,
+            unsafe_pod_overlay: false,
+        }
+    }
+}
