@@ -42,6 +42,10 @@ cluster() {
     debian curl curl
     debian openssl openssl
     debian busybox busybox
+    # For llama.cpp's server, which the tests on a cluster run.
+    debian g++ build-essential
+    debian cmake cmake
+    debian ninja ninja-build
 }
 
 # What tests of the ledger start for themselves; no service of the machine is used.
@@ -72,9 +76,6 @@ test)
     tool python3 "Python 3.11 or later"
     tool node "Node.js 20 or later"
     tool npm "npm 10 or later"
-    debian g++ build-essential
-    debian cmake cmake
-    debian ninja ninja-build
     debian curl curl
     debian openssl openssl
     debian sqlite3 sqlite3

@@ -139,7 +139,7 @@ def write(args, tars):
         "architecture": ARCHITECTURES.get(machine, machine),
         "os": "linux",
         "config": {
-            "Entrypoint": [args.entrypoint or f"/usr/bin/{Path(args.binaries[0]).name}"],
+            "Entrypoint": (args.entrypoint or f"/usr/bin/{Path(args.binaries[0]).name}").split(),
             "User": f"{USER}:{USER}",
             "Env": [f"{name}={value}" for name, value in environment.items()],
             "WorkingDir": "/",
@@ -167,7 +167,7 @@ def main():
     parser.add_argument("binaries", nargs="+", help="programs; they go to /usr/bin")
     parser.add_argument("--add", action="append", default=[], metavar="SRC:DEST",
                         help="a further file or folder; the libraries of ELF files in it come along")
-    parser.add_argument("--entrypoint", help="path in the image (default: the first program)")
+    parser.add_argument("--entrypoint", help="path in the image and first arguments (default: the first program)")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--no-strip", dest="strip", action="store_false", help="keep the symbols")
     parser.add_argument("--bare", action="store_true", help="nothing but the static programs, in one layer")
