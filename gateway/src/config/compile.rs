@@ -15,7 +15,7 @@ use turnpike_llm::{
 
 use super::{
     backends::Backends,
-    snapshot::{Allowed, Backend, Caller, Key, Model, Snapshot, Upstream},
+    snapshot::{Allowed, Backend, Caller, Engine, Key, Model, Snapshot, Upstream},
 };
 use crate::{
     pipeline::deliver,
@@ -76,8 +76,13 @@ pub fn compile(
             Err(reason) => left_out.push(LeftOut { object: entry.object.clone(), reason }),
         }
     }
+    let engines: BTreeMap<&ObjectRef, Arc<Engine>> =
+        models.iter().filter_map(|(object, model)| Some((*object, Arc::new(engine(model)?)))).collect();
     let mut snapshot = Snapshot { generation, hash, ..Snapshot::default() };
-    pools::fill(&mut snapshot, &contents.models, &models, backends);
+    let entries = contents.models.iter().map(|entry| (&entry.object, entry)).collect();
+    let all = members::Models { entries, compiled: &models, engines: &engines, backends };
+    pools::fill(&mut snapshot, &contents.models, &all);
+    snapshot.engines = engines.into_values().collect();
     snapshot.keys = keys(&contents.keys, &limits::Budgets::new(&contents.budgets));
     snapshot.models = models.into_values().collect();
     (snapshot, left_out)
@@ -103,6 +108,13 @@ fn model(entry: &ModelEntry, known: Known<'_>) -> Result<Option<Model>, String> 
         entry: entry.clone(),
         backend,
     }))
+}
+
+/// `None` = it is not one.
+fn engine(model: &Arc<Model>) -> Option<Engine> {
+    let Backend::Provider(upstream) = &model.backend else { return None };
+    let entry = upstream.config.engine.clone()?;
+    Some(Engine { model: Arc::clone(model), entry, replicas: Vec::new() })
 }
 
 fn upstream(entry: &ModelEntry, config: &entry::ProviderBackend, known: Known<'_>) -> Result<Upstream, String> {

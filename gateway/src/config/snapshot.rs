@@ -5,7 +5,7 @@
 use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use turnpike_bundle::entry::{BudgetEntry, ModelEntry, ObjectRef, ProviderBackend};
+use turnpike_bundle::entry::{BudgetEntry, EngineEntry, ModelEntry, ObjectRef, ProviderBackend};
 use turnpike_ledger::account::AccountSpec;
 use turnpike_llm::{
     price::{self, Price},
@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub hash: String,
     /// Every model, in the order of the bundle.
     pub models: Vec<Arc<Model>>,
+    /// Those of them that are engines in this cluster.
+    pub engines: Vec<Arc<Engine>>,
     /// What each namespace's keys see.
     pub namespaces: HashMap<Box<str>, Names>,
     /// What keys of all other namespaces see: Cluster-visible models only.
@@ -67,7 +69,11 @@ pub struct Pool {
     /// The public name.
     pub name: Arc<str>,
     /// Members, lowest priority value first.
+    ///
+    /// None at all where every backend is an engine without a replica: the pool is cold.
     pub members: Vec<Member>,
+    /// The engines that serve it, with and without replicas; those of weight 0 are not among them.
+    pub engines: Vec<Arc<Engine>>,
     /// The same members, in the same order, with how one is chosen and what happens when it fails.
     pub group: Group,
     /// Longest that a request may take, over all attempts.
@@ -87,6 +93,24 @@ pub struct Member {
     pub weight: u32,
     /// Lower first.
     pub priority: i32,
+}
+
+impl Pool {
+    /// Whether nobody can answer before an engine has a replica.
+    pub fn is_cold(&self) -> bool {
+        self.members.is_empty() && !self.engines.is_empty()
+    }
+}
+
+/// An engine in this cluster, and its replicas as this gateway sees them.
+#[derive(Debug)]
+pub struct Engine {
+    /// The whole of it. A replica is the same model at another address, with the same id, price and limits.
+    pub model: Arc<Model>,
+    /// What a request meets while there is no replica, and whether a request brings one.
+    pub entry: EngineEntry,
+    /// Each verified address, lowest first; none = it is cold.
+    pub replicas: Vec<Arc<Model>>,
 }
 
 /// One `ModelDeployment`, ready to serve.

@@ -13,7 +13,7 @@ use turnpike_routing::{
 
 use crate::config::{
     backends::Backends,
-    snapshot::{Member, Model},
+    snapshot::{Engine, Member, Model},
 };
 
 /// A route through routes is followed this far.
@@ -26,12 +26,14 @@ const FINER: u64 = 1 << 16;
 pub(super) struct Models<'a> {
     pub(super) entries: HashMap<&'a ObjectRef, &'a ModelEntry>,
     pub(super) compiled: &'a BTreeMap<&'a ObjectRef, Arc<Model>>,
+    pub(super) engines: &'a BTreeMap<&'a ObjectRef, Arc<Engine>>,
     pub(super) backends: &'a Backends,
 }
 
 /// A member on its way into a pool.
 pub(super) struct Joining {
     model: Arc<Model>,
+    engine: Option<Arc<Engine>>,
     weight: u64,
     pub(super) priority: i32,
     tags: Vec<Box<str>>,
@@ -44,6 +46,7 @@ impl Models<'_> {
         match self.compiled.get(&entry.object) {
             Some(model) => vec![Joining {
                 model: Arc::clone(model),
+                engine: self.engines.get(&entry.object).cloned(),
                 weight: entry.weight.into(),
                 priority: entry.priority,
                 tags: Vec::new(),
@@ -74,8 +77,8 @@ impl Models<'_> {
 
     fn behind(&self, object: &ObjectRef, depth: u32) -> Vec<Joining> {
         if let Some(model) = self.compiled.get(object) {
-            let model = Arc::clone(model);
-            return vec![Joining { model, weight: 1, priority: 0, tags: Vec::new(), tier: None }];
+            let (model, engine) = (Arc::clone(model), self.engines.get(object).cloned());
+            return vec![Joining { model, engine, weight: 1, priority: 0, tags: Vec::new(), tier: None }];
         }
         match (self.entries.get(object), depth.checked_sub(1)) {
             (Some(inner), Some(depth)) => self.of_route(inner, depth),
@@ -142,9 +145,14 @@ fn narrow(tags: &mut Vec<Box<str>>, way: &[String]) -> bool {
 }
 
 impl Joining {
+    /// The engine that may serve requests for it.
+    pub(super) fn engine(&self) -> Option<&Arc<Engine>> {
+        self.engine.as_ref().filter(|_| self.weight > 0)
+    }
+
     /// The two halves of a member: what the gateway calls, and what is known of it where a choice is made.
     pub(super) fn split(self) -> (Member, group::Member) {
-        let Self { model, weight, priority, tags, tier } = self;
+        let Self { model, engine: _, weight, priority, tags, tier } = self;
         let weight = u32::try_from(weight).unwrap_or(u32::MAX);
         let key = hash::of(model.id.as_bytes());
         let traits = Arc::clone(&model.traits);

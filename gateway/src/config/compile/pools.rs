@@ -16,10 +16,7 @@ use super::{
 };
 use crate::{
     cache::settings::Settings,
-    config::{
-        backends::Backends,
-        snapshot::{Model, Names, Pool, Snapshot, Wildcard},
-    },
+    config::snapshot::{Engine, Names, Pool, Snapshot, Wildcard},
 };
 
 /// A pool and the names that lead to it.
@@ -33,16 +30,10 @@ struct NamedPool<'a> {
 ///
 /// A namespace sees all of its own models, and of others those that are Cluster-visible; its own names shadow theirs.
 /// Where two pools of different namespaces claim a name, the older has it.
-pub(super) fn fill(
-    snapshot: &mut Snapshot,
-    entries: &[ModelEntry],
-    compiled: &BTreeMap<&ObjectRef, Arc<Model>>,
-    backends: &Backends,
-) {
-    let models = Models { entries: entries.iter().map(|entry| (&entry.object, entry)).collect(), compiled, backends };
+pub(super) fn fill(snapshot: &mut Snapshot, entries: &[ModelEntry], models: &Models<'_>) {
     // Nobody asks for an internal model by name, so it neither joins nor hides a pool of that name.
-    let own = by_name(&models, entries.iter().filter(|entry| entry.visibility != Visibility::Internal));
-    let cluster = by_name(&models, entries.iter().filter(|entry| entry.visibility == Visibility::Cluster));
+    let own = by_name(models, entries.iter().filter(|entry| entry.visibility != Visibility::Internal));
+    let cluster = by_name(models, entries.iter().filter(|entry| entry.visibility == Visibility::Cluster));
     for named in &own {
         snapshot.namespaces.entry(named.namespace.into()).or_default().add(named);
         snapshot.admin.add(named);
@@ -53,7 +44,7 @@ pub(super) fn fill(
             names.add(named);
         }
     }
-    snapshot.objects = by_object(&models, entries);
+    snapshot.objects = by_object(models, entries);
     snapshot.namespaces.values_mut().for_each(Names::sort);
     snapshot.cluster.sort();
     snapshot.admin.sort();
@@ -137,6 +128,7 @@ fn pool(models: &Models<'_>, name: &str, entries: &[&ModelEntry], traffic: Arc<T
         return None;
     }
     joining.sort_by_key(|member| member.priority);
+    let engines = engines(&joining);
     let (members, of_group): (Vec<_>, Vec<_>) = joining.into_iter().map(Joining::split).unzip();
     let settings = groups::settings(entries, |object| models.serves(object));
     let group = Group { members: of_group.into(), traffic, ..settings };
@@ -151,6 +143,18 @@ fn pool(models: &Models<'_>, name: &str, entries: &[&ModelEntry], traffic: Arc<T
         caching: Settings::of(entries, members.iter().map(|member| &*member.model), &group).map(Box::new),
         created: entries.iter().map(|entry| entry.created).min().unwrap_or_default(),
         members,
+        engines,
         group,
     })
+}
+
+/// Each engine among them once.
+fn engines(joining: &[Joining]) -> Vec<Arc<Engine>> {
+    let mut engines: Vec<Arc<Engine>> = Vec::new();
+    for engine in joining.iter().filter_map(Joining::engine) {
+        if !engines.iter().any(|known| Arc::ptr_eq(known, engine)) {
+            engines.push(Arc::clone(engine));
+        }
+    }
+    engines
 }
