@@ -1,61 +1,15 @@
 """Clients that call all the time while everything changes around them: none of their requests may fail."""
 
-import threading
 import time
 
 import httpx
-import openai
 import pytest
 
 import kube
 from kube import eventually
+from load import Load
 from objects import generated, key, mock
 from release import GATEWAYS, OPERATORS, is_ready, programmed, secret_value
-
-CLIENTS = 6
-
-
-class Load:
-    """Clients that each send their next request when the last was answered."""
-
-    def __init__(self, url, value, model):
-        self.url, self.value, self.model = url, value, model
-        self.answered, self.failures, self.stopping = 0, [], threading.Event()
-        self.threads = [threading.Thread(target=self.call, args=(number,)) for number in range(CLIENTS)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
-
-    def call(self, number):
-        """As an application does: the official SDK with its default retries."""
-        with openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.value, timeout=20) as client:
-            while not self.stopping.is_set():
-                try:
-                    # Half of them stream; every tenth makes a connection of its own, as a new process would.
-                    answer = client.chat.completions.create(
-                        model=self.model, messages=[{"role": "user", "content": "Hello"}], stream=number % 2 == 0,
-                        extra_headers={"connection": "close"} if self.answered % 10 == 0 else {})
-                    if number % 2 == 0:
-                        text = "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices)
-                    else:
-                        text = answer.choices[0].message.content
-                    assert text == "steady", text
-                    self.answered += 1
-                except Exception as error:  # noqa: BLE001 - whatever it is, the client was failed
-                    self.failures.append((time.monotonic(), repr(error)))
-                time.sleep(0.01)
-
-    def check(self, least):
-        """Nothing failed so far, and something happened."""
-        assert not self.failures, f"{len(self.failures)} of {self.answered}: {self.failures[:3]}"
-        assert self.answered >= least, f"only {self.answered} requests"
 
 
 @pytest.fixture
@@ -64,7 +18,7 @@ def load(api, release, namespace, value):
     api.apply(mock(namespace, "steady", "steady"), key(namespace, "caller", value))
     eventually(lambda: programmed(api, "ModelDeployment", namespace, "steady"), "the model is programmed")
     eventually(lambda: programmed(api, "VirtualKey", namespace, "caller"), "the key is programmed")
-    with Load(release.url, value, "steady") as running:
+    with Load(release.url, value, "steady", lambda text: text == "steady") as running:
         eventually(lambda: running.answered > 20, "the load runs")
         yield running
 
