@@ -41,8 +41,10 @@ struct Settings {
     load: Duration,
     /// `ENGINE_FETCH_SECONDS`: how long a download takes.
     fetch: Duration,
-    /// `ENGINE_FETCH_PORT`: where it tells its progress; 8001.
-    fetch_port: u16,
+    /// `PROGRESS_PORT`: where a download tells how far it is.
+    progress_port: Option<u16>,
+    /// `MODEL_REPOSITORY`: what to download.
+    repository: Option<String>,
     /// `ENGINE_TOKEN_MS`: before each token of an answer.
     token: Duration,
     /// `ENGINE_TOKENS`: words of an answer whose request does not limit it.
@@ -85,7 +87,8 @@ impl Settings {
         Ok(Self {
             load: seconds("ENGINE_LOAD_SECONDS", 1.0)?,
             fetch: seconds("ENGINE_FETCH_SECONDS", 1.0)?,
-            fetch_port: count("ENGINE_FETCH_PORT", 8001)?.try_into().unwrap_or(8001),
+            progress_port: text("PROGRESS_PORT").and_then(|port| port.parse().ok()),
+            repository: text("MODEL_REPOSITORY"),
             token: number("ENGINE_TOKEN_MS", 0.0).map(|ms| Duration::from_secs_f64(ms / 1000.0))?,
             tokens: count("ENGINE_TOKENS", 8)?,
             fail: text("ENGINE_FAIL"),
@@ -112,7 +115,7 @@ pub async fn run(words: &[String]) -> Result<(), Failure> {
     match (python, rest) {
         (true, ["-c", script, ..]) => tokio::select! {
             done = fetch::run(&settings, script) => done,
-            told = told_to_end() => told,
+            told = told_to_end(), if fetch::listens(script) => told,
         },
         (true, ["-m", "vllm.entrypoints.openai.api_server", flags @ ..]) | (false, ["serve", flags @ ..]) => {
             let flags = flags::parse(flags).map_err(|message| Failure {
@@ -130,7 +133,7 @@ async fn start(settings: Settings, flags: &flags::Flags) -> Result<(), Failure> 
     let engine = serve::Engine::new(&settings, flags)?;
     println!("INFO [api_server.py] vLLM API server version 0.33.0");
     println!("INFO [utils.py] non-default args: {flags:?}");
-    if settings.offline && !engine.model.starts_with('/') && !fetch::is_there(&settings.cache) {
+    if settings.offline && !engine.model.starts_with('/') && !fetch::is_there(&settings.cache, &engine.model) {
         return Err(Failure::new(format!(
             "OSError: We couldn't find {} in the cached files, and outgoing traffic is disabled (HF_HUB_OFFLINE=1).",
             engine.model

@@ -283,7 +283,8 @@ async fn a_download_tells_its_progress_and_then_the_engine_starts_offline() {
     assert!(code == 1 && said.contains("couldn't find acme/tiny in the cached files"), "{said}");
 
     let script = "import huggingface_hub; huggingface_hub.snapshot_download('acme/tiny')";
-    let variables = [("HF_HOME", cache), ("ENGINE_FETCH_SECONDS", "3"), ("ENGINE_FETCH_PORT", "0")];
+    let variables =
+        [("HF_HOME", cache), ("ENGINE_FETCH_SECONDS", "3"), ("PROGRESS_PORT", "0"), ("MODEL_REPOSITORY", "acme/tiny")];
     let python = |script| {
         let mut python = command(&["-c", script], &variables);
         python.arg0("/usr/bin/python3");
@@ -292,7 +293,7 @@ async fn a_download_tells_its_progress_and_then_the_engine_starts_offline() {
     assert!(!python("import torch").status().unwrap().success());
     let mut fetch = Engine::announced(&mut python(script), "progress is told on");
     let client = fetch.client.clone();
-    let percent = async || client.get("/progress").await.json()["percent"].as_f64().unwrap();
+    let percent = async || client.get("/progress").await.json()["percent"].as_u64().unwrap();
     let first = percent().await;
     eventually("it rises", async || (percent().await > first).then_some(())).await;
     assert!(fetch.ended().await.success());

@@ -8,30 +8,39 @@ use tokio::{net::TcpListener, time::Instant};
 
 use super::{Failure, Settings};
 
-fn marker(cache: &str) -> PathBuf {
-    PathBuf::from(cache).join("hub/fetched")
+/// Where the hub's library keeps a repository.
+fn folder(cache: &str, repository: &str) -> PathBuf {
+    PathBuf::from(cache).join("hub").join(format!("models--{}", repository.replace('/', "--")))
 }
 
-/// Whether a download into this folder has ended well.
-pub(super) fn is_there(cache: &str) -> bool {
-    marker(cache).exists()
+/// Whether a download of this repository has ended well.
+pub(super) fn is_there(cache: &str, repository: &str) -> bool {
+    folder(cache, repository).exists()
+}
+
+/// Whether the script ends when it is told to: Python, as the first process of a container, does not unless it says so.
+pub(super) fn listens(script: &str) -> bool {
+    script.contains("SIGTERM")
 }
 
 /// Takes its time, unless the files are there.
 pub(super) async fn run(settings: &Settings, script: &str) -> Result<(), Failure> {
-    if !script.contains("snapshot_download") {
-        return Err(Failure::new("NameError: this look-alike of python3 knows snapshot_download alone"));
-    }
-    if is_there(&settings.cache) {
+    let wanted = settings.repository.as_ref().zip(settings.progress_port);
+    let (Some((repository, port)), true) = (wanted, script.contains("snapshot_download")) else {
+        return Err(Failure::new(
+            "this look-alike of python3 downloads MODEL_REPOSITORY and tells on PROGRESS_PORT how far it is",
+        ));
+    };
+    if is_there(&settings.cache, repository) {
         return Ok(());
     }
     let begun = Instant::now();
     let whole = settings.fetch;
     let percent = move || async move {
-        let done = begun.elapsed().as_secs_f64() / whole.as_secs_f64().max(0.001) * 100.0;
-        Json(json!({"percent": done.clamp(0.0, 100.0).floor()}))
+        let done = begun.elapsed().as_millis() * 100 / whole.as_millis().max(1);
+        Json(json!({"percent": u8::try_from(done).unwrap_or(100).min(100)}))
     };
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, settings.fetch_port)).await;
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await;
     let listener = listener.map_err(|error| Failure::new(format!("OSError: {error}")))?;
     if let Ok(bound) = listener.local_addr() {
         println!("progress is told on http://{bound}");
@@ -44,7 +53,7 @@ pub(super) async fn run(settings: &Settings, script: &str) -> Result<(), Failure
     if let Some(message) = &settings.fetch_fail {
         return Err(Failure::new(message));
     }
-    let path = marker(&settings.cache);
-    let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, ""));
-    written.map_err(|error| Failure::new(format!("PermissionError: {}: {error}", path.display())))
+    let path = folder(&settings.cache, repository);
+    std::fs::create_dir_all(&path)
+        .map_err(|error| Failure::new(format!("PermissionError: {}: {error}", path.display())))
 }
