@@ -32,6 +32,18 @@ macro_rules! wire_names {
 }
 
 wire_names! {
+    /// `status` of a condition.
+    Truth {
+        /// It holds.
+        True,
+        /// It does not hold.
+        False,
+        /// It cannot be said.
+        Unknown,
+    }
+}
+
+wire_names! {
     /// `type` of a condition.
     ConditionType {
         /// The object does what its spec says, now.
@@ -42,11 +54,11 @@ wire_names! {
         ResolvedRefs,
         /// Every running gateway serves this generation.
         Programmed,
-        /// The model files are in the engine's cache.
+        /// The volume for the model's files is there, and engines are not still waiting for the files.
         CacheReady,
-        /// At least one engine answers with the expected model name.
+        /// At least one engine answers.
         EngineReady,
-        /// Autoscaling works.
+        /// The number of engines follows demand.
         ScalingReady,
         /// The key is accepted now; False says why not.
         Active,
@@ -98,6 +110,30 @@ wire_names! {
         CredentialRefreshFailed,
         /// No gateway gets an answer from the model's backend, or from any backend of a route.
         BackendUnhealthy,
+        /// The apiserver or a node does not take a part of the engine; the message has its words.
+        Refused,
+        /// No node takes the engine's pod; the message has the scheduler's words.
+        Unschedulable,
+        /// A node cannot pull an image of the engine; the message has its words.
+        ImagePull,
+        /// The engine ends again and again; the message has the last line of its log.
+        CrashLoop,
+        /// The engine needs more memory than it may have, of the machine or of a GPU.
+        OutOfMemory,
+        /// A node prepares the engine's pod: it pulls images and mounts volumes.
+        Starting,
+        /// The model's files are being fetched.
+        Downloading,
+        /// The engine runs and loads the model.
+        LoadingModel,
+        /// Old engines make room for new ones.
+        Updating,
+        /// No engine is wanted now.
+        ScaledToZero,
+        /// The volume for the model's files is not there yet.
+        ClaimPending,
+        /// The number of engines cannot follow demand now; the message says why.
+        CannotScale,
         /// The key's Secret exists and belongs to somebody else.
         SecretExists,
         /// The same key is already used by an older VirtualKey.

@@ -24,7 +24,7 @@ pub mod virtual_key;
 pub mod window;
 
 pub use budget::{Budget, BudgetSpec};
-pub use condition::{ConditionType, Programmed, Reason};
+pub use condition::{ConditionType, Programmed, Reason, Truth};
 pub use duration::{DurationError, DurationString};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 pub use model_deployment::{ModelDeployment, ModelDeploymentSpec};

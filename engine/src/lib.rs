@@ -9,7 +9,9 @@ pub mod names;
 pub mod observed;
 pub mod references;
 pub mod settings;
+pub mod state;
 
 pub use finding::Finding;
 pub use observed::Observed;
 pub use settings::Settings;
+pub use state::{State, Verdict, state};

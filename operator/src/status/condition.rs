@@ -7,6 +7,7 @@
 
 use jiff::Timestamp;
 use turnpike_bundle::{Problem, manifest::Kind};
+pub use turnpike_crds::Truth;
 use turnpike_crds::{Condition, ConditionType, Programmed, Reason, Time};
 
 use super::{
@@ -14,28 +15,6 @@ use super::{
     message,
 };
 use crate::publish::Compiled;
-
-/// A condition's `status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
-    /// It holds.
-    True,
-    /// It does not hold.
-    False,
-    /// It cannot be said.
-    Unknown,
-}
-
-impl Truth {
-    /// As in `status.conditions`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
-    }
-}
 
 /// One condition before it is compared with what stood there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +128,18 @@ const fn class_of(reason: Reason) -> Class {
         | Reason::StoreUnavailable
         | Reason::NoDatabase
         | Reason::BackendUnhealthy
+        | Reason::Refused
+        | Reason::Unschedulable
+        | Reason::ImagePull
+        | Reason::CrashLoop
+        | Reason::OutOfMemory
+        | Reason::Starting
+        | Reason::Downloading
+        | Reason::LoadingModel
+        | Reason::Updating
+        | Reason::ScaledToZero
+        | Reason::ClaimPending
+        | Reason::CannotScale
         | Reason::SpendUnattributed => Class::Accepted,
     }
 }
