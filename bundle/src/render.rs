@@ -14,11 +14,6 @@ use std::{
     sync::Arc,
 };
 
-use kube::core::object::HasSpec;
-use serde::Serialize;
-use serde_json::json;
-use turnpike_crds::{Reason, not_yet};
-
 use crate::{
     entry::{Backend, Contents, CredentialEntry, ObjectRef},
     objects::{Objects, Settings},
@@ -137,18 +132,4 @@ fn by_age<'a, K: kube::Resource>(
         }
     }
     distinct
-}
-
-/// Warns of every field in use that does nothing yet.
-fn warn_not_yet<K: HasSpec<Spec: Serialize>>(kind: ObjectKind, resource: &K, report: &mut Report) {
-    // Types of our own with string keys always serialize. All such fields lie in the spec, and statuses are large.
-    let manifest = json!({ "spec": resource.spec() });
-    for field in not_yet(&manifest, kind.as_str()) {
-        report.warn(
-            field.path,
-            Reason::NotYetSupported,
-            format!("the field has no effect in this version: {} is not there yet", field.capability),
-            "remove the field, or keep it for a later version",
-        );
-    }
 }

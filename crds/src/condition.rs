@@ -168,9 +168,7 @@ wire_names! {
         NoDatabase,
         /// What a lost gateway may have used was booked as spent.
         SpendUnattributed,
-        /// A field is set whose behaviour this version does not have.
-        NotYetSupported,
-        /// A field is set that does nothing beside the others.
+        /// A field is set that does nothing where it stands.
         NoEffect,
         /// No price is known for the model, so its costs are recorded as unknown.
         PriceUnknown,

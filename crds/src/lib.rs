@@ -13,7 +13,6 @@ pub mod duration;
 pub mod model_deployment;
 pub mod money;
 pub mod names;
-pub mod not_yet;
 pub mod reference;
 pub mod render;
 pub mod rotation;
@@ -30,7 +29,6 @@ pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, 
 pub use model_deployment::{ModelDeployment, ModelDeploymentSpec};
 pub use money::{MoneyError, NanoUsd, PriceString, UsdString};
 pub use names::{KeyHash, KeyId, ModelPattern, NameError};
-pub use not_yet::{NotYet, not_yet};
 pub use reference::{BudgetRef, ModelRef, SecretKeyRef, SecretValue};
 pub use render::all;
 pub use rotation::{RotationError, Schedule};

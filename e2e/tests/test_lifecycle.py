@@ -44,8 +44,7 @@ def left(namespace):
 
 def cluster_wide(word):
     """Names of cluster-scoped objects that hold a word."""
-    listed = kube.kubectl("get", "clusterroles,clusterrolebindings,validatingadmissionpolicies,"
-                          "validatingadmissionpolicybindings,crds", "--output=name")
+    listed = kube.kubectl("get", "clusterroles,clusterrolebindings,crds", "--output=name")
     return [name for name in listed.split() if word in name]
 
 
@@ -73,20 +72,6 @@ def test_an_uninstall_with_keys_left_leaves_them_free_and_nothing_else(api, name
         api.delete("VirtualKey", namespace, "kept")
         kube.eventually(lambda: not api.find("VirtualKey", namespace, "kept"), "the key is gone", 10)
         kube.eventually(lambda: not api.find("Secret", namespace, "kept-key"), "its Secret is gone", 30)
-
-
-def test_kubectl_warns_of_fields_without_effect_and_of_nothing_else(release, namespace):
-    manifest = objects.mock(namespace, "hopeful", price={"gpuHour": "2.10"})
-    done = kube.kubectl("apply", "--filename=-", given=json.dumps(manifest), check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Warning: " in done.stderr and "spec.price.gpuHour has no effect in this version" in done.stderr, done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    done = kube.kubectl("apply", "--filename=-", given=json.dumps(objects.mock(namespace, "plain")), check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    # Another instance's object is not this one's business.
-    manifest["metadata"] |= {"name": "foreign", "labels": {"turnpike.dev/instance": "nobody"}}
-    done = kube.kubectl("apply", "--filename=-", given=json.dumps(manifest), check=False)
-    assert (done.returncode, done.stderr) == (0, "")
 
 
 def columns(api, name):

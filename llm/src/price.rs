@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Usage ─ split (parts that never overlap) ─┐
-//! Price ─ rates above the prompt's tier ────┴─▶ Σ tokens × rate (i128) ─▶ ceil(÷ 1e6) ─▶ nano-USD (i64)
+//! Price ─ rates above the prompt's tier ────┼─▶ Σ tokens × rate (i128) ─▶ ceil(÷ 1e6) ─▶ nano-USD (i64)
+//! Time that the call took, in milliseconds ─┘
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,9 @@ pub struct Price {
     /// Nano-USD for each search or the like (`Usage::queries`).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub per_query: i64,
+    /// Nano-USD for a million milliseconds that the call takes, from dispatch to the end of its answer; on top of its tokens.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub time: i64,
     /// Rates of long prompts, by ascending threshold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<Tier>,
@@ -122,6 +126,7 @@ impl Price {
             audio_output: None,
             per_request: 0,
             per_query: 0,
+            time: 0,
             tiers: Vec::new(),
             batch: None,
             flex: None,

@@ -155,21 +155,3 @@ def test_aggregated_roles_never_hold_secrets():
     view = [one for one in found if "rbac.authorization.k8s.io/aggregate-to-view" in one["metadata"]["labels"]]
     (view,) = view
     assert {verb for rule in view["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
-
-
-def test_fields_without_an_effect_warn_and_are_never_refused():
-    found = render.objects("--set", "operator.watchNamespaces={team-a}")
-    policies = render.of_kind(found, "ValidatingAdmissionPolicy")
-    bindings = {one["spec"]["policyName"]: one["spec"] for one in render.of_kind(found, "ValidatingAdmissionPolicyBinding")}
-    assert {one["metadata"]["name"] for one in policies} == set(bindings)
-    resources = set()
-    for policy in policies:
-        (rule,) = policy["spec"]["matchConstraints"]["resourceRules"]
-        resources |= set(rule["resources"])
-        assert policy["spec"]["failurePolicy"] == "Ignore"
-        assert len(policy["spec"]["validations"]) > 0
-        binding = bindings[policy["metadata"]["name"]]
-        assert binding["validationActions"] == ["Warn"]
-        (expression,) = binding["matchResources"]["namespaceSelector"]["matchExpressions"]
-        assert expression["values"] == ["team-a"]
-    assert {"modeldeployments"} <= resources <= {"modeldeployments", "virtualkeys", "budgets"}

@@ -59,7 +59,7 @@ def test_names_are_unique_and_in_the_release_namespace(values):
     found = render.case(values)
     names = [(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in found]
     assert len(names) == len(set(names))
-    cluster_scoped = {"ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    cluster_scoped = {"ClusterRole", "ClusterRoleBinding"}
     for kind, namespace, _ in names:
         if kind in cluster_scoped:
             assert namespace is None

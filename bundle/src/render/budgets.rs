@@ -15,7 +15,7 @@ use turnpike_crds::{
 use crate::{
     entry::{BudgetEntry, ObjectRef},
     problem::{ObjectKind, Report},
-    render::{Context, Rendered, by_age, limits, warn_not_yet},
+    render::{Context, Rendered, by_age, limits},
 };
 
 /// All budgets that hold, sorted by object.
@@ -23,7 +23,6 @@ pub(super) fn render(context: Context<'_>, rendered: &mut Rendered) -> Vec<Budge
     let mut entries = Vec::new();
     for (object, resource) in by_age(&context.objects.budgets, ObjectKind::Budget, rendered) {
         let mut report = Report::new(ObjectKind::Budget, object.clone());
-        warn_not_yet(ObjectKind::Budget, resource, &mut report);
         entries.extend(compile(context, object, resource, &mut report));
         rendered.take(report);
     }

@@ -12,7 +12,6 @@ use crate::{
     render::{
         Context, Rendered, by_age, limits,
         secrets::{self, Use},
-        warn_not_yet,
     },
 };
 
@@ -28,7 +27,6 @@ pub(super) fn render(context: Context<'_>, rendered: &mut Rendered) -> Vec<KeyEn
     let mut entries = Vec::new();
     for (object, resource) in by_age(&context.objects.keys, ObjectKind::VirtualKey, rendered) {
         let mut report = Report::new(ObjectKind::VirtualKey, object.clone());
-        warn_not_yet(ObjectKind::VirtualKey, resource, &mut report);
         let hashes = hashes(context, &minted, (&object, resource), &mut report);
         let entry = compile(context, object, resource, &mut report);
         let (mine, others): (Vec<KeyHash>, Vec<KeyHash>) =
@@ -280,6 +278,6 @@ fn rotation(context: Context<'_>, resource: &VirtualKey, report: &mut Report) {
         report.invalid(field, error.to_string(), "write durations such as 720h and 24h");
     } else if context.settings.mode == Mode::Standalone {
         let fault = "the field has no effect outside a cluster: nothing replaces keys here";
-        report.warn(field, Reason::NotYetSupported, fault, "replace the key by hand, or remove the field");
+        report.warn(field, Reason::NoEffect, fault, "replace the key by hand, or remove the field");
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     render::{
         Context, Rendered, by_age, engine, limits, links, names, policy, provider,
         resilience::{self, Resilience},
-        routes, warn_not_yet,
+        routes,
     },
 };
 
@@ -53,7 +53,6 @@ pub(super) fn render(context: Context<'_>, rendered: &mut Rendered) -> Vec<Compi
 
 fn candidate<'a>(context: Context<'_>, object: ObjectRef, resource: &'a ModelDeployment) -> Candidate<'a> {
     let mut report = Report::new(ObjectKind::ModelDeployment, object.clone());
-    warn_not_yet(ObjectKind::ModelDeployment, resource, &mut report);
     let compiled = compile(context, &object, resource, &mut report);
     Candidate { object, resource, compiled, report }
 }
@@ -72,7 +71,7 @@ fn compile(
     let weight = resilience::within("spec.weight".to_owned(), spec.weight, (0, 1000), report);
     let priority = resilience::within("spec.priority".to_owned(), spec.priority, (0, 1000), report);
     let timeouts = policy::timeouts(spec.timeouts.as_ref(), report);
-    let own_price = policy::own_price(spec.price.as_ref(), report);
+    let own_price = policy::own_price(spec, report);
     let limits = limits::of_model(spec.limits.as_ref(), report);
     let own_capabilities = policy::own_capabilities(spec.capabilities.as_ref(), report);
     let resilience = resilience::compile(context, object, resource, report);

@@ -2,7 +2,7 @@
 
 use turnpike_crds::{
     DurationError, PriceString, Reason,
-    model_deployment::{Capabilities as CapabilitiesSpec, Price as PriceSpec, Timeouts as TimeoutsSpec},
+    model_deployment::{Capabilities as CapabilitiesSpec, ModelDeploymentSpec, Timeouts as TimeoutsSpec, Vllm},
 };
 use turnpike_llm::{
     price::{self, Price, Row},
@@ -47,6 +47,7 @@ pub(super) struct OwnPrice {
     cached_input: Option<i64>,
     per_request: Option<i64>,
     per_query: Option<i64>,
+    time: Option<i64>,
 }
 
 impl OwnPrice {
@@ -68,13 +69,14 @@ impl OwnPrice {
         price.cached_input = self.cached_input.or(price.cached_input);
         price.per_request = self.per_request.unwrap_or(price.per_request);
         price.per_query = self.per_query.unwrap_or(price.per_query);
+        price.time = self.time.unwrap_or(price.time);
         price
     }
 }
 
 /// `spec.price`; `None` = it sets no rate.
-pub(super) fn own_price(spec: Option<&PriceSpec>, report: &mut Report) -> Result<Option<OwnPrice>, Reported> {
-    let Some(spec) = spec else { return Ok(None) };
+pub(super) fn own_price(of: &ModelDeploymentSpec, report: &mut Report) -> Result<Option<OwnPrice>, Reported> {
+    let Some(spec) = &of.price else { return Ok(None) };
     let mut sound = true;
     let mut read = |name: &str, text: Option<&PriceString>| {
         let nano = text?.nano();
@@ -85,17 +87,47 @@ pub(super) fn own_price(spec: Option<&PriceSpec>, report: &mut Report) -> Result
         }
         nano.ok().map(|nano| nano.0)
     };
-    let price = OwnPrice {
+    let gpu_hour = read("gpuHour", spec.gpu_hour.as_ref());
+    let mut price = OwnPrice {
         input: read("inputPerMillion", spec.input_per_million.as_ref()),
         output: read("outputPerMillion", spec.output_per_million.as_ref()),
         cached_input: read("cachedInputPerMillion", spec.cached_input_per_million.as_ref()),
         per_request: read("perRequest", spec.per_request.as_ref()),
         per_query: read("perQuery", spec.per_query.as_ref()),
+        time: None,
     };
-    read("gpuHour", spec.gpu_hour.as_ref());
-    let rates = [price.input, price.output, price.cached_input, price.per_request, price.per_query];
+    price.time = gpu_hour.and_then(|nano| time_rate(nano, of.vllm.as_ref(), report));
+    let rates = [price.input, price.output, price.cached_input, price.per_request, price.per_query, price.time];
     let set = rates.iter().any(Option::is_some);
     if sound { Ok(set.then_some(price)) } else { Err(Reported) }
+}
+
+/// What a request pays for its time, as [`Price::time`] counts: gpuHour × GPUs ÷ targetInFlight, whatever the engine has in flight
+/// at the moment. `None` = no engine, reported.
+fn time_rate(gpu_hour: i64, engine: Option<&Vllm>, report: &mut Report) -> Option<i64> {
+    const MILLIONS_OF_MS_PER_HOUR: (i128, i128) = (18, 5);
+    let field = "spec.price.gpuHour";
+    let Some(engine) = engine else {
+        let fault = "the field has no effect on a model that is no engine in this cluster";
+        report.warn(
+            field,
+            Reason::NoEffect,
+            fault,
+            "set prices of tokens or perRequest instead, or run the model with spec.vllm",
+        );
+        return None;
+    };
+    if engine.gpu.count == 0 && gpu_hour > 0 {
+        let next_step = "set perRequest or prices of tokens instead, or raise spec.vllm.gpu.count";
+        report.warn(field, Reason::NoEffect, "an engine without GPUs (gpu.count 0) has no hours of them", next_step);
+    }
+    let (millions, hours) = MILLIONS_OF_MS_PER_HOUR;
+    let gpus = i128::from(engine.gpu.count.max(0));
+    let divisor = i128::from(engine.target_in_flight().max(1)).saturating_mul(millions);
+    let products = i128::from(gpu_hour).saturating_mul(gpus).saturating_mul(hours);
+    // Up, as every price: whatever costs something is never free.
+    let rate = products.saturating_add(divisor.saturating_sub(1)).div_euclid(divisor);
+    Some(i64::try_from(rate).unwrap_or(i64::MAX))
 }
 
 /// `spec.capabilities`. `None` = reported.

@@ -157,6 +157,16 @@ impl Default for Vllm {
     }
 }
 
+impl Vllm {
+    /// Default of `autoscaling.targetInFlight`.
+    pub const TARGET_IN_FLIGHT: i32 = 32;
+
+    /// Requests in flight that one replica should have; the default where nothing scales.
+    pub fn target_in_flight(&self) -> i32 {
+        self.autoscaling.as_ref().and_then(|scaling| scaling.target_in_flight).unwrap_or(Self::TARGET_IN_FLIGHT)
+    }
+}
+
 /// An inference engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Engine {

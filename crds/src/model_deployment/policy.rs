@@ -53,7 +53,8 @@ pub struct Price {
     /// USD for each of what is billed one by one: a search, up to 100 ranked documents, an image, a second of sound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_query: Option<PriceString>,
-    /// USD for an hour of one GPU, for engines in this cluster.
+    /// USD for an hour of one GPU, for engines in this cluster: a request pays for the time that it takes, its share being one of
+    /// autoscaling.targetInFlight, on top of the other prices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu_hour: Option<PriceString>,
 }

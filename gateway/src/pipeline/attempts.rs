@@ -178,9 +178,10 @@ impl Attempts<'_> {
     /// Holds what an attempt may use. Waiting for it is no time of the backend's.
     async fn reserve(&mut self, step: &Step, hold: Hold) -> Result<Reserved, (Error, Hold)> {
         let most = self.sender.worker.app.queue_wait;
-        let patience = Patience::new(most, self.journey.left(), self.journey.has_others());
+        let left = self.journey.left();
+        let patience = Patience::new(most, left, self.journey.has_others());
         let began = Instant::now();
-        let reserved = self.sender.reserve(step, patience, hold).await;
+        let reserved = self.sender.reserve(step, left, patience, hold).await;
         self.journey.waited(began);
         reserved
     }

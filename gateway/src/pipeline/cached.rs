@@ -1,6 +1,6 @@
 //! Before a model is asked: whether its answer is known already.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -205,6 +205,7 @@ impl Looking<'_> {
             upstream_model: name,
             operation: arrival.operation,
             request,
+            longest: Duration::ZERO,
             patience: Patience::NONE,
             counts: true,
         };

@@ -21,7 +21,7 @@ use super::{
     body::INLINE,
     detach::Detach,
     forward,
-    meter::{self, Arrival, Meter},
+    meter::{Arrival, Meter, total},
     stream::{Decoding, Source},
 };
 use crate::{
@@ -91,7 +91,6 @@ struct Prepared {
     body: Splices,
     endpoint: Endpoint,
     model: Arc<Model>,
-    upstream_model: Arc<str>,
     operation: Operation,
     shown: Shown,
     total: Duration,
@@ -169,8 +168,7 @@ async fn prepare(call: Call<'_>, request: &Arc<Request>, stream: bool) -> Result
             repeated: Shown::repeated(operation, request),
             recall: encoded.recall,
         },
-        upstream_model: call.upstream_model,
-        total: Duration::from_millis(model.entry.timeouts.total).min(call.left),
+        total: total(model).min(call.left),
         model: Arc::clone(model),
     })
 }
@@ -317,8 +315,7 @@ async fn streamed(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Res
             Box::new(Relayed::bytes())
         };
         if prepared.shown.include_usage {
-            let (model, upstream_model) = (Arc::clone(&prepared.model), Arc::clone(&prepared.upstream_model));
-            decoder.set_cost(Box::new(move |usage| meter::price_of(&model, &upstream_model, usage)));
+            meter.pricing().into_iter().for_each(|cost| decoder.set_cost(cost));
         }
         let idle = Duration::from_millis(timeouts.idle);
         let mut source = Box::new(Source::new(body, decoder, decoding, idle));

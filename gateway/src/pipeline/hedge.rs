@@ -94,7 +94,8 @@ impl Race<'_, '_> {
 /// The second attempt; `None` = it does not get what it needs.
 async fn beside(sender: &Sender<'_>, step: &Step, left: Duration, mut meter: Meter) -> Option<(Option<u64>, Answered)> {
     let hedging = Sender { worker: sender.worker, asked: sender.asked.clone(), counts: false };
-    let (Ok(()), Ok(reserved)) = (meter.takes_place(), hedging.reserve(step, Patience::NONE, Hold::default()).await)
+    let (Ok(()), Ok(reserved)) =
+        (meter.takes_place(), hedging.reserve(step, left, Patience::NONE, Hold::default()).await)
     else {
         meter.forget();
         return None;

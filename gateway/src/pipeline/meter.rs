@@ -3,7 +3,7 @@
 //! It lives in the response's body, so that a client which leaves, an upstream that breaks and a shutdown all settle.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -16,7 +16,6 @@ use turnpike_ledger::{
     wal::WalWriter,
 };
 use turnpike_llm::{
-    price,
     provider::{Dialect, Operation},
     relay,
     request::Request,
@@ -27,19 +26,21 @@ use turnpike_llm::{
 
 mod arrival;
 mod attempts;
+mod charge;
 mod keeping;
 
 use super::{admit::Permit, body::INLINE, detach::Lost, watched::Watched};
 use crate::{
     app::{App, Ended},
     cache::recorder::Recorder,
-    config::snapshot::{Caller, Model, Pool},
+    config::snapshot::{Caller, Pool},
     error::Error,
     record::{CacheUse, End, Record},
     spend,
 };
 
 pub use arrival::Arrival;
+pub use charge::total;
 
 /// What is recorded where nobody waited for an answer; as nginx does.
 const LEFT: StatusCode = match StatusCode::from_u16(499) {
@@ -92,6 +93,8 @@ pub struct Meter {
     mock: bool,
     /// What it may use at most, where that is limited.
     most: Option<Most>,
+    /// How long it had lasted when its client was told the cost, which is what is charged; set where clients are told so.
+    told: Option<Arc<OnceLock<Duration>>>,
     /// What the books are told of a refusal by a limit.
     refused: Option<Posting>,
 }
@@ -103,6 +106,8 @@ pub struct Most {
     pub usage: Usage,
     /// nano-USD; `None` = no known price.
     pub cost: Option<i64>,
+    /// Time from dispatch.
+    pub longest: Duration,
 }
 
 /// What the prompt is estimated from where the upstream reports nothing.
@@ -162,6 +167,7 @@ impl Meter {
             output: Tape::default(),
             mock: false,
             most: None,
+            told: None,
             refused: None,
         }
     }
@@ -225,9 +231,7 @@ impl Meter {
                 estimated: true,
                 ..Usage::default()
             });
-            let cost =
-                record.model.as_ref().and_then(|model| price_of(model, record.upstream_model.as_deref()?, &usage));
-            Most { usage, cost }
+            Most { usage, cost: charge::cost_of(record, &usage, Duration::ZERO), longest: Duration::ZERO }
         });
         let mut row = spend::row(record, held.slot.event(), held.hold.bound().into());
         (row.prompt_tokens, row.completion_tokens) = (most.usage.prompt, most.usage.completion);
@@ -267,7 +271,7 @@ impl Meter {
 
     /// Tokens as the upstream reported them.
     pub fn used(&mut self, usage: Usage) {
-        let priced = self.app_price(&usage);
+        let priced = self.priced(&usage);
         self.update(|record| {
             record.usage = Some(usage);
             record.cost = priced;
@@ -334,19 +338,19 @@ impl Meter {
         }
         // Counting may take a while; the client's place is free at once.
         drop(permit);
-        self.estimate(record, ended);
+        let lasted = self.lasted(&record);
+        self.estimate(record, lasted, ended);
     }
 
     /// Settles an attempt of which the upstream has not said what it used.
-    fn estimate(&mut self, mut record: Record, ended: Ended) {
+    fn estimate(&mut self, mut record: Record, lasted: Duration, ended: Ended) {
         let app = Arc::clone(&self.app);
         let settling = app.settling.take(1);
         let prompt = std::mem::replace(&mut self.prompt, Prompt::None);
         let output = std::mem::take(&mut self.output);
         let estimate = move || {
-            let usage = estimate(&record, &prompt, &output);
-            record.cost =
-                record.model.as_ref().and_then(|model| price_of(model, record.upstream_model.as_deref()?, &usage));
+            let usage = charge::estimate(&record, &prompt, &output);
+            record.cost = charge::cost_of(&record, &usage, lasted);
             record.usage = Some(usage);
             app.settle(&record, ended);
             drop(settling);
@@ -357,31 +361,10 @@ impl Meter {
             Err(_) => estimate(),
         }
     }
-
-    fn app_price(&self, usage: &Usage) -> Option<i64> {
-        let (record, _) = &**self.open.as_ref()?;
-        price_of(record.model.as_ref()?, record.upstream_model.as_deref()?, usage)
-    }
 }
 
 impl Drop for Meter {
     fn drop(&mut self) {
         self.finish(End::Cancelled);
     }
-}
-
-/// nano-USD of a call of this upstream model; `None` = no known price.
-pub fn price_of(model: &Model, upstream_model: &str, usage: &Usage) -> Option<i64> {
-    Some(price::cost(usage, &*model.price(upstream_model)?))
-}
-
-fn estimate(record: &Record, prompt: &Prompt, output: &Tape) -> Usage {
-    let model = record.upstream_model.as_deref().unwrap_or_default();
-    let prompt = match prompt {
-        Prompt::None => 0,
-        Prompt::Request(request) => tokens::prompt(model, request),
-        Prompt::Tokens(rough) => *rough,
-        Prompt::Whole(usage) => return *usage,
-    };
-    Usage { prompt, completion: output.tokens(model), estimated: true, ..Usage::default() }
 }

@@ -72,7 +72,7 @@ impl Copy {
         let mut journey = Journey::new((&snapshot, &caller), routed, Wishes::default(), None);
         let Ok(step) = journey.first(&asked.source()) else { return meter.forget() };
         let sender = Sender { worker: &worker, asked, counts: false };
-        let cap = match sender.reserve(&step, Patience::NONE, Hold::default()).await {
+        let cap = match sender.reserve(&step, journey.left(), Patience::NONE, Hold::default()).await {
             Ok(reserved) => {
                 let cap = reserved.cap;
                 meter.hold(reserved);

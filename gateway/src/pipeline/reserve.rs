@@ -49,6 +49,8 @@ pub struct Reservation<'a> {
     pub operation: Operation,
     /// The request.
     pub request: &'a Request,
+    /// How long the backend may take.
+    pub longest: Duration,
     /// How long it may wait for limits that others have used up.
     pub patience: Patience,
     /// It counts as a request of its client's; a copy or a second attempt beside the first does not.
@@ -167,7 +169,8 @@ impl Reservation<'_> {
             Output::Absent => (most.unwrap_or(MOST_OUTPUT), false),
         };
         let prompt = bound::prompt_bound(self.request, call);
-        let mut bound = Bound { prompt, output, cap: None, price, request: self.request, call };
+        let longest = self.longest;
+        let mut bound = Bound { prompt, output, longest, cap: None, price, request: self.request, call };
         let scarce: Vec<(&AccountSpec, i64)> = accounts
             .iter()
             .filter(|account| holds_worst_case(account))
@@ -177,7 +180,7 @@ impl Reservation<'_> {
             })
             .collect();
         let is_scarce = !scarce.is_empty();
-        let is_large = |(account, left): &(&AccountSpec, i64)| bound.of(account.unit, 0) > left / EXACT;
+        let is_large = |(account, left): &(&AccountSpec, i64)| bound.of_prompt(account.unit) > left / EXACT;
         if scarce.iter().any(is_large) {
             bound.prompt = self.exact_prompt().await;
         }
@@ -220,6 +223,7 @@ fn call_of<'a>(model: &'a Model, operation: Operation, upstream_model: &'a str) 
 struct Bound<'a> {
     prompt: u64,
     output: u64,
+    longest: Duration,
     /// Most output tokens of one choice, where that is less than the client says.
     cap: Option<u64>,
     price: Option<&'a Price>,
@@ -230,7 +234,8 @@ struct Bound<'a> {
 impl Bound<'_> {
     fn most(&self) -> Most {
         let usage = Usage { prompt: self.prompt, completion: self.output, estimated: true, ..Usage::default() };
-        Most { usage, cost: self.price.map(|_| self.of(Unit::NanoUsd, self.output)) }
+        let cost = self.price.map(|_| self.of(Unit::NanoUsd, self.output));
+        Most { usage, cost, longest: self.longest }
     }
 
     fn amount(&self, account: &AccountSpec) -> i64 {
@@ -245,11 +250,20 @@ impl Bound<'_> {
     }
 
     fn of(&self, unit: Unit, output: u64) -> i64 {
+        self.with(unit, self.prompt, output)
+    }
+
+    /// What the prompt has of it.
+    fn of_prompt(&self, unit: Unit) -> i64 {
+        self.of(unit, 0).saturating_sub(self.with(unit, 0, 0))
+    }
+
+    fn with(&self, unit: Unit, prompt: u64, output: u64) -> i64 {
         match unit {
-            Unit::NanoUsd => self
-                .price
-                .map_or(0, |price| price::worst(price, self.prompt, output, bound::queries(self.request, self.call))),
-            Unit::Tokens => signed(self.prompt.saturating_add(output)),
+            Unit::NanoUsd => self.price.map_or(0, |price| {
+                price::worst(price, prompt, output, bound::queries(self.request, self.call), self.longest)
+            }),
+            Unit::Tokens => signed(prompt.saturating_add(output)),
             Unit::Requests | Unit::Parallel => 1,
         }
     }
@@ -257,6 +271,10 @@ impl Bound<'_> {
     /// Lowers the output until it fits, but not below what is worth a call.
     fn shrink(&mut self, unit: Unit, affordable: i64) {
         let (least, most) = (self.of(unit, 0), self.of(unit, self.output));
+        // Where only time costs, less output is not cheaper.
+        if least == most {
+            return;
+        }
         let fits = i128::from(affordable.saturating_sub(least).max(0)) * i128::from(self.output)
             / i128::from(most.saturating_sub(least).max(1));
         let fits = u64::try_from(fits).unwrap_or(u64::MAX);

@@ -12,7 +12,7 @@ use super::{
     features::Source,
     journey::Step,
     media::Wanted,
-    meter::{Arrival, Meter},
+    meter::{self, Arrival, Meter},
     mock::Mock,
     queue::Patience,
     reserve::{Reservation, Reserved},
@@ -99,18 +99,30 @@ impl Sender<'_> {
         call::call(&self.worker.pool, call, &self.asked.request, meter).await
     }
 
-    /// Holds what an attempt may use, and waits for it as long as `patience` lasts; `hold` is part of that.
+    /// Holds what an attempt may use within what is left of the request's time, and waits for it as long as `patience` lasts;
+    /// `hold` is part of that.
     ///
     /// # Errors
     /// A limit does not let it pass. The hold comes back as it was.
-    pub async fn reserve(&self, step: &Step, patience: Patience, hold: Hold) -> Result<Reserved, (Error, Hold)> {
+    pub async fn reserve(
+        &self,
+        step: &Step,
+        left: Duration,
+        patience: Patience,
+        hold: Hold,
+    ) -> Result<Reserved, (Error, Hold)> {
+        let operation = self.asked.arrival.operation;
+        let is_stream = operation.is_streamed(self.asked.request.stream());
+        let total = meter::total(&step.model);
         let reservation = Reservation {
             caller: self.asked.caller,
             name: &self.asked.name,
             model: &step.model,
             upstream_model: step.upstream_model.as_ref().unwrap_or(&self.asked.name),
-            operation: self.asked.arrival.operation,
+            operation,
             request: &self.asked.request,
+            // The request's own limit ends no stream that has begun.
+            longest: if is_stream { total } else { total.min(left) },
             patience,
             counts: self.counts,
         };

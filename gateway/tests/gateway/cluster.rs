@@ -22,6 +22,7 @@ mod large;
 mod publishing;
 mod reports;
 mod starting;
+mod time_prices;
 
 /// The operator's bearer token.
 const TOKEN: &str = "a-token-of-the-operator";

@@ -1,5 +1,7 @@
 //! The cost formula: split the usage, pick the rates, add up, round up once.
 
+use std::time::Duration;
+
 use crate::{
     price::{Price, Tier},
     usage::Usage,
@@ -22,20 +24,23 @@ pub struct Breakdown {
     pub reasoning: i64,
     /// Per request and per query fees.
     pub fees: i64,
+    /// The time that it took.
+    pub time: i64,
 }
 
-/// Nano-USD of one call: ceil(Σ tokens × rate ÷ 1e6), rounded once, plus the fees. Saturates at `i64::MAX`.
-pub fn cost(usage: &Usage, price: &Price) -> i64 {
-    let parts = Parts::of(usage, price);
-    let sum = [parts.input, parts.output, parts.cache_read, parts.cache_write, parts.reasoning]
+/// Nano-USD of one call that took so long: ceil(Σ tokens and milliseconds × rate ÷ 1e6), rounded once, plus the fees. Saturates
+/// at `i64::MAX`.
+pub fn cost(usage: &Usage, lasted: Duration, price: &Price) -> i64 {
+    let parts = Parts::of(usage, lasted, price);
+    let sum = [parts.input, parts.output, parts.cache_read, parts.cache_write, parts.reasoning, parts.time]
         .into_iter()
         .fold(0, i128::saturating_add);
     clamp(ceil(sum).saturating_add(parts.fees))
 }
 
 /// The same call by parts. Each is rounded up, so their sum may exceed [`cost`] by a nano-USD or few.
-pub fn breakdown(usage: &Usage, price: &Price) -> Breakdown {
-    let parts = Parts::of(usage, price);
+pub fn breakdown(usage: &Usage, lasted: Duration, price: &Price) -> Breakdown {
+    let parts = Parts::of(usage, lasted, price);
     Breakdown {
         input: clamp(ceil(parts.input)),
         output: clamp(ceil(parts.output)),
@@ -43,10 +48,11 @@ pub fn breakdown(usage: &Usage, price: &Price) -> Breakdown {
         cache_write: clamp(ceil(parts.cache_write)),
         reasoning: clamp(ceil(parts.reasoning)),
         fees: clamp(parts.fees),
+        time: clamp(ceil(parts.time)),
     }
 }
 
-/// Token × rate products (millionths of a nano-USD), and fees in nano-USD.
+/// Token × rate and time × rate products (millionths of a nano-USD), and fees in nano-USD.
 struct Parts {
     input: i128,
     output: i128,
@@ -54,10 +60,11 @@ struct Parts {
     cache_write: i128,
     reasoning: i128,
     fees: i128,
+    time: i128,
 }
 
 impl Parts {
-    fn of(usage: &Usage, price: &Price) -> Self {
+    fn of(usage: &Usage, lasted: Duration, price: &Price) -> Self {
         let rates = Rates::of(price, usage.prompt);
         // Providers count some tokens twice (cached audio): each class takes from what the others left.
         let mut prompt = usage.prompt;
@@ -75,6 +82,7 @@ impl Parts {
             cache_write: times(write, rates.cache_write_5m).saturating_add(times(write_1h, rates.cache_write_1h)),
             reasoning: times(reasoning, rates.reasoning),
             fees: i128::from(price.per_request).saturating_add(times(usage.queries, price.per_query)),
+            time: times(milliseconds(lasted), price.time),
         }
     }
 }
@@ -117,6 +125,11 @@ fn take(left: &mut u64, wanted: u64) -> u64 {
     let taken = wanted.min(*left);
     *left = left.saturating_sub(taken);
     taken
+}
+
+/// Whole ones: less than one is not charged.
+pub(super) fn milliseconds(lasted: Duration) -> u64 {
+    u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn times(tokens: u64, rate: i64) -> i128 {

@@ -70,6 +70,7 @@ impl Row {
             audio_output,
             per_request: 0,
             per_query: query.unwrap_or(0),
+            time: 0,
             tiers: self.tier().into_iter().collect(),
             batch: service(batch_input, batch_output),
             flex: service(flex_input, flex_output),

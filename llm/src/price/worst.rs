@@ -1,21 +1,24 @@
 //! The most that a call can cost: what is held before it is sent.
 
+use std::time::Duration;
+
 use crate::price::{
     Price, ServiceRates, Tier,
-    cost::{ceil, clamp, times},
+    cost::{ceil, clamp, milliseconds, times},
 };
 
 /// Nano-USD at most, whatever part of the tokens is cached, written to a cache, audio or reasoning, whichever tier the prompt
-/// reaches and whichever class of service it is given; with the fees of the request and of `queries` searches.
+/// reaches and whichever class of service it is given; with the fees of the request and of `queries` searches, and with all the time that it may take.
 ///
-/// For every usage within these tokens and queries, [`super::cost`] is no more.
-pub fn worst(price: &Price, prompt: u64, output: u64, queries: u64) -> i64 {
+/// For every usage within these tokens, queries and time, [`super::cost`] is no more.
+pub fn worst(price: &Price, prompt: u64, output: u64, queries: u64, longest: Duration) -> i64 {
     let base = Rates::of(price);
     // A shorter prompt may cost more: tiers need not rise.
     let reached = price.tiers.iter().filter(|tier| prompt > tier.above).map(|tier| Rates::of_tier(price, tier));
     let tokens = std::iter::once(base).chain(reached).map(|rates| rates.cost(prompt, output)).max().unwrap_or_default();
     let fees = i128::from(price.per_request).saturating_add(times(queries, price.per_query));
-    clamp(ceil(tokens).saturating_add(fees))
+    let sum = tokens.saturating_add(times(milliseconds(longest), price.time));
+    clamp(ceil(sum).saturating_add(fees))
 }
 
 /// The dearest rate of each side.

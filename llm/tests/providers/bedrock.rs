@@ -279,7 +279,7 @@ fn caches_are_charged_at_their_rates() {
     let usage = bedrock().decode(Operation::Chat, Bytes::from_static(body), &Shown::default()).unwrap().usage.unwrap();
     let price = lookup(ProviderKind::Bedrock, SONNET_4_5, Some("us-east-1")).unwrap().price();
     // 20 tokens at 3.30 USD a million, 3000 at 0.33, 200 at 4.125, 1000 at 6.60, and 2 at 16.50.
-    assert_eq!(cost(&usage, &price), 66_000 + 990_000 + 825_000 + 6_600_000 + 33_000);
+    assert_eq!(cost(&usage, std::time::Duration::ZERO, &price), 66_000 + 990_000 + 825_000 + 6_600_000 + 33_000);
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn perplexitys_sources_are_kept_and_its_searches_are_charged() {
     assert_eq!(usage.queries, 3);
     // 5 USD for 1000 searches.
     let row = lookup(ProviderKind::Perplexity, "sonar-deep-research", None).unwrap();
-    assert_eq!(breakdown(&usage, &row.price()).fees, 15_000_000);
+    assert_eq!(breakdown(&usage, std::time::Duration::ZERO, &row.price()).fees, 15_000_000);
 }
 
 #[test]

@@ -108,7 +108,6 @@ const fn class_of(reason: Reason) -> Class {
         | Reason::WeakKey
         | Reason::OverlayNotAllowed
         | Reason::BundleFull
-        | Reason::NotYetSupported
         | Reason::NoEffect
         // No problem has the reasons below. If one ever does, it shows where people look first.
         | Reason::Pending

@@ -55,7 +55,7 @@ fn fields_without_effect_are_told_once_a_generation_in_one_event() {
     let mut place = Place::new().model("model", &spec);
     let first = told(&mut place, now());
     assert_eq!(first.len(), 1);
-    assert!(first[0].starts_with("Warning NotYetSupported spec.price.gpuHour: "), "{first:?}");
+    assert!(first[0].starts_with("Warning NoEffect spec.price.gpuHour: "), "{first:?}");
     place = place.gateways(&[Some(10)]);
     assert_eq!(told(&mut place, now()), ["Normal Programmed Every ready gateway serves generation 1"]);
     let mut place = edit(place, "model", &spec, 2);

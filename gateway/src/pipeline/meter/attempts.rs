@@ -84,6 +84,7 @@ impl Meter {
     /// Settles the attempt that failed; what follows is another one, with a place and a hold of its own.
     pub fn retry(&mut self, slot: SpendSlot, reserved: Reserved, is_fallback: bool) {
         self.capped(reserved.cap);
+        let lasted = self.open.as_ref().map(|open| self.lasted(&open.0)).unwrap_or_default();
         let Some(open) = &mut self.open else { return };
         let (record, held) = &mut **open;
         let before = record.clone();
@@ -92,7 +93,7 @@ impl Meter {
         } else if self.dispatched.is_some() {
             record.retries = record.retries.saturating_add(1);
         }
-        self.most = reserved.most;
+        (self.most, self.told) = (reserved.most, None);
         let ended = Ended {
             hold: std::mem::replace(&mut held.hold, reserved.hold),
             // What was not sent needs no row.
@@ -118,7 +119,7 @@ impl Meter {
         if record.usage.is_some() || !is_owed {
             self.app.settle(&record, ended);
         } else {
-            self.estimate(record, ended);
+            self.estimate(record, lasted, ended);
         }
     }
 
