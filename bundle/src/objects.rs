@@ -112,6 +112,8 @@ pub struct Settings {
     pub ambient_identity_namespaces: BTreeSet<String>,
     /// Whether and how strictly tenants are kept apart.
     pub mode: Mode,
+    /// What engines' `podOverlay` may touch (`operator.unsafePodOverlay`).
+    pub pod_overlay: turnpike_engine::overlay::Rule,
 }
 
 /// Whose objects these are.

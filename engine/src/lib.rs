@@ -3,10 +3,14 @@
 //! Pure: no client and no clock of its own. The operator watches and writes; what it writes and what it says of it is
 //! decided here.
 
+mod adapter;
 pub mod check;
+pub mod children;
 pub mod finding;
+pub mod flags;
 pub mod names;
 pub mod observed;
+pub mod overlay;
 pub mod references;
 pub mod settings;
 pub mod state;

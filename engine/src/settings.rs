@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
+
 /// The version of vLLM that this release was made for.
 pub const VLLM_VERSION: &str = "0.33.0";
 
 /// Rules and defaults of the place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// `--instance`.
     pub instance: String,
@@ -16,6 +18,8 @@ pub struct Settings {
     pub gateway_labels: BTreeMap<String, String>,
     /// Labels of the operator's pods.
     pub operator_labels: BTreeMap<String, String>,
+    /// Who else may read engines' metrics.
+    pub monitoring_peers: Vec<NetworkPolicyPeer>,
     /// Image of engines of type VLLM.
     pub vllm_image: String,
     /// Image of engines of type `LlamaCpp`.
@@ -24,8 +28,6 @@ pub struct Settings {
     pub s3_image: String,
     /// Whether `PodMonitor`s are made.
     pub pod_monitor: bool,
-    /// Whether `podOverlay` may touch everything.
-    pub unsafe_pod_overlay: bool,
 }
 
 impl Default for Settings {
@@ -35,11 +37,11 @@ impl Default for Settings {
             release_namespace: String::new(),
             gateway_labels: BTreeMap::new(),
             operator_labels: BTreeMap::new(),
+            monitoring_peers: Vec::new(),
             vllm_image: format!("vllm/vllm-openai:v{VLLM_VERSION}"),
             llama_cpp_image: "ghcr.io/ggml-org/llama.cpp:server".to_owned(),
             s3_image: "public.ecr.aws/aws-cli/aws-cli:2.31.0".to_owned(),
             pod_monitor: false,
-            unsafe_pod_overlay: false,
         }
     }
 }

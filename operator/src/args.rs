@@ -7,6 +7,7 @@ use clap::{
     builder::{OsStr, Resettable},
 };
 use turnpike_bundle::objects::Mode;
+use turnpike_engine::overlay::Rule;
 
 use crate::{names::Names, settings::Settings};
 
@@ -123,6 +124,7 @@ impl Args {
             ambient_identity_namespaces: or_release(&self.ambient_identity_namespaces),
             cluster_model_namespaces: or_release(&self.cluster_model_namespaces),
             mode: if self.require_secret_label { Mode::Cluster } else { Mode::SingleTenant },
+            pod_overlay: Rule::default(),
         };
         Settings {
             bundle,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 /// Settings for the life of the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Rules for compiling objects.
     pub bundle: turnpike_bundle::Settings,

@@ -38,7 +38,7 @@ pub(super) fn compile(
         );
         return None;
     }
-    let is_sound = findings(resource, report);
+    let is_sound = findings(context, resource, report);
     let may_read = is_permitted(context, &object.namespace, spec, report);
     let key = key(context, object, spec, report);
     let engine = entry(spec, report);
@@ -66,9 +66,9 @@ pub(super) fn compile(
 }
 
 /// Whether an engine can be made of the spec.
-fn findings(resource: &ModelDeployment, report: &mut Report) -> bool {
+fn findings(context: Context<'_>, resource: &ModelDeployment, report: &mut Report) -> bool {
     let mut is_sound = true;
-    for finding in check::check(resource) {
+    for finding in check::check(resource, context.settings.pod_overlay) {
         let (field, reason, message, next_step) = (finding.field, finding.reason, finding.message, finding.next_step);
         if finding.is_warning {
             report.warn(field, reason, message, next_step);

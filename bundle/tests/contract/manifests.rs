@@ -8,6 +8,7 @@ use turnpike_bundle::{
     entry::ObjectRef,
     objects::{Mode, Value as SecretValue},
 };
+use turnpike_engine::overlay::Rule;
 
 /// The documents of a case. A document of kind `Settings` says where the objects are; a Secret's `mintedFor` names the
 /// `VirtualKey` that it was made for.
@@ -68,6 +69,7 @@ fn read_settings(document: &Value) -> Settings {
             "SingleTenant" => Mode::SingleTenant,
             _ => Mode::Standalone,
         },
+        pod_overlay: Rule::AllowList,
     }
 }
 

@@ -1,0 +1,103 @@
+//! What an engine writes to: the cache, which may outlive the pod, its home, and the memory that its processes share.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::core::v1::{
+        EmptyDirVolumeSource, PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimVolumeSource,
+        Volume, VolumeMount, VolumeResourceRequirements,
+    },
+    apimachinery::pkg::api::resource::Quantity,
+};
+use turnpike_crds::model_deployment::engine::AccessMode;
+
+use super::Engine;
+
+/// Where downloads and compiled kernels are kept.
+pub(crate) const CACHE: &str = "/cache";
+/// The home of a user whom the image does not know.
+const HOME: &str = "/home/engine";
+const SHARED_MEMORY: &str = "2Gi";
+
+pub(super) fn volumes(engine: Engine<'_>) -> Vec<Volume> {
+    let shared = engine.spec.shared_memory.clone().unwrap_or_else(|| Quantity(SHARED_MEMORY.to_owned()));
+    let shared = EmptyDirVolumeSource { medium: Some("Memory".to_owned()), size_limit: Some(shared) };
+    vec![cache(engine), empty("home"), empty("tmp"), temporary("shm", shared)]
+}
+
+pub(super) fn mounts() -> Vec<VolumeMount> {
+    let mut mounts = fetching_mounts();
+    mounts.push(mount("shm", "/dev/shm"));
+    mounts
+}
+
+/// Of a container that only fetches files.
+pub(super) fn fetching_mounts() -> Vec<VolumeMount> {
+    vec![mount("cache", CACHE), mount("home", HOME), mount("tmp", "/tmp")]
+}
+
+/// Where programs keep what they write. Repositories are shared by all engines of a volume; what is compiled belongs to one.
+pub(super) fn variables(engine: Engine<'_>) -> Vec<(&'static str, String)> {
+    let compiled = format!("{CACHE}/{}", engine.name());
+    vec![
+        ("HOME", HOME.to_owned()),
+        // Without these, looking up the user's name fails: the image has no such user.
+        ("USER", "engine".to_owned()),
+        ("LOGNAME", "engine".to_owned()),
+        ("HF_HOME", format!("{CACHE}/huggingface")),
+        ("XDG_CACHE_HOME", format!("{compiled}/xdg")),
+        ("VLLM_CACHE_ROOT", format!("{compiled}/vllm")),
+        ("TRITON_CACHE_DIR", format!("{compiled}/triton")),
+        ("TORCHINDUCTOR_CACHE_DIR", format!("{compiled}/torchinductor")),
+    ]
+}
+
+/// The claim that is made for the cache.
+pub(super) fn claim(engine: Engine<'_>) -> Option<PersistentVolumeClaim> {
+    let cache = engine.spec.cache.as_ref()?;
+    let size = cache.size.clone()?;
+    let mode = match cache.access_mode {
+        AccessMode::ReadWriteOnce => "ReadWriteOnce",
+        AccessMode::ReadWriteMany => "ReadWriteMany",
+    };
+    Some(PersistentVolumeClaim {
+        metadata: engine.metadata(),
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec![mode.to_owned()]),
+            storage_class_name: cache.storage_class_name.clone(),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some(BTreeMap::from([("storage".to_owned(), size)])),
+                limits: None,
+            }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        status: None,
+    })
+}
+
+pub(super) fn claimed(name: &str, claim_name: String, read_only: Option<bool>) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource { claim_name, read_only }),
+        ..Volume::default()
+    }
+}
+
+pub(super) fn mount(name: &str, path: &str) -> VolumeMount {
+    VolumeMount { name: name.to_owned(), mount_path: path.to_owned(), ..VolumeMount::default() }
+}
+
+fn cache(engine: Engine<'_>) -> Volume {
+    match &engine.spec.cache {
+        Some(cache) => claimed("cache", cache.claim_name.clone().unwrap_or_else(|| engine.name()), None),
+        None => empty("cache"),
+    }
+}
+
+fn empty(name: &str) -> Volume {
+    temporary(name, EmptyDirVolumeSource::default())
+}
+
+fn temporary(name: &str, source: EmptyDirVolumeSource) -> Volume {
+    Volume { name: name.to_owned(), empty_dir: Some(source), ..Volume::default() }
+}
