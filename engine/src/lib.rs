@@ -12,6 +12,7 @@ pub mod names;
 pub mod observed;
 pub mod overlay;
 pub mod references;
+pub mod scale;
 pub mod settings;
 pub mod state;
 
