@@ -23,8 +23,8 @@ pub const TARGET_IN_FLIGHT: u32 = 32;
 pub const SCALE_DOWN_DELAY: Duration = Duration::from_mins(5);
 /// What a gateway said holds for so long; after that its demand is unknown.
 pub const STALE: Duration = Duration::from_secs(5);
-/// Replicas bear this part more than their target before another starts, and another goes only where this part of one
-/// replica's target stays free: one part in so many.
+/// Replicas bear this part more than their target before another starts, and one goes only where this part of what the others
+/// bear stays free: one part in so many.
 const TOLERANCE: u64 = 10;
 
 /// What clients want of one engine, as one gateway sees it, or all of them together.
@@ -140,14 +140,13 @@ impl Rules {
         count(wanted).max(u32::from(demand.wanted))
     }
 
-    /// Replicas that may not go now: one more than wanted where the rest would be full to the brim.
+    /// Replicas that may not go now: one more than wanted where the rest would be full nearly to the brim.
     fn kept(&self, demand: &Demand, wanted: u32, current: u32) -> u32 {
-        let target = u64::from(self.target);
-        let roomy = match demand.load() {
-            0 => 0,
-            load => count((load + target / TOLERANCE).div_ceil(target)),
-        };
-        wanted.max(roomy.min(current))
+        let (load, target) = (demand.load(), u64::from(self.target));
+        let fits = |replicas: u64| load <= replicas * target - replicas * target / TOLERANCE;
+        let exact = load.div_ceil(target);
+        let roomy = if fits(exact) { exact } else { exact + 1 };
+        wanted.max(count(roomy).min(current))
     }
 }
 

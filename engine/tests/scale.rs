@@ -1,5 +1,11 @@
 //! Replicas follow demand without flapping: single decisions, properties of any demand, and whole days as curves.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on panics, as an assertion does"
+)]
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -115,7 +121,7 @@ fn after_a_restart_or_a_pause_the_replicas_that_run_are_taken_as_wanted() {
 #[test]
 fn rules_that_change_act_at_once() {
     let unknown = Total::default();
-    let mut decide =
+    let decide =
         |min, max, current| Scaler::default().decide(secs(0), &unknown, current, &Rules { min, max, ..RULES }).replicas;
     assert_eq!(decide(2, 8, 0), 2);
     assert_eq!(decide(0, 3, 5), 3);
