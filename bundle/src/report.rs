@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+pub use turnpike_engine::scale::Demand;
 
 use crate::{
     canonical,
@@ -43,6 +44,14 @@ pub struct Report {
     /// Backends that take no requests, by model; the first thousand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unhealthy: Vec<UnhealthyBackend>,
+}
+
+/// What clients of a gateway want of engines: the body of `GET /demand` on its internal listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Demands {
+    /// By `namespace/name`: every engine that the gateway knows of.
+    pub engines: BTreeMap<String, Demand>,
 }
 
 /// A shard in use.

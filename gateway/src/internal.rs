@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::State,
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -16,6 +17,8 @@ use turnpike_ledger::spend_log::SpendSink;
 
 use crate::{metrics::Metrics, probe::Unhealthy};
 
+mod authorized;
+mod demand;
 mod health;
 mod long_poll;
 
@@ -35,15 +38,19 @@ pub struct Internal {
     pub unhealthy: Arc<Unhealthy>,
 }
 
-/// Every internal route; `/bundle` only where a bundle is what the gateway serves from.
+/// Every internal route; those for the operator only where a bundle is what the gateway serves from.
 pub fn router(internal: Internal, reports: Option<Reports>) -> Router {
-    let bundle = reports.map(|reports| Router::new().route("/bundle", get(long_poll::answer)).with_state(reports));
+    let of_operator = reports.map(|reports| {
+        let routes = Router::new().route("/bundle", get(long_poll::answer)).route("/demand", get(demand::answer));
+        let auth = Arc::clone(&reports.auth);
+        routes.with_state(reports).route_layer(middleware::from_fn_with_state(auth, authorized::check))
+    });
     Router::new()
         .route("/metrics", get(metrics))
         .route("/health/liveness", get(alive))
         .route("/health/readiness", get(readiness))
         .with_state(internal)
-        .merge(bundle.unwrap_or_default())
+        .merge(of_operator.unwrap_or_default())
 }
 
 /// Prometheus' text format, rendered on a thread of its own: with thousands of keys it takes a while.

@@ -14,6 +14,7 @@ pub mod banner;
 pub mod cache;
 pub mod check;
 pub mod config;
+pub mod demand;
 pub mod error;
 pub mod internal;
 pub mod limits;

@@ -13,6 +13,7 @@ pub mod authenticate;
 pub mod body;
 pub mod cached;
 pub mod call;
+pub mod cold;
 pub mod count;
 pub mod deliver;
 pub mod detach;

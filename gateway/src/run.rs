@@ -105,7 +105,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let serving =
         Serving { app: Arc::clone(&app), connector, read_timeout: args.read_timeout, grace: args.shutdown_grace };
     let configured = Configured::start(source, &app, minted).await?;
-    let internal = internal(internal_listener, &app, configured.reports())?;
+    let internal = internal(internal_listener, &app, configured.reports(&app.live))?;
 
     let ready = tokio::select! {
         () = configured.ready() => true,
@@ -207,11 +207,12 @@ impl Configured {
         }
     }
 
-    fn reports(&self) -> Option<Reports> {
+    fn reports(&self, live: &Live) -> Option<Reports> {
         match self {
             Self::Directory(_) => None,
             Self::Bundle(following) => {
-                Some(Reports { latest: following.reports.clone(), auth: Arc::clone(&following.auth) })
+                let (latest, auth) = (following.reports.clone(), Arc::clone(&following.auth));
+                Some(Reports { live: live.clone(), latest, auth })
             }
         }
     }

@@ -34,6 +34,8 @@ pub struct Group {
     pub complexity: Option<Complexity>,
     /// Whose turn it is, where the strategy is [`Strategy::RoundRobin`].
     pub turns: Turns,
+    /// Members are on their way: those that would answer have not started yet.
+    pub is_cold: bool,
 }
 
 /// One of a group's backends.

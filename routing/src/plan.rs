@@ -58,6 +58,8 @@ pub enum NoMember {
     Cooling,
     /// There is none, or all have weight 0.
     Empty,
+    /// Those that would answer have not started yet.
+    Cold,
 }
 
 /// When a decision is made, and with what luck.
@@ -127,6 +129,8 @@ impl Plan {
             NoMember::ContextWindow(_) => self.leave(group, &[Cause::ContextWindow]),
             NoMember::Busy => self.leave(group, &[Cause::RateLimit]),
             NoMember::Cooling => self.leave(group, reasons(group, turn.now)),
+            // To the client it is a model that does not work now, whatever a fallback calls it.
+            NoMember::Cold => self.leave(group, &[Cause::ColdStart, Cause::ServerError]),
             // No fallback is for these.
             NoMember::Capability(_) | NoMember::Tags | NoMember::Empty => {}
         }

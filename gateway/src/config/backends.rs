@@ -8,17 +8,20 @@ use std::{
 use turnpike_bundle::entry::{Backend, ModelEntry, ObjectRef};
 use turnpike_routing::{backend::Live, traffic::Traffic};
 
-/// What was seen of groups.
-type Kept<K> = Mutex<BTreeMap<K, Weak<Traffic>>>;
+use crate::demand::Interest;
+
+/// What is kept for as long as a snapshot has it.
+type Kept<K, V> = Mutex<BTreeMap<K, Weak<V>>>;
 
 /// Finds what was seen of whatever a snapshot that is still in use holds; forgets the rest.
 #[derive(Default)]
 pub struct Backends {
     live: Mutex<BTreeMap<ObjectRef, (Backend, Weak<Live>)>>,
     /// By namespace and public name.
-    pools: Kept<(Box<str>, Box<str>)>,
+    pools: Kept<(Box<str>, Box<str>), Traffic>,
     /// By object, of what fallbacks and mirrors name.
-    objects: Kept<ObjectRef>,
+    objects: Kept<ObjectRef, Traffic>,
+    engines: Kept<ObjectRef, Interest>,
 }
 
 impl Backends {
@@ -46,20 +49,26 @@ impl Backends {
         kept(&self.objects, object.clone())
     }
 
+    /// What clients want of an engine.
+    pub fn of_engine(&self, object: &ObjectRef) -> Arc<Interest> {
+        kept(&self.engines, object.clone())
+    }
+
     /// Makes room of what no snapshot holds any more.
     pub fn forget(&self) {
         locked(&self.live).retain(|_, (_, live)| live.strong_count() > 0);
         locked(&self.pools).retain(|_, traffic| traffic.strong_count() > 0);
         locked(&self.objects).retain(|_, traffic| traffic.strong_count() > 0);
+        locked(&self.engines).retain(|_, interest| interest.strong_count() > 0);
     }
 }
 
-fn kept<K: Ord>(known: &Kept<K>, key: K) -> Arc<Traffic> {
+fn kept<K: Ord, V: Default>(known: &Kept<K, V>, key: K) -> Arc<V> {
     let mut known = locked(known);
     known.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
-        let traffic = Arc::default();
-        known.insert(key, Arc::downgrade(&traffic));
-        traffic
+        let new = Arc::default();
+        known.insert(key, Arc::downgrade(&new));
+        new
     })
 }
 

@@ -77,7 +77,7 @@ pub fn compile(
         }
     }
     let engines: BTreeMap<&ObjectRef, Arc<Engine>> =
-        models.iter().filter_map(|(object, model)| Some((*object, Arc::new(engine(model)?)))).collect();
+        models.iter().filter_map(|(object, model)| Some((*object, Arc::new(engine(model, backends)?)))).collect();
     let mut snapshot = Snapshot { generation, hash, ..Snapshot::default() };
     let entries = contents.models.iter().map(|entry| (&entry.object, entry)).collect();
     let all = members::Models { entries, compiled: &models, engines: &engines, backends };
@@ -111,10 +111,11 @@ fn model(entry: &ModelEntry, known: Known<'_>) -> Result<Option<Model>, String> 
 }
 
 /// `None` = it is not one.
-fn engine(model: &Arc<Model>) -> Option<Engine> {
+fn engine(model: &Arc<Model>, backends: &Backends) -> Option<Engine> {
     let Backend::Provider(upstream) = &model.backend else { return None };
     let entry = upstream.config.engine.clone()?;
-    Some(Engine { model: Arc::clone(model), entry, replicas: Vec::new() })
+    let interest = backends.of_engine(&model.entry.object);
+    Some(Engine { model: Arc::clone(model), entry, replicas: Vec::new(), interest })
 }
 
 fn upstream(entry: &ModelEntry, config: &entry::ProviderBackend, known: Known<'_>) -> Result<Upstream, String> {

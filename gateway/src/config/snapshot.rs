@@ -12,12 +12,14 @@ use turnpike_llm::{
     provider::{CompiledParams, Operation, Provider, Target},
 };
 use turnpike_routing::{
+    Moment,
     backend::{Live, Traits},
     group::Group,
 };
 
 use crate::{
     cache::settings::Settings,
+    demand::Interest,
     upstream::{Endpoint, UrlError, credentials::Proof, pool::Policy},
 };
 
@@ -70,10 +72,12 @@ pub struct Pool {
     pub name: Arc<str>,
     /// Members, lowest priority value first.
     ///
-    /// None at all where every backend is an engine without a replica: the pool is cold.
+    /// None of any weight where every backend is an engine without a replica: the pool is cold.
     pub members: Vec<Member>,
-    /// The engines that serve it, with and without replicas; those of weight 0 are not among them.
+    /// The engines that serve it, with and without replicas, in the order of priority; those of weight 0 are not among them.
     pub engines: Vec<Arc<Engine>>,
+    /// How many of them a request would be sent to before, or beside, whoever has the best priority of those that can answer.
+    pub preferred: usize,
     /// The same members, in the same order, with how one is chosen and what happens when it fails.
     pub group: Group,
     /// Longest that a request may take, over all attempts.
@@ -98,7 +102,13 @@ pub struct Member {
 impl Pool {
     /// Whether nobody can answer before an engine has a replica.
     pub fn is_cold(&self) -> bool {
-        self.members.is_empty() && !self.engines.is_empty()
+        self.group.is_cold
+    }
+
+    /// A request has come, so that these engines should have a replica: all of them where nobody could answer it.
+    pub fn want(&self, now: Moment, all: bool) {
+        let wanted = if all { self.engines.len() } else { self.preferred };
+        self.engines.iter().take(wanted).for_each(|engine| engine.interest.note(now));
     }
 }
 
@@ -111,6 +121,8 @@ pub struct Engine {
     pub entry: EngineEntry,
     /// Each verified address, lowest first; none = it is cold.
     pub replicas: Vec<Arc<Model>>,
+    /// What clients want of it; outlives reloads.
+    pub interest: Arc<Interest>,
 }
 
 /// One `ModelDeployment`, ready to serve.

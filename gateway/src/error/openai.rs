@@ -27,6 +27,9 @@ const RESET_AT: HeaderName = HeaderName::from_static("x-turnpike-reset-at");
 /// What SDKs are told where nothing better is known.
 const SHORTLY: Duration = Duration::from_secs(1);
 
+/// What SDKs are told of a model that is starting: they try again twice, and it takes a minute at least.
+const STARTING: Duration = Duration::from_secs(20);
+
 /// One row of the table.
 struct Wire {
     status: u16,
@@ -266,6 +269,7 @@ fn unable(lacking: NoMember) -> Wire {
         NoMember::Capability(_) => Wire::new(400, INVALID, "unsupported_by_model").param("model"),
         NoMember::ContextWindow(_) => Wire::new(400, INVALID, "context_length_exceeded"),
         NoMember::Tags => Wire::new(400, INVALID, "no_backend_with_tags").param("tags"),
+        NoMember::Cold => Wire::new(503, SERVER, "model_starting").retry(Retry::After(STARTING)),
         NoMember::Busy | NoMember::Cooling | NoMember::Empty => {
             Wire::new(503, SERVER, "overloaded").retry(Retry::After(SHORTLY))
         }

@@ -20,6 +20,9 @@ pub(super) fn message(name: &str, lacking: NoMember) -> String {
             format!("All backends of the model `{name}` have as many requests as they take. Try again shortly.")
         }
         NoMember::Cooling => format!("All backends of the model `{name}` failed lately. Try again shortly."),
+        NoMember::Cold => {
+            format!("The model `{name}` is starting: no replica of it takes requests yet. Try again in some seconds.")
+        }
         NoMember::Empty => format!("No backend of the model `{name}` takes requests at the moment."),
     }
 }

@@ -6,7 +6,7 @@
 use axum::response::Response;
 use tokio::time::Instant;
 use turnpike_ledger::engine::Hold;
-use turnpike_routing::failure::Cause;
+use turnpike_routing::{failure::Cause, plan::NoMember};
 
 use super::{
     admit::Permit,
@@ -45,6 +45,15 @@ struct Failed {
 }
 
 impl Attempts<'_> {
+    /// Answers it after it has waited since then for anybody who could, within what is left of its time.
+    pub async fn after(mut self, began: Instant, meter: Meter) -> Response {
+        self.journey.waited(began);
+        if self.journey.left().is_zero() {
+            return fail(meter, NoStep::Refused(NoMember::Cold).error(&self.sender.asked.name));
+        }
+        self.answer(meter).await
+    }
+
     /// Answers it.
     pub async fn answer(mut self, mut meter: Meter) -> Response {
         let mut step = match self.journey.first(&self.sender.asked.source()) {

@@ -167,6 +167,9 @@ impl<'a> Journey<'a> {
     pub fn failed(&mut self, failure: &Failure, began: Instant, source: &Source<'_>) -> Result<Step, NoStep> {
         self.deadline.get_or_insert(began + self.limit);
         self.cause = failure.cause;
+        if failure.cause != Cause::Client && !self.pool.engines.is_empty() {
+            self.pool.want(now(), true);
+        }
         // Counted even where no time is left.
         let next = self.plan.failed(&self.pool.group, &self.features, failure, self.turn());
         if self.left().is_zero() {
@@ -192,6 +195,9 @@ impl<'a> Journey<'a> {
 
     fn enter(&mut self, source: &Source<'_>) -> Next {
         let group = &self.pool.group;
+        if !self.pool.engines.is_empty() {
+            self.pool.want(now(), false);
+        }
         // One member, nowhere else to go, and no tags to heed: there is nothing to choose.
         let is_plain = group.members.len() == 1
             && group.fallbacks.is_empty()

@@ -4,18 +4,21 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use axum::{body::Body, extract::Request, response::Response};
 use http::{HeaderMap, request::Parts};
-use turnpike_llm::provider::Operation;
+use tokio::time::Instant;
+use turnpike_llm::{provider::Operation, request::Request as LlmRequest};
+use turnpike_routing::plan::NoMember;
 
 use crate::{
     app::{Busy, Worker},
     config::snapshot::{Caller, Snapshot},
     error::Error,
     pipeline::{
+        admit::Permit,
         attempts::{self, Attempts},
         authenticate::authenticate,
         body::{self, Buffered},
-        cached, deliver, forward,
-        journey::Journey,
+        cached, cold, deliver, forward,
+        journey::{Journey, NoStep},
         meter::{Arrival, Held, Meter},
         route,
         sender::{Asked, Sender},
@@ -79,9 +82,39 @@ impl Incoming<'_> {
         };
         match prepared {
             Ok(attempts) => match cached::look(&attempts, self.snapshot, meter).await {
+                // Boxed: only requests that wait pay for its size.
+                ControlFlow::Continue(meter) if attempts.journey.pool().is_cold() => {
+                    Box::pin(self.cold(attempts, meter)).await
+                }
                 ControlFlow::Continue(meter) => attempts.answer(meter).await,
                 ControlFlow::Break(kept) => kept,
             },
+            Err(error) => attempts::fail(meter, error),
+        }
+    }
+
+    /// Answers what nobody can answer yet.
+    async fn cold(&self, attempts: Attempts<'_>, mut meter: Meter) -> Response {
+        let began = Instant::now();
+        let Attempts { sender, journey, .. } = &attempts;
+        let snapshot = match cold::meet(sender, journey.pool(), journey.left()).await {
+            cold::Met::News(snapshot) => snapshot,
+            cold::Met::Nobody => return attempts.after(began, meter).await,
+            cold::Met::Refused => {
+                let refused = NoStep::Refused(NoMember::Cold).error(&sender.asked.name);
+                return attempts::fail(meter, refused);
+            }
+        };
+        let Attempts { sender: Sender { asked: Asked { client, name, request, .. }, .. }, permit, .. } = attempts;
+        let app = &self.worker.app;
+        // Its key may have been revoked meanwhile.
+        let caller = match authenticate(client, &snapshot, &app.admin, app.ledger.now() / 1_000_000) {
+            Ok(caller) => caller,
+            Err(error) => return attempts::fail(meter, error),
+        };
+        let renewed = Incoming { snapshot: &snapshot, caller: &caller, ..*self };
+        match renewed.attempts((client, name), request, permit, &mut meter) {
+            Ok(attempts) => attempts.after(began, meter).await,
             Err(error) => attempts::fail(meter, error),
         }
     }
@@ -96,6 +129,16 @@ impl Incoming<'_> {
         let name = self.named.or_else(|| request.model()).ok_or(Error::ModelMissing)?;
         let name: Arc<str> = name.into();
         meter.describe(&request, &name, &forward::tags(client));
+        self.attempts((client, name), Arc::new(request), permit, meter)
+    }
+
+    fn attempts<'r>(
+        &'r self,
+        (client, name): (&'r HeaderMap, Arc<str>),
+        request: Arc<LlmRequest>,
+        permit: Permit,
+        meter: &mut Meter,
+    ) -> Result<Attempts<'r>, Error> {
         let routed = route::route(self.snapshot, self.caller, &name)?;
         meter.routed(&routed.pool);
         let wishes = Wishes::read(&request, client, &name, self.caller.object.is_none())?;
@@ -104,7 +147,7 @@ impl Incoming<'_> {
         Ok(Attempts {
             sender: Sender {
                 worker: self.worker,
-                asked: Asked { arrival: self.arrival, caller: self.caller, client, name, request: Arc::new(request) },
+                asked: Asked { arrival: self.arrival, caller: self.caller, client, name, request },
                 counts: true,
             },
             snapshot: self.snapshot,

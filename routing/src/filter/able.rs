@@ -14,7 +14,8 @@ use crate::{
 /// There is none; what the last of them lacked.
 pub fn able(group: &Group, features: &Features) -> Result<Set, NoMember> {
     let weighty = having(group, &Set::below(group.members.len()), |member| member.weight > 0);
-    let tagged = tags::having(group, &some(weighty, NoMember::Empty)?, &features.tags);
+    let nobody = if group.is_cold { NoMember::Cold } else { NoMember::Empty };
+    let tagged = tags::having(group, &some(weighty, nobody)?, &features.tags);
     let mut able = some(tagged, NoMember::Tags)?;
     for (name, wanted, can) in needs(features) {
         if wanted {

@@ -148,3 +148,14 @@ fn a_fallback_gets_no_more_than_its_share() {
     // The first ones come when there were too few requests for a tenth of them to be one.
     assert!((98..=100).contains(&fallen.count()));
 }
+
+#[test]
+fn from_a_group_that_has_not_started_requests_fall_as_from_one_that_does_not_work() {
+    let refused = Next::Refuse(NoMember::Cold);
+    for (on, next) in [(Cause::ColdStart, to("other")), (Cause::ServerError, to("other")), (Cause::RateLimit, refused)]
+    {
+        let mut group = falls_to(group("a", 0), &[("other", &[on])]);
+        group.is_cold = true;
+        assert_eq!(Plan::default().enter(&group, &plain(), turn(at(0))), next, "{on:?}");
+    }
+}

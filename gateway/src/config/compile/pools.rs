@@ -131,29 +131,35 @@ fn pool(models: &Models<'_>, name: &str, entries: &[&ModelEntry], traffic: Arc<T
     let engines = engines(&joining);
     let (members, of_group): (Vec<_>, Vec<_>) = joining.into_iter().map(Joining::split).unzip();
     let settings = groups::settings(entries, |object| models.serves(object));
-    let group = Group { members: of_group.into(), traffic, ..settings };
+    // Those who have replicas are among the members.
+    let serving = members.iter().filter(|member| member.weight > 0).map(|member| member.priority).min();
+    let preferred = engines.iter().take_while(|(priority, _)| serving.is_none_or(|best| *priority <= best)).count();
+    let is_cold = serving.is_none() && !engines.is_empty();
+    let group = Group { members: of_group.into(), traffic, is_cold, ..settings };
     let total = match entries.first().map(|entry| &entry.backend) {
         Some(Backend::Route(route)) => route.total,
         Some(Backend::Provider(_) | Backend::Mock { .. }) | None => None,
     };
-    let longest = || members.iter().map(|member| member.model.entry.timeouts.total).max().unwrap_or_default();
+    let models = || members.iter().map(|member| &member.model).chain(engines.iter().map(|(_, engine)| &engine.model));
+    let longest = || models().map(|model| model.entry.timeouts.total).max().unwrap_or_default();
     Some(Pool {
         name: name.into(),
         total: Duration::from_millis(total.unwrap_or_else(longest)),
         caching: Settings::of(entries, members.iter().map(|member| &*member.model), &group).map(Box::new),
         created: entries.iter().map(|entry| entry.created).min().unwrap_or_default(),
         members,
-        engines,
+        engines: engines.into_iter().map(|(_, engine)| engine).collect(),
+        preferred,
         group,
     })
 }
 
-/// Each engine among them once.
-fn engines(joining: &[Joining]) -> Vec<Arc<Engine>> {
-    let mut engines: Vec<Arc<Engine>> = Vec::new();
-    for engine in joining.iter().filter_map(Joining::engine) {
-        if !engines.iter().any(|known| Arc::ptr_eq(known, engine)) {
-            engines.push(Arc::clone(engine));
+/// Each engine among them once, with the priority that comes first.
+fn engines(joining: &[Joining]) -> Vec<(i32, Arc<Engine>)> {
+    let mut engines: Vec<(i32, Arc<Engine>)> = Vec::new();
+    for (priority, engine) in joining.iter().filter_map(|joining| Some((joining.priority, joining.engine()?))) {
+        if !engines.iter().any(|(_, known)| Arc::ptr_eq(known, engine)) {
+            engines.push((priority, Arc::clone(engine)));
         }
     }
     engines
