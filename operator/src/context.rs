@@ -7,8 +7,15 @@ use kube::Client;
 use tokio::sync::watch;
 
 use crate::{
-    gateways::Gateways, kit::events::Events, metrics::Metrics, names::Names, publish::Published, settings::Settings,
-    spend::Spend, world::World,
+    engine::{Engines, Reports},
+    gateways::Gateways,
+    kit::events::Events,
+    metrics::Metrics,
+    names::Names,
+    publish::Published,
+    settings::Settings,
+    spend::Spend,
+    world::World,
 };
 
 /// Handles that tasks share. Cheap to clone; each watch has one writer.
@@ -34,4 +41,8 @@ pub struct Context {
     pub spend: watch::Receiver<Arc<Spend>>,
     /// Gateway pods and what they have loaded; written by the pollers.
     pub gateways: watch::Receiver<Arc<Gateways>>,
+    /// Engines as observed; written by their watchers.
+    pub engines: watch::Receiver<Arc<Engines>>,
+    /// Takes what tasks find out about engines; it becomes part of `engines`.
+    pub engine_reports: Reports,
 }

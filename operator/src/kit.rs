@@ -3,3 +3,4 @@
 pub mod apply;
 pub mod backoff;
 pub mod events;
+pub mod owner;

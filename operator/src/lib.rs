@@ -12,6 +12,7 @@
 
 pub mod args;
 pub mod context;
+pub mod engine;
 pub mod error;
 pub mod gateways;
 pub mod gauges;

@@ -33,6 +33,11 @@ impl Names {
         format!("{}-operator", self.instance)
     }
 
+    /// Field manager of engines' replicas where demand sets them: what is applied otherwise leaves them alone.
+    pub fn replicas_manager(&self) -> String {
+        format!("{}-replicas", self.instance)
+    }
+
     /// Name of the Lease that the leader holds.
     pub fn lease(&self) -> String {
         format!("{}-operator", self.instance)

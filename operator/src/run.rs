@@ -1,7 +1,7 @@
 //! Starts the operator: health at once, watching always, writing while leading; and ends it.
 //!
 //! ```text
-//!  always          health, events, world, gateways, election
+//!  always          health, events, world, engines' watches, gateways, election
 //!  while leading   publish, spend, status, virtual_key
 //!  SIGTERM         stop writing, give the Lease back, write the last events, exit 0
 //!  Lease lost      exit 1 at once: another process may write already
@@ -24,6 +24,7 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 use crate::{
     args::{Args, Command, LogFormat},
     context::Context,
+    engine,
     error::RunError,
     gateways, gauges,
     guard::{self, Guard},
@@ -103,6 +104,7 @@ async fn operate(args: &Args, client: Client, stop: impl Future<Output = ()>) ->
         () = &mut stop => return Ok(()),
     };
     let (observed, published, polled) = (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
+    let (engines, (engine_reports, reported)) = (watch::Sender::default(), engine::Reports::new());
     let store = if args.database_url.is_some() { Store::Waiting } else { Store::Absent };
     let spent = watch::Sender::new(Arc::new(Spend { store, ..Spend::default() }));
     let context = Context {
@@ -116,9 +118,12 @@ async fn operate(args: &Args, client: Client, stop: impl Future<Output = ()>) ->
         published: published.subscribe(),
         gateways: polled.subscribe(),
         spend: spent.subscribe(),
+        engines: engines.subscribe(),
+        engine_reports,
     };
 
     spawn(&mut always, "world", world::run(context.clone(), observed));
+    spawn(&mut always, "engines", engine::observe::run(context.clone(), reported, engines));
     spawn(&mut always, "gateways", gateways::run(context.clone(), polled));
     spawn(&mut always, "gauges", gauges::run(context.clone()));
 

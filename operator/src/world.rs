@@ -27,7 +27,7 @@ mod kept;
 mod reads;
 mod references;
 mod told;
-mod watches;
+pub(crate) mod watches;
 
 /// One picture of the cluster. What it holds is shared; a clone costs some milliseconds with 10,000 keys.
 #[derive(Clone, Debug, Default)]

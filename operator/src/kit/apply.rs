@@ -71,6 +71,19 @@ pub async fn counted<K: Resource<DynamicType = ()>, T>(
     verb: Verb,
     write: impl Future<Output = kube::Result<T>>,
 ) -> kube::Result<T> {
+    counted_as(context, &K::kind(&()), verb, write).await
+}
+
+/// As [`counted`], of a kind that is known only when it is written. `kind` is one of the code's own.
+///
+/// # Errors
+/// Those of the write.
+pub async fn counted_as<T>(
+    context: &Context,
+    kind: &str,
+    verb: Verb,
+    write: impl Future<Output = kube::Result<T>>,
+) -> kube::Result<T> {
     let start = Instant::now();
     let result = write.await;
     let outcome = match result.as_ref().map_err(Failure::of) {
@@ -78,7 +91,7 @@ pub async fn counted<K: Resource<DynamicType = ()>, T>(
         Err(Failure::Conflict) => Outcome::Conflict,
         Err(Failure::Error) => Outcome::Error,
     };
-    context.metrics.write(&K::kind(&()), verb, outcome, start.elapsed());
+    context.metrics.write(kind, verb, outcome, start.elapsed());
     result
 }
 
@@ -101,4 +114,11 @@ fn params(names: &Names) -> PatchParams {
 
 fn namespace<K: Resource>(object: &K) -> String {
     object.namespace().unwrap_or_else(|| "default".to_owned())
+}
+
+/// The namespace is being deleted, so nothing can be created in it.
+pub fn is_terminating(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 403 && causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }

@@ -11,12 +11,16 @@ use turnpike_crds::{VirtualKey, virtual_key::Generate};
 
 use crate::{
     context::Context,
-    kit::{apply::counted, backoff::Failure},
+    kit::{
+        apply::{counted, is_terminating},
+        backoff::Failure,
+        owner::{Owner, owner},
+    },
     metrics::Verb,
     virtual_key::{
         change::{Change, Found, Told, Write, change},
         finalizer,
-        minted::{self, Held, Owner},
+        minted::Held,
         plan::{Facts, Place, Step, plan, secret_name},
         random::{Key, NoRandom},
     },
@@ -116,7 +120,7 @@ impl Work {
         let secrets = self.secrets();
         let secret = secrets.get_opt(&secret_name(&self.object, generate)).await?;
         let old = match &elsewhere {
-            Some(name) => secrets.get_opt(name).await?.filter(|old| minted::owner(old, &self.object) == Owner::This),
+            Some(name) => secrets.get_opt(name).await?.filter(|old| owner(old, &self.object) == Owner::This),
             None => None,
         };
         // Read last: what the object asks for is then at least as new as the Secret, whose write fails if it changes.
@@ -124,7 +128,7 @@ impl Work {
         if object.metadata.uid != self.object.metadata.uid || object.spec.generate.as_ref() != Some(generate) {
             return Err(Error::Changed);
         }
-        let place = secret.as_ref().map_or(Place::Free, |secret| match minted::owner(secret, &object) {
+        let place = secret.as_ref().map_or(Place::Free, |secret| match owner(secret, &object) {
             Owner::This => Place::Ours(Held::of(secret, generate)),
             Owner::Predecessor => Place::Leaving,
             Owner::Other => Place::Taken,
@@ -235,11 +239,4 @@ fn gone(error: Error) -> Result<(), Error> {
         Error::Api(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         error => Err(error),
     }
-}
-
-/// The namespace is being deleted, so nothing can be created in it.
-fn is_terminating(error: &kube::Error) -> bool {
-    let kube::Error::Api(status) = error else { return false };
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    status.code == 403 && causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }

@@ -75,31 +75,6 @@ pub fn minted_at(annotations: &BTreeMap<String, String>) -> Option<Timestamp> {
     annotations.get(MINTED_AT)?.parse().ok()
 }
 
-/// Whose a Secret is, seen from one `VirtualKey`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// This very object's.
-    This,
-    /// An earlier object's of the same name; the garbage collector is about to delete it.
-    Predecessor,
-    /// Somebody else's.
-    Other,
-}
-
-/// Whose `secret` is. Only the uid counts: a name can be had again.
-pub fn owner(secret: &Secret, object: &VirtualKey) -> Owner {
-    let ours = |owner: &&OwnerReference| {
-        owner.controller == Some(true)
-            && owner.kind == VirtualKey::kind(&())
-            && owner.api_version.starts_with(&format!("{}/", turnpike_crds::GROUP))
-    };
-    match secret.owner_references().iter().find(ours) {
-        Some(owner) if object.uid().is_some_and(|uid| uid == owner.uid) => Owner::This,
-        Some(owner) if owner.name == object.name_any() => Owner::Predecessor,
-        _ => Owner::Other,
-    }
-}
-
 /// A Secret with a new key. A request for rotation that is older than the key is handled with it.
 pub fn new(names: &Names, (object, generate): (&VirtualKey, &Generate), key: Key, now: Timestamp) -> Secret {
     let mut secret = empty(names, object, generate);

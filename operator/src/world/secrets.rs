@@ -293,7 +293,8 @@ impl Secrets {
         }
         let Some(seen) = seen else { return self.needs_label.then_some(Want::Metadata) };
         let used_for = seen.used_for.as_deref();
-        let may_be_sent = if self.needs_label { used_for == Some("provider") } else { used_for != Some("minted") };
+        let may_be_sent =
+            if self.needs_label { matches!(used_for, Some("provider" | "engine")) } else { used_for != Some("minted") };
         let plain = if may_be_sent && !is_minted { references.plain(secret) } else { BTreeSet::new() };
         Some(Want::Values { uid: seen.uid.clone(), version: seen.version.clone(), plain })
     }

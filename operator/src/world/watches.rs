@@ -39,18 +39,17 @@ const GONE: u16 = 410;
 /// How often namespaces are read where only some may be, and so none watched.
 const NAMESPACE_PERIOD: Duration = Duration::from_secs(10);
 
-/// What a watch tells, or why it broke off; it goes on by itself.
-pub(super) type Told = Result<Observed, watcher::Error>;
-type Watch = Pin<Box<dyn Stream<Item = Told> + Send>>;
+/// What one watch tells, or why it broke off; it goes on by itself.
+pub(crate) type Watch<T> = Pin<Box<dyn Stream<Item = Result<T, watcher::Error>> + Send>>;
 
 /// The namespaces that are watched, one watch of each kind for each; `None` = all by one.
-pub(super) fn scopes(context: &Context) -> Vec<Option<String>> {
+pub(crate) fn scopes(context: &Context) -> Vec<Option<String>> {
     let listed = &context.settings.watch_namespaces;
     if listed.is_empty() { vec![None] } else { listed.iter().cloned().map(Some).collect() }
 }
 
 /// Every watch.
-pub(super) fn all(context: &Context) -> SelectAll<Watch> {
+pub(super) fn all(context: &Context) -> SelectAll<Watch<Observed>> {
     let ours = match context.names.instance.as_str() {
         // Objects without the label are ours, too: the apiserver cannot tell them from others'.
         DEFAULT_INSTANCE => config(),
@@ -82,11 +81,13 @@ pub(super) fn all(context: &Context) -> SelectAll<Watch> {
     watches
 }
 
-fn config() -> Config {
+/// A watch that is opened anew often enough.
+pub(crate) fn config() -> Config {
     Config::default().timeout(WATCH_SECONDS)
 }
 
-fn api<K>(client: &Client, scope: Option<&str>) -> Api<K>
+/// The objects of one namespace, or of all.
+pub(crate) fn api<K>(client: &Client, scope: Option<&str>) -> Api<K>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
 {
@@ -101,7 +102,7 @@ fn objects<K>(
     scope: Option<&str>,
     config: &Config,
     observed: impl Fn(Event<Guard<K>>) -> Observed + Send + 'static,
-) -> Watch
+) -> Watch<Observed>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -114,10 +115,11 @@ where
     tell(watcher(api::<Guard<K>>(client, scope), config.clone()), observed)
 }
 
-fn tell<E: Send + 'static>(
+/// A watch that goes on after failures, with what it tells made one of several things.
+pub(crate) fn tell<E: Send + 'static, T: 'static>(
     watch: impl Stream<Item = watcher::Result<E>> + Send + 'static,
-    observed: impl Fn(E) -> Observed + Send + 'static,
-) -> Watch {
+    observed: impl Fn(E) -> T + Send + 'static,
+) -> Watch<T> {
     // What is too old to go on from is listed anew, at once: the apiserver is there.
     let watch =
         watch.filter(|event| ready(!matches!(event, Err(watcher::Error::WatchError(status)) if status.code == GONE)));
@@ -125,7 +127,7 @@ fn tell<E: Send + 'static>(
 }
 
 /// A namespace that is read again and again: a Role may allow that, and no watch.
-fn namespace(client: &Client, name: String, at: usize) -> Watch {
+fn namespace(client: &Client, name: String, at: usize) -> Watch<Observed> {
     let api = Api::<Namespace>::all(client.clone());
     let reads = stream::unfold((api, name, None), async |(api, name, wait): (_, String, Option<Duration>)| {
         if let Some(wait) = wait {

@@ -77,6 +77,8 @@ pub(crate) fn context(client: Client) -> (Context, impl Future<Output = ()>) {
         published: watch::channel(Arc::default()).1,
         gateways: watch::channel(Arc::default()).1,
         spend: watch::channel(Arc::default()).1,
+        engines: watch::channel(Arc::default()).1,
+        engine_reports: turnpike_operator::engine::Reports::new().0,
     };
     (context, writer)
 }

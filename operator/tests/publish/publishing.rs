@@ -56,6 +56,8 @@ impl Leader {
             published: published.clone(),
             gateways: watch::channel(Arc::default()).1,
             spend: watch::channel(Arc::default()).1,
+            engines: watch::channel(Arc::default()).1,
+            engine_reports: turnpike_operator::engine::Reports::new().0,
         };
         Self { world, published, task: tokio::spawn(run(context, sender)) }
     }

@@ -119,6 +119,8 @@ impl Server {
             published,
             gateways,
             spend: watch::channel(Arc::default()).1,
+            engines: watch::channel(Arc::default()).1,
+            engine_reports: turnpike_operator::engine::Reports::new().0,
         };
         (context, writer)
     }

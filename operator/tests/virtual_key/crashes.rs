@@ -9,10 +9,11 @@ use proptest::prelude::*;
 use turnpike_bundle::{entry::KeyHash, minted as annotations};
 use turnpike_crds::{VirtualKey, virtual_key::Rotation};
 use turnpike_operator::{
+    kit::owner::{Owner, owner},
     names::{Names, ROTATE_ANNOTATION},
     virtual_key::{
         change::{Change, Found, Write, change},
-        minted::{Held, Owner, owner},
+        minted::Held,
         plan::{Facts, Place, Plan, Step, plan, secret_name},
         random::Key,
     },

@@ -124,6 +124,8 @@ impl Running {
             published: watch::channel(Arc::default()).1,
             gateways: watch::channel(Arc::default()).1,
             spend: watch::channel(Arc::default()).1,
+            engines: watch::channel(Arc::default()).1,
+            engine_reports: turnpike_operator::engine::Reports::new().0,
         };
         Self { world, task: tokio::spawn(world::run(context, sender)) }
     }

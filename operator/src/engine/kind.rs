@@ -1,0 +1,46 @@
+//! What an engine is made of: the kinds of its children, listed once.
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Service},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+};
+use kube::core::{ApiResource, GroupVersionKind};
+
+/// A kind of child, in the order in which they are written: what pods need comes before them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `NetworkPolicy`: before there is anything to protect.
+    NetworkPolicy,
+    /// `PersistentVolumeClaim` of the cache.
+    Claim,
+    /// Headless `Service`.
+    Service,
+    /// `Deployment`.
+    Deployment,
+    /// `PodDisruptionBudget`.
+    DisruptionBudget,
+    /// Prometheus' `PodMonitor`; not every cluster knows it.
+    PodMonitor,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::NetworkPolicy, Self::Claim, Self::Service, Self::Deployment, Self::DisruptionBudget, Self::PodMonitor];
+
+    /// How the apiserver is asked for it.
+    pub fn resource(self) -> ApiResource {
+        match self {
+            Self::NetworkPolicy => ApiResource::erase::<NetworkPolicy>(&()),
+            Self::Claim => ApiResource::erase::<PersistentVolumeClaim>(&()),
+            Self::Service => ApiResource::erase::<Service>(&()),
+            Self::Deployment => ApiResource::erase::<Deployment>(&()),
+            Self::DisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
+            Self::PodMonitor => {
+                ApiResource::from_gvk(&GroupVersionKind::gvk("monitoring.coreos.com", "v1", "PodMonitor"))
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Engines: what is seen of them, and what the operator does about them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on panics, as an assertion does"
+)]
+
+mod observing;
