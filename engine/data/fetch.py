@@ -1,9 +1,11 @@
 """Downloads a repository of the hub into HF_HOME and tells on PROGRESS_PORT how far it is, in percent."""
 
-import fnmatch, http.server, json, os, pathlib, sys, threading
+import fnmatch, http.server, json, os, pathlib, signal, sys, threading
 
 from huggingface_hub import HfApi, snapshot_download
 
+# The first process of a container hears only what it asks for; else its pod would end with the whole grace period.
+signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
 repository, revision = os.environ["MODEL_REPOSITORY"], os.environ["MODEL_REVISION"]
 blobs = pathlib.Path(os.environ["HF_HOME"], "hub", "models--" + repository.replace("/", "--"), "blobs")
 # Weights that come once more in another format; the engine reads safetensors where there are any.

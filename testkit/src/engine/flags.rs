@@ -1,11 +1,20 @@
 //! vLLM's command line: every flag of its version by name, and refusals in argparse's words.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
+use serde_json::Value;
+
+/// What the version of the default image knows; the reading of it is this file's own.
+const DATA: &str = include_str!("../../../engine/data/vllm-0.33.0.json");
 /// Every flag by name; most take a value.
-const NAMES: &str = include_str!("flags.txt");
-/// What only `vllm serve` itself knows.
-const OWN: &[&str] = &["--config", "--headless", "--api-server-count", "--host", "--port", "--lora-modules"];
+static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+    let data: Value = serde_json::from_str(DATA).expect("the file is JSON");
+    let names = ["engine", "server", "serve"].iter().filter_map(|part| data.get(part)?.as_array());
+    names.flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+});
 /// Short forms.
 const SHORT: &[(&str, &str)] = &[
     ("-tp", "--tensor-parallel-size"),
@@ -114,8 +123,7 @@ fn known(name: &str) -> Option<String> {
     // `--json-arg.member value` sets a member of a flag that takes JSON.
     let name = name.split('.').next().unwrap_or(name).replace('_', "-");
     let positive = name.replacen("--no-", "--", 1);
-    let mut names = NAMES.lines().chain(OWN.iter().copied());
-    names.any(|known| known == name || known == positive).then_some(name)
+    (NAMES.contains(&name) || NAMES.contains(&positive)).then_some(name)
 }
 
 fn is_switch(name: &str) -> bool {
