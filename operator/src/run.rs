@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  always          health, events, world, engines' watches, gateways, election
-//!  while leading   publish, spend, status, virtual_key
+//!  while leading   publish, spend, status, virtual_key, engine
 //!  SIGTERM         stop writing, give the Lease back, write the last events, exit 0
 //!  Lease lost      exit 1 at once: another process may write already
 //! ```
@@ -180,6 +180,7 @@ fn start(
     spawn(leading, "spend", spending);
     spawn(leading, "status", status::run(context.clone()));
     spawn(leading, "virtual_key", virtual_key::run(context.clone()));
+    spawn(leading, "engine", engine::run(context.clone()));
 }
 
 /// Reads the root ConfigMap, as often as it takes until the apiserver answers.

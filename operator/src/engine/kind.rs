@@ -2,15 +2,18 @@
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{PersistentVolumeClaim, Service},
+    core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::core::ApiResource;
+use turnpike_engine::children::pod_monitor_kind;
 
 /// A kind of child, in the order in which they are written: what pods need comes before them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
+    /// `ServiceAccount` of the pods, without rights.
+    ServiceAccount,
     /// `NetworkPolicy`: before there is anything to protect.
     NetworkPolicy,
     /// `PersistentVolumeClaim` of the cache.
@@ -27,20 +30,26 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::NetworkPolicy, Self::Claim, Self::Service, Self::Deployment, Self::DisruptionBudget, Self::PodMonitor];
+    pub const ALL: [Self; 7] = [
+        Self::ServiceAccount,
+        Self::NetworkPolicy,
+        Self::Claim,
+        Self::Service,
+        Self::Deployment,
+        Self::DisruptionBudget,
+        Self::PodMonitor,
+    ];
 
     /// How the apiserver is asked for it.
     pub fn resource(self) -> ApiResource {
         match self {
+            Self::ServiceAccount => ApiResource::erase::<ServiceAccount>(&()),
             Self::NetworkPolicy => ApiResource::erase::<NetworkPolicy>(&()),
             Self::Claim => ApiResource::erase::<PersistentVolumeClaim>(&()),
             Self::Service => ApiResource::erase::<Service>(&()),
             Self::Deployment => ApiResource::erase::<Deployment>(&()),
             Self::DisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
-            Self::PodMonitor => {
-                ApiResource::from_gvk(&GroupVersionKind::gvk("monitoring.coreos.com", "v1", "PodMonitor"))
-            }
+            Self::PodMonitor => pod_monitor_kind(),
         }
     }
 }

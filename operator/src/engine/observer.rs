@@ -185,7 +185,7 @@ impl Observer {
                 let claim = child.as_deref().and_then(typed);
                 self.change(model, |observed| observed.claim = claim);
             }
-            Kind::NetworkPolicy | Kind::Service | Kind::DisruptionBudget | Kind::PodMonitor => {}
+            Kind::ServiceAccount | Kind::NetworkPolicy | Kind::Service | Kind::DisruptionBudget | Kind::PodMonitor => {}
         }
         let children = self.engines.children.entry(model.clone()).or_default();
         match child {

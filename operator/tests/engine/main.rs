@@ -8,4 +8,6 @@
     reason = "a test that cannot go on panics, as an assertion does"
 )]
 
+mod apiserver;
+mod keeping;
 mod observing;
