@@ -28,7 +28,9 @@ mod words;
 pub const STARTUP_TIMEOUT: Duration = Duration::from_mins(30);
 /// Most adapters in a status.
 const MOST_ADAPTERS: usize = 64;
-/// Longest `status.image`.
+/// Longest name of an adapter in a status, bytes.
+const LONGEST_ADAPTER: usize = 63;
+/// Longest `status.image`, bytes.
 const LONGEST_IMAGE: usize = 640;
 
 /// A condition without its type.
@@ -260,7 +262,9 @@ fn adapters(pods: &Pods<'_>, observed: &Observed) -> Vec<String> {
     let mut loaded = pods.ready.iter().map(|pod| observed.adapters.get(pod::name(pod)).unwrap_or(&none));
     let Some(first) = loaded.next() else { return Vec::new() };
     let rest: Vec<&BTreeSet<String>> = loaded.collect();
-    let common = first.iter().filter(|adapter| rest.iter().all(|loaded| loaded.contains(*adapter)));
+    let common = first
+        .iter()
+        .filter(|adapter| adapter.len() <= LONGEST_ADAPTER && rest.iter().all(|loaded| loaded.contains(*adapter)));
     common.take(MOST_ADAPTERS).cloned().collect()
 }
 

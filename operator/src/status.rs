@@ -1,7 +1,7 @@
 //! The truth about each object, in its status: pure decisions below, and one task that writes what differs.
 //!
 //! ```text
-//!  World, Published, Gateways, Spend ─▶ desired (a kind each) ─▶ plan: what differs, what may wait ─▶ writer ─▶ status, events
+//!  World, Published, Engines, Gateways, Spend ─▶ desired (a kind each) ─▶ plan: what differs, what may wait ─▶ writer ─▶ status, events
 //! ```
 //! Nothing is kept between two looks that is not in the cluster: what an object's status says is where its next one starts.
 
@@ -14,6 +14,7 @@ use turnpike_bundle::{
 pub use self::writer::run;
 use self::{condition::Waiting, fleet::Fleet};
 use crate::{
+    engine::Engines,
     publish::{Compiled, Published},
     spend::Spend,
     world::World,
@@ -41,6 +42,8 @@ pub struct View<'a> {
     pub published: &'a Published,
     /// What was spent.
     pub spend: &'a Spend,
+    /// The engines.
+    pub engines: &'a Engines,
     /// The gateways.
     pub fleet: &'a Fleet<'a>,
     /// Base URL that clients call.

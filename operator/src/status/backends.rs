@@ -2,7 +2,7 @@
 
 use turnpike_bundle::entry::ObjectRef;
 use turnpike_crds::{
-    ModelDeployment, Reason,
+    ConditionType, ModelDeployment, Reason,
     model_deployment::{Backends, ModelDeploymentStatus},
 };
 
@@ -45,7 +45,7 @@ pub fn fill(
     if let Some(reason) = down.first().filter(|_| down.len() == tally.counted.len()) {
         let what = if total == 1 { "The backend does not answer" } else { "No backend answers" };
         let message = format!("{what}: {reason}; gateways ask it again by themselves, and fallbacks serve meanwhile");
-        common.out_of_order(Reason::BackendUnhealthy, message::bounded(message));
+        common.out_of_order(ConditionType::Reconciling, Reason::BackendUnhealthy, message::bounded(message));
     }
 }
 

@@ -74,6 +74,8 @@ pub enum Waiting {
     Work,
     /// A gateway to become ready.
     Gateway,
+    /// More of what goes on anyway, such as a download.
+    Progress,
 }
 
 /// What a problem stands in the way of.
@@ -145,7 +147,7 @@ const fn class_of(reason: Reason) -> Class {
 
 fn class(problem: &Problem) -> Class {
     // A Secret that the operator makes itself is not the user's to create.
-    if problem.reason == Reason::RefNotFound && problem.field == GENERATE {
+    if problem.reason == Reason::Pending || problem.reason == Reason::RefNotFound && problem.field == GENERATE {
         return Class::Pending;
     }
     class_of(problem.reason)
@@ -199,12 +201,31 @@ pub fn common(facts: Facts<'_>) -> Common {
 }
 
 impl Common {
-    /// Not ready although all else is well: what the object stands for does not work. It may again, without anybody's doing.
-    pub fn out_of_order(&mut self, reason: Reason, message: String) {
-        let ready = self.aspects.iter_mut().find(|aspect| aspect.kind == ConditionType::Ready);
-        let Some(ready) = ready.filter(|ready| ready.truth == Truth::True) else { return };
+    /// Not ready although all else is well: what the object stands for does not work. `progress`: Reconciling if it may again
+    /// without anybody's doing, else Stalled.
+    pub fn out_of_order(&mut self, progress: ConditionType, reason: Reason, message: String) {
+        let Some(ready) = self.ready() else { return };
         *ready = Aspect::new(ConditionType::Ready, Truth::False, reason, message);
-        self.progress = Some(Aspect { kind: ConditionType::Reconciling, truth: Truth::True, ..ready.clone() });
+        self.progress = Some(Aspect { kind: progress, truth: Truth::True, ..ready.clone() });
+    }
+
+    /// Ready, if it is, for another reason than usual.
+    pub fn ready_for(&mut self, reason: Reason, message: String) {
+        if let Some(ready) = self.ready() {
+            *ready = Aspect::new(ConditionType::Ready, Truth::True, reason, message);
+        }
+    }
+
+    /// Ready, if it is, while work towards the spec goes on.
+    pub fn goes_on(&mut self, reason: Reason, message: String) {
+        if self.ready().is_some() {
+            self.progress = Some(Aspect::new(ConditionType::Reconciling, Truth::True, reason, message));
+        }
+    }
+
+    /// Ready, if it is True.
+    fn ready(&mut self) -> Option<&mut Aspect> {
+        self.aspects.iter_mut().find(|aspect| aspect.kind == ConditionType::Ready && aspect.truth == Truth::True)
     }
 }
 

@@ -52,6 +52,8 @@ pub fn events(before: Side<'_>, after: Side<'_>, compiled: &Compiled) -> Vec<Eve
     }
     events.extend(programmed(before, after));
     events.extend(backends(before, after));
+    events.extend(engine(before, after));
+    events.extend(scaling(before, after));
     if let Some(budget) = after.budget {
         events.extend(thresholds(before.budget, budget));
         events.extend(unattributed(before.budget, budget));
@@ -62,7 +64,7 @@ pub fn events(before: Side<'_>, after: Side<'_>, compiled: &Compiled) -> Vec<Eve
 /// No backend is there any more, or one is again.
 fn backends(before: Side<'_>, after: Side<'_>) -> Option<Event> {
     let ready = |side: Side<'_>| {
-        let ready = side.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str())?;
+        let ready = find(side, ConditionType::Ready)?;
         Some((ready.reason == Reason::BackendUnhealthy.as_str(), ready.message.clone()))
     };
     let was = ready(before).is_some_and(|(unhealthy, _)| unhealthy);
@@ -81,6 +83,42 @@ fn backends(before: Side<'_>, after: Side<'_>) -> Option<Event> {
         }),
         _ => None,
     }
+}
+
+/// An engine is at something else. Its words change with every try, so that they tell nothing by themselves.
+fn engine(before: Side<'_>, after: Side<'_>) -> Option<Event> {
+    let now = find(after, ConditionType::EngineReady)?;
+    let was = find(before, ConditionType::EngineReady).map(|was| was.reason.as_str());
+    if was == Some(now.reason.as_str()) {
+        return None;
+    }
+    let reason = Reason::ALL.iter().find(|reason| reason.as_str() == now.reason)?;
+    let kind = match reason {
+        Reason::Refused | Reason::ImagePull | Reason::OutOfMemory | Reason::CrashLoop | Reason::Unschedulable => {
+            EventType::Warning
+        }
+        // The model's backends tell of it.
+        Reason::Ready if was == Some(Reason::BackendUnhealthy.as_str()) => return None,
+        Reason::Ready | Reason::ScaledToZero => EventType::Normal,
+        // A step on the way.
+        _ => return None,
+    };
+    Some(Event { kind, reason: reason.as_str(), action: "Run", note: message::bounded(now.message.clone()) })
+}
+
+/// Replicas follow demand no more.
+fn scaling(before: Side<'_>, after: Side<'_>) -> Option<Event> {
+    let fails = |condition: &&Condition| condition.reason == Reason::CannotScale.as_str();
+    let now = find(after, ConditionType::ScalingReady).filter(fails)?;
+    if find(before, ConditionType::ScalingReady).filter(fails).is_some() {
+        return None;
+    }
+    let reason = Reason::CannotScale.as_str();
+    Some(Event { kind: EventType::Warning, reason, action: "Scale", note: message::bounded(now.message.clone()) })
+}
+
+fn find<'a>(side: Side<'a>, kind: ConditionType) -> Option<&'a Condition> {
+    side.conditions.iter().find(|condition| condition.type_ == kind.as_str())
 }
 
 /// Thresholds that were not reached before in the same window. At 100 percent and beyond it may be time to act.
@@ -125,9 +163,9 @@ fn unattributed(before: Option<&BudgetStatus>, after: &BudgetStatus) -> Option<E
 }
 
 fn turned_false(before: Side<'_>, after: Side<'_>, kind: ConditionType) -> Option<Event> {
-    let find = |side: Side<'_>| side.conditions.iter().find(|condition| condition.type_ == kind.as_str()).cloned();
-    let now = find(after).filter(|condition| condition.status == Truth::False.as_str())?;
-    let was = find(before).filter(|condition| condition.status == Truth::False.as_str());
+    let is_false = |condition: &&Condition| condition.status == Truth::False.as_str();
+    let now = find(after, kind).filter(is_false)?;
+    let was = find(before, kind).filter(is_false);
     if was.is_some_and(|was| was.reason == now.reason && was.message == now.message) {
         return None;
     }
@@ -140,7 +178,7 @@ fn turned_false(before: Side<'_>, after: Side<'_>, kind: ConditionType) -> Optio
         _ => EventType::Warning,
     };
     let action = if *reason == Reason::BudgetExceeded { "Count" } else { "Compile" };
-    Some(Event { kind, reason: reason.as_str(), action, note: message::bounded(now.message) })
+    Some(Event { kind, reason: reason.as_str(), action, note: message::bounded(now.message.clone()) })
 }
 
 /// One event for each reason.

@@ -13,12 +13,13 @@ use turnpike_crds::{
     model_deployment::{ModelDeploymentStatus, SourceKind, Visibility},
 };
 
+mod engine;
 mod links;
 
 use self::links::Link;
 use super::{
     Desired, View, backends,
-    condition::{Facts, common, conditions},
+    condition::{Facts, Waiting, common, conditions},
     fleet::Fleet,
 };
 use crate::publish::Compiled;
@@ -34,6 +35,9 @@ pub fn desired(
     before: Option<&ModelDeploymentStatus>,
 ) -> Option<Desired<ModelDeploymentStatus>> {
     let compiled = view.compiled(ObjectKind::ModelDeployment, object, model.metadata.generation)?;
+    if model.spec.vllm.is_some() && !view.engines.is_known() {
+        return None;
+    }
     let compiled = &*with_credential(compiled, object, view.fleet);
     let compiled = &*with_links(compiled, view, object, &model.spec);
     let facts = Facts {
@@ -46,7 +50,6 @@ pub fn desired(
         now: view.now,
     };
     let mut common = common(facts);
-    let waiting = common.waiting;
     let mut status = ModelDeploymentStatus {
         observed_generation: Some(compiled.generation),
         kind: kind(&model.spec),
@@ -59,7 +62,11 @@ pub fn desired(
     if compiled.digest.is_some() {
         backends::fill((view, object, model), before, &mut status, &mut common);
     }
+    engine::fill((view, object, model), compiled, &mut status, &mut common);
+    let waiting = common.waiting;
     status.conditions = conditions(facts, common);
+    let in_words = before.is_some_and(|before| engine::differ_in_words(before, &status));
+    let waiting = waiting.or((model.spec.vllm.is_some() && in_words).then_some(Waiting::Progress));
     Some(Desired { status, waiting, next: None, figures_only: false })
 }
 

@@ -16,7 +16,9 @@ const FEW: usize = 64;
 const HOLD: Duration = Duration::from_secs(3);
 /// The same while no gateway is ready: long enough for one that starts with the operator.
 const HOLD_NO_GATEWAY: Duration = Duration::from_secs(10);
-/// The same for a mass, in both cases: what a start may take.
+/// The same for what changes many times on its way, such as how far a download is.
+const HOLD_PROGRESS: Duration = Duration::from_secs(5);
+/// The same for a mass, in all cases: what a start may take.
 const HOLD_MASS: Duration = Duration::from_mins(1);
 
 /// What a draft is part of.
@@ -110,6 +112,7 @@ impl Open {
             (Some(_), Group::Mass) => HOLD_MASS,
             (Some(Waiting::Work), Group::Few) => HOLD,
             (Some(Waiting::Gateway), Group::Few) => HOLD_NO_GATEWAY,
+            (Some(Waiting::Progress), Group::Few) => HOLD_PROGRESS,
         };
         self.since + hold
     }

@@ -110,6 +110,7 @@ impl Writer {
                 changed = self.context.published.changed() => changed,
                 changed = self.context.gateways.changed() => changed,
                 changed = self.context.spend.changed() => changed,
+                changed = self.context.engines.changed() => changed,
                 Some(done) = self.writes.join_next() => {
                     // A write never panics, and is cancelled only with this task.
                     if let Ok(done) = done {
@@ -143,12 +144,14 @@ impl Writer {
         let published = Arc::clone(&self.context.published.borrow_and_update());
         let gateways = Arc::clone(&self.context.gateways.borrow_and_update());
         let spend = Arc::clone(&self.context.spend.borrow_and_update());
+        let engines = Arc::clone(&self.context.engines.borrow_and_update());
         let clock = Timestamp::now();
         let settings = Arc::clone(&self.context.settings);
         let view = View {
             world: &world,
             published: &published,
             spend: &spend,
+            engines: &engines,
             fleet: &Fleet::new(&gateways),
             gateway_url: settings.gateway_url.as_deref(),
             now: Timestamp::from_second(clock.as_second()).unwrap_or(clock),

@@ -10,6 +10,7 @@
 mod backends;
 mod conditions;
 mod credentials;
+mod engine;
 mod events;
 mod fields;
 mod order;

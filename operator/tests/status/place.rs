@@ -15,6 +15,7 @@ use turnpike_bundle::{
 };
 use turnpike_crds::{Budget, Condition, ModelDeployment, VirtualKey};
 use turnpike_operator::{
+    engine::Engines,
     gateways::{Gateway, Gateways},
     publish::{Compiled, Published},
     spend::Spend,
@@ -35,6 +36,7 @@ pub(crate) struct Place {
     pub(crate) world: World,
     pub(crate) gateways: Gateways,
     pub(crate) spend: Spend,
+    pub(crate) engines: Engines,
 }
 
 pub(crate) fn time(text: &str) -> Timestamp {
@@ -62,7 +64,7 @@ fn manifest(kind: &str, name: &str, spec: &Value) -> Value {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let mut place = Self::default();
+        let mut place = Self { engines: Engines::from_iter([]), ..Self::default() };
         place.world.namespaces.insert("team".to_owned(), Namespace::default());
         place
     }
@@ -157,7 +159,8 @@ impl Place {
     pub(crate) fn survey_with(&self, published: &Published, now: Timestamp) -> Survey {
         let fleet = Fleet::new(&self.gateways);
         let gateway_url = Some("http://turnpike-gateway.llm.svc:4000");
-        let view = View { world: &self.world, published, spend: &self.spend, fleet: &fleet, gateway_url, now };
+        let (world, spend, engines) = (&self.world, &self.spend, &self.engines);
+        let view = View { world, published, spend, engines, fleet: &fleet, gateway_url, now };
         survey(view, &Known::new())
     }
 

@@ -9,6 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::sleep};
 use turnpike_operator::{
+    engine::Engines,
     gateways::Gateways,
     publish::Published,
     spend::{Spend, Store},
@@ -17,6 +18,7 @@ use turnpike_operator::{
 };
 
 use crate::{
+    engine,
     place::{Place, at, now},
     server::{self, Log, Seen},
     spent::{one, read},
@@ -29,6 +31,7 @@ struct Scene {
     published: watch::Sender<Arc<Published>>,
     gateways: watch::Sender<Arc<Gateways>>,
     spend: watch::Sender<Arc<Spend>>,
+    engines: watch::Sender<Arc<Engines>>,
     log: Log,
 }
 
@@ -69,9 +72,11 @@ impl Scene {
         context.gateways = gateways.subscribe();
         let spend = watch::Sender::new(Arc::default());
         context.spend = spend.subscribe();
+        let engines = watch::Sender::new(Arc::default());
+        context.engines = engines.subscribe();
         tokio::spawn(events);
         tokio::spawn(status::run(context));
-        let scene = Self { place, world: shown, published, gateways, spend, log };
+        let scene = Self { place, world: shown, published, gateways, spend, engines, log };
         scene.change(|_| {});
         scene
     }
@@ -84,6 +89,7 @@ impl Scene {
         self.published.send_replace(Arc::new(place.published()));
         self.gateways.send_replace(Arc::new(place.gateways.clone()));
         self.spend.send_replace(Arc::new(place.spend.clone()));
+        self.engines.send_replace(Arc::new(place.engines.clone()));
     }
 
     /// Names of the objects whose status was written since the last call, in order.
@@ -314,5 +320,26 @@ async fn what_cannot_be_read_is_told_once() {
     let notes = scene.notes();
     let told = "The object cannot be read: spec.weight: invalid type; correct it, what was last read of it is in use until then";
     assert_eq!(notes, [format!("\"model\" \"{told}\"")]);
+    assert_eq!(scene.written(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_download_is_told_every_five_seconds_and_its_end_at_once() {
+    let mut place = engine::place(&json!({}));
+    place.engines = engine::at_percent(0);
+    let scene = Scene::new(place, |_| None);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(scene.written(), ["qwen"]);
+    let mut writes = 0;
+    for percent in 1..=100 {
+        scene.change(|place| place.engines = engine::at_percent(percent));
+        sleep(Duration::from_millis(300)).await;
+        writes += scene.written().len();
+    }
+    assert!((5..=6).contains(&writes), "{writes} in 30 s");
+    scene.change(|place| place.engines = engine::engines(turnpike_engine::Observed::default()));
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(scene.written(), ["qwen"]);
+    sleep(Duration::from_hours(1)).await;
     assert_eq!(scene.written(), [""; 0]);
 }
