@@ -32,7 +32,7 @@ pub use source::lora_path;
 pub(crate) use {source::path, volume::CACHE};
 
 /// How long a replica may take to start where the spec does not say.
-const STARTUP: Duration = Duration::from_mins(30);
+pub(crate) const STARTUP: Duration = Duration::from_mins(30);
 
 /// Everything that is made for one engine, beside its key's Secret.
 #[derive(Clone, Debug, PartialEq)]

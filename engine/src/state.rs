@@ -5,10 +5,7 @@
 //!  claim, pods ──▶ CacheReady (cache)          observed.unscalable ──▶ ScalingReady
 //! ```
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Pod;
 use turnpike_crds::{
@@ -17,15 +14,13 @@ use turnpike_crds::{
 };
 
 use self::pod::Standing;
-use crate::{Observed, names};
+use crate::{Observed, children::STARTUP, names};
 
 mod cache;
 mod container;
 mod pod;
 mod words;
 
-/// How long a replica may take to answer where the spec does not say.
-pub const STARTUP_TIMEOUT: Duration = Duration::from_mins(30);
 /// Most adapters in a status.
 const MOST_ADAPTERS: usize = 64;
 /// Longest name of an adapter in a status, bytes.
@@ -126,7 +121,7 @@ pub fn state(model: &ModelDeployment, observed: &Observed) -> Option<State> {
 
 impl<'a> Pods<'a> {
     fn new(spec: &Vllm, observed: &'a Observed) -> Self {
-        let timeout = spec.startup_timeout.as_ref().and_then(|timeout| timeout.parse().ok()).unwrap_or(STARTUP_TIMEOUT);
+        let timeout = spec.startup_timeout.as_ref().and_then(|timeout| timeout.parse().ok()).unwrap_or(STARTUP);
         let live: Vec<&Pod> = observed.pods.values().map(AsRef::as_ref).filter(|pod| pod::is_live(pod)).collect();
         let newest = live.iter().copied().max_by_key(|pod| (created(pod), pod::template(pod)));
         let newest = newest.and_then(pod::template);
@@ -169,8 +164,7 @@ fn engine(spec: &Vllm, observed: &Observed, pods: &Pods<'_>, wanted: i32) -> Ver
         return Verdict::yes(Reason::Ready, answering(pods, wanted, refusal));
     }
     if let Some(refused) = &observed.refused {
-        let message = format!("The apiserver refuses a part of the engine: {}", words::of(refused));
-        return Verdict::no(Reason::Refused, message);
+        return Verdict::no(Reason::Refused, unwritten(refused));
     }
     let ending = observed.pods.values().find(|pod| pod::is_ending(pod)).map(|pod| pod::name(pod));
     if let Some(worst) = pods.told.first() {
@@ -203,12 +197,16 @@ fn created(pod: &Pod) -> Option<k8s_openapi::jiff::Timestamp> {
 /// What keeps pods or other parts from being made.
 fn refusal(observed: &Observed) -> Option<String> {
     if let Some(refused) = &observed.refused {
-        return Some(format!("The apiserver refuses a part of the engine: {}", words::of(refused)));
+        return Some(unwritten(refused));
     }
     let status = observed.deployment.as_ref()?.status.as_ref()?;
     let failure = status.conditions.as_ref()?.iter().find(|condition| condition.type_ == "ReplicaFailure")?;
     let words = failure.message.as_deref().filter(|_| failure.status == "True")?;
-    Some(format!("The apiserver refuses its pods: {}", words::of(words)))
+    Some(format!("The apiserver refuses its pods: {}; they are tried again by themselves", words::of(words)))
+}
+
+fn unwritten(refused: &str) -> String {
+    format!("The apiserver refuses a part of the engine: {}; it is tried again by itself", words::of(refused))
 }
 
 fn answering(pods: &Pods<'_>, wanted: i32, refusal: Option<String>) -> String {
@@ -220,7 +218,7 @@ fn answering(pods: &Pods<'_>, wanted: i32, refusal: Option<String>) -> String {
         (false, 1) => "1 engine answers".to_owned(),
         (false, _) => format!("{ready} engines answer"),
     };
-    let rollout = (pods.old > 0).then(|| format!("{} of an older template are yet to be replaced", pods.old));
+    let rollout = (pods.old > 0).then(|| format!("A rollout has {} to replace", pods.old));
     let rest = rollout.into_iter().chain(refusal.or_else(|| pods.told.first().map(Standing::message)));
     rest.fold(engines, |message, part| format!("{message}. {part}"))
 }

@@ -70,7 +70,8 @@ pub(super) fn trouble(status: &ContainerStatus, role: Role) -> Option<Trouble> {
 
 /// That its node is at it.
 pub(super) fn preparing() -> Trouble {
-    Trouble::passing(Reason::Starting, "is prepared by its node, which pulls images and mounts volumes")
+    let message = "is prepared by its node, which pulls images and mounts volumes; see how far: kubectl describe pod";
+    Trouble::passing(Reason::Starting, message)
 }
 
 fn refused(status: &ContainerStatus, waiting: Option<&ContainerStateWaiting>, reason: &str) -> Trouble {
@@ -78,10 +79,16 @@ fn refused(status: &ContainerStatus, waiting: Option<&ContainerStateWaiting>, re
     let words = if words.is_empty() { reason.to_owned() } else { format!("{reason}: {words}") };
     // Names such as ErrImagePull, ImagePullBackOff, InvalidImageName, ImageInspectError, ErrImageNeverPull.
     if reason.contains("Image") || matches!(reason, "RegistryUnavailable" | "SignatureValidationFailed") {
-        let message = format!("has no image for container {}: {words}", status.name);
+        let message = format!(
+            "has no image for container {}: {words}; correct spec.vllm.image, or let the node reach its registry",
+            status.name
+        );
         return Trouble { reason: Reason::ImagePull, message, is_stuck: reason == "InvalidImageName" };
     }
-    Trouble::passing(Reason::Refused, format!("cannot start container {}: {words}", status.name))
+    Trouble::passing(
+        Reason::Refused,
+        format!("cannot start container {}: {words}; see: kubectl describe pod", status.name),
+    )
 }
 
 fn end_of(status: &ContainerStatus, end: &ContainerStateTerminated, times: i32, role: Role) -> Trouble {
@@ -118,7 +125,7 @@ fn end_of(status: &ContainerStatus, end: &ContainerStateTerminated, times: i32, 
             "; see spec.vllm.extraArgs and env, and all of its log: kubectl logs --previous".to_owned()
         }
     };
-    let message = format!("ended {times}: container {name} ended with exit code {code}{line}{advice}");
+    let message = format!("ended {times}: container {name}, exit code {code}{line}{advice}");
     Trouble { reason: Reason::CrashLoop, message, is_stuck }
 }
 

@@ -153,7 +153,11 @@ fn unscheduled(pod: &Pod) -> Option<Trouble> {
     let Some(words) = words.and_then(|condition| condition.message.as_deref()) else {
         return Some(Trouble::passing(Reason::Starting, "waits for the scheduler"));
     };
-    let message = format!("finds no node: {}", words::of(words));
+    let words = words::of(words);
+    let message = format!(
+        "finds no node: {}; add nodes or free what it asks for, or ask for less in spec.vllm",
+        words.trim_end_matches('.')
+    );
     Some(Trouble::passing(Reason::Unschedulable, message))
 }
 

@@ -48,8 +48,9 @@ fn a_claim_of_somebody_else_is_seen_by_the_scheduler() {
     let named = json!({"cache": {"claimName": "models", "accessMode": "ReadWriteMany"}});
     assert_eq!(told(&named, &observed(&[])), "absent");
     let words = "0/1 nodes are available: persistentvolumeclaim \"models\" not found. not found";
-    let message =
-        format!("False ClaimPending: PersistentVolumeClaim models cannot be used: Pod a finds no node: {words}");
+    let message = format!(
+        "False ClaimPending: PersistentVolumeClaim models cannot be used: Pod a finds no node: {words}; add nodes or free what it asks for, or ask for less in spec.vllm"
+    );
     assert_eq!(told(&named, &observed(&[unscheduled("a", words)])), message);
     assert_eq!(told(&named, &observed(&[unscheduled("a", "1 Insufficient nvidia.com/gpu")])), "absent");
 }
@@ -62,7 +63,7 @@ fn without_a_volume_the_files_alone_are_told() {
     assert_eq!(told(&json!({}), &seen), "False Downloading: Pod a fetches the model's files: 99 %");
     let end = terminated(1, "Error", "no space left on device", 1);
     let failed = told(&json!({}), &observed(&[fetch("a", &back_off("fetch"), &end, 1)]));
-    assert!(failed.starts_with("False CrashLoop: Pod a ended 2 times: container fetch "), "{failed}");
+    assert!(failed.starts_with("False CrashLoop: Pod a ended 2 times: container fetch, "), "{failed}");
     assert_eq!(
         told(&json!({}), &observed(&[engine("a", &running(), &json!({}), 0)])),
         "True Ready: The model's files are in place"

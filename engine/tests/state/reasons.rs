@@ -13,6 +13,11 @@ use crate::place::{
 const SHORT: &str = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu. no new claims to deallocate, preemption: 0/1 nodes \
                      are available: 1 No preemption victims found for incoming pod.";
 
+/// As it is quoted.
+fn bare() -> &'static str {
+    SHORT.trim_end_matches('.')
+}
+
 /// What one pod alone makes of `EngineReady`.
 fn alone(pod: &Value) -> String {
     line(&told(&observed(std::slice::from_ref(pod))))
@@ -20,7 +25,13 @@ fn alone(pod: &Value) -> String {
 
 #[test]
 fn the_scheduler_is_quoted() {
-    assert_eq!(alone(&unscheduled("a", SHORT)), format!("False Unschedulable: Pod a finds no node: {SHORT}"));
+    assert_eq!(
+        alone(&unscheduled("a", SHORT)),
+        format!(
+            "False Unschedulable: Pod a finds no node: {}; add nodes or free what it asks for, or ask for less in spec.vllm",
+            bare()
+        )
+    );
     let mut unseen = unscheduled("a", SHORT);
     unseen["status"] = json!({"phase": "Pending"});
     assert_eq!(alone(&unseen), "False Starting: Pod a waits for the scheduler");
@@ -30,7 +41,7 @@ fn the_scheduler_is_quoted() {
 fn a_pod_is_prepared_then_fetches_then_loads() {
     assert_eq!(
         alone(&pod("a")),
-        "False Starting: Pod a is prepared by its node, which pulls images and mounts volumes"
+        "False Starting: Pod a is prepared by its node, which pulls images and mounts volumes; see how far: kubectl describe pod"
     );
     let fetching = fetch("a", &running(), &json!({}), 0);
     assert_eq!(alone(&fetching), "False Downloading: Pod a fetches the model's files");
@@ -71,13 +82,17 @@ fn the_kubelet_is_quoted_about_images() {
         let first = fetch("a", &waiting(reason, words), &json!({}), 0);
         assert_eq!(
             alone(&first),
-            format!("False ImagePull: Pod a has no image for container fetch: {reason}: {words}")
+            format!(
+                "False ImagePull: Pod a has no image for container fetch: {reason}: {words}; correct spec.vllm.image, or let the node reach its registry"
+            )
         );
         let second = engine("a", &waiting(reason, words), &json!({}), 0);
         let state = told(&observed(&[second]));
         assert_eq!(
             line(&state),
-            format!("False ImagePull: Pod a has no image for container engine: {reason}: {words}")
+            format!(
+                "False ImagePull: Pod a has no image for container engine: {reason}: {words}; correct spec.vllm.image, or let the node reach its registry"
+            )
         );
         assert_eq!(state.is_stuck, is_stuck, "{reason}");
     }
@@ -89,7 +104,7 @@ const TRACEBACK: &str = "Traceback (most recent call last):\n  File \"/usr/bin/v
 #[test]
 fn a_crash_is_told_with_the_last_line_of_its_log() {
     let end = terminated(1, "Error", TRACEBACK, 1);
-    let rest = "container engine ended with exit code 1: ValueError: Unsupported model; see spec.vllm.extraArgs and env, and all \
+    let rest = "container engine, exit code 1: ValueError: Unsupported model; see spec.vllm.extraArgs and env, and all \
                 of its log: kubectl logs --previous";
     assert_eq!(alone(&engine("a", &end, &json!({}), 0)), format!("False CrashLoop: Pod a ended once: {rest}"));
     let looping = format!("False CrashLoop: Pod a ended 4 times: {rest}");
@@ -105,7 +120,7 @@ fn a_failed_download_is_told_with_its_reason() {
     let end = terminated(1, "Error", "huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error.\n", 1);
     assert_eq!(
         alone(&fetch("a", &back_off("fetch"), &end, 1)),
-        "False CrashLoop: Pod a ended 2 times: container fetch ended with exit code 1: \
+        "False CrashLoop: Pod a ended 2 times: container fetch, exit code 1: \
          huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error.; see spec.vllm.source, and whether pods may reach it"
     );
 }
@@ -146,7 +161,7 @@ fn what_cluster_and_node_refuse_is_quoted() {
         engine("a", &waiting("CreateContainerConfigError", "secret \"qwen-engine-key\" not found"), &json!({}), 0);
     assert_eq!(
         alone(&no_secret),
-        "False Refused: Pod a cannot start container engine: CreateContainerConfigError: secret \"qwen-engine-key\" not found"
+        "False Refused: Pod a cannot start container engine: CreateContainerConfigError: secret \"qwen-engine-key\" not found; see: kubectl describe pod"
     );
     let mut evicted = ready("a");
     evicted["status"] = json!({
@@ -164,16 +179,21 @@ fn what_cluster_and_node_refuse_is_quoted() {
     let failure = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": quota}]);
     let mut seen = observed(&[]);
     seen.deployment = Some(Arc::new(deployment(2, &failure)));
-    assert_eq!(line(&told(&seen)), format!("False Refused: The apiserver refuses its pods: {quota}"));
+    assert_eq!(
+        line(&told(&seen)),
+        format!("False Refused: The apiserver refuses its pods: {quota}; they are tried again by themselves")
+    );
     let short = Observed { pods: observed(&[ready("a")]).pods, ..seen };
     assert_eq!(
         line(&told(&short)),
-        format!("True Ready: 1 of 2 engines answers. The apiserver refuses its pods: {quota}")
+        format!(
+            "True Ready: 1 of 2 engines answers. The apiserver refuses its pods: {quota}; they are tried again by themselves"
+        )
     );
     let refused = Observed { refused: Some("Deployment is invalid".to_owned()), ..Observed::default() };
     assert_eq!(
         line(&told(&refused)),
-        "False Refused: The apiserver refuses a part of the engine: Deployment is invalid"
+        "False Refused: The apiserver refuses a part of the engine: Deployment is invalid; it is tried again by itself"
     );
 }
 
@@ -206,7 +226,13 @@ fn one_that_answers_is_enough_and_the_rest_is_told() {
     assert_eq!(alone(&ready("a")), "True Ready: 1 of 2 engines answers");
     assert_eq!(line(&told(&observed(&[ready("a"), ready("b")]))), "True Ready: 2 engines answer");
     let state = told(&observed(&[ready("a"), unscheduled("b", SHORT)]));
-    assert_eq!(line(&state), format!("True Ready: 1 of 2 engines answers. Pod b finds no node: {SHORT}"));
+    assert_eq!(
+        line(&state),
+        format!(
+            "True Ready: 1 of 2 engines answers. Pod b finds no node: {}; add nodes or free what it asks for, or ask for less in spec.vllm",
+            bare()
+        )
+    );
     assert!(!state.is_updating && !state.is_stuck);
 }
 
@@ -215,7 +241,7 @@ fn a_rollout_is_told_while_old_engines_answer() {
     let state = told(&observed(&[older(ready("old")), engine("new", &running(), &json!({}), 0)]));
     assert_eq!(
         line(&state),
-        "True Ready: 1 of 2 engines answers. 1 of an older template are yet to be replaced. Pod new loads the model, for which \
+        "True Ready: 1 of 2 engines answers. A rollout has 1 to replace. Pod new loads the model, for which \
          it has 600 s (spec.vllm.startupTimeout)"
     );
     assert!(state.is_updating);
@@ -227,7 +253,10 @@ fn a_pod_that_waits_for_another_ones_gpu_is_not_short_of_gpus() {
     let seen = observed(&[ending(older(ready("old"))), unscheduled("new", SHORT)]);
     assert_eq!(
         line(&told(&seen)),
-        format!("False Updating: Pod old still ends. Until then: Pod new finds no node: {SHORT}")
+        format!(
+            "False Updating: Pod old still ends. Until then: Pod new finds no node: {}; add nodes or free what it asks for, or ask for less in spec.vllm",
+            bare()
+        )
     );
     let seen = observed(&[ending(ready("old"))]);
     assert_eq!(line(&told(&seen)), "False Updating: Pod old ends, and another is made");
