@@ -22,9 +22,15 @@ use crate::{
 pub struct Engines {
     engines: BTreeMap<ObjectRef, Arc<Observed>>,
     children: BTreeMap<ObjectRef, BTreeMap<Kind, Arc<DynamicObject>>>,
+    is_known: bool,
 }
 
 impl Engines {
+    /// Whether everything has been looked at: what is missing here is missing in the cluster.
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+
     /// What is seen of the engine of a `ModelDeployment`; `None` = nothing at all.
     pub fn get(&self, model: &ObjectRef) -> Option<&Arc<Observed>> {
         self.engines.get(model)
@@ -49,7 +55,7 @@ impl Engines {
 impl FromIterator<(ObjectRef, Observed)> for Engines {
     fn from_iter<I: IntoIterator<Item = (ObjectRef, Observed)>>(engines: I) -> Self {
         let engines = engines.into_iter().map(|(model, observed)| (model, Arc::new(observed)));
-        Self { engines: engines.collect(), children: BTreeMap::new() }
+        Self { engines: engines.collect(), children: BTreeMap::new(), is_known: true }
     }
 }
 
@@ -71,7 +77,6 @@ pub struct Observer {
     children: BTreeMap<Kind, Vec<Listing<(ObjectRef, Arc<DynamicObject>)>>>,
     /// Whose each pod and each child is; pods are of no [`Kind`].
     owners: BTreeMap<(Option<Kind>, ObjectRef), ObjectRef>,
-    is_complete: bool,
     has_changed: bool,
 }
 
@@ -84,7 +89,6 @@ impl Observer {
             pods: std::iter::repeat_with(Listing::default).take(scopes).collect(),
             children: kinds.into_iter().map(|kind| (kind, listings())).collect(),
             owners: BTreeMap::new(),
-            is_complete: false,
             has_changed: false,
         }
     }
@@ -130,12 +134,12 @@ impl Observer {
         let mut needed = self.children.iter().filter(|(kind, _)| **kind != Kind::PodMonitor);
         let is_listed = self.pods.iter().all(Listing::is_listed)
             && needed.all(|(_, listings)| listings.iter().all(Listing::is_listed));
-        if !self.is_complete && is_listed {
-            self.is_complete = true;
+        if !self.engines.is_known && is_listed {
+            self.engines.is_known = true;
             // That there are none is news, too.
             self.has_changed = true;
         }
-        (self.is_complete && std::mem::take(&mut self.has_changed)).then(|| Arc::new(self.engines.clone()))
+        (self.engines.is_known && std::mem::take(&mut self.has_changed)).then(|| Arc::new(self.engines.clone()))
     }
 
     fn pod(&mut self, name: ObjectRef, change: Option<(ObjectRef, Arc<Pod>)>) {

@@ -110,14 +110,14 @@ fn engine(before: Side<'_>, after: Side<'_>) -> Option<Event> {
 fn scaling(before: Side<'_>, after: Side<'_>) -> Option<Event> {
     let fails = |condition: &&Condition| condition.reason == Reason::CannotScale.as_str();
     let now = find(after, ConditionType::ScalingReady).filter(fails)?;
-    if find(before, ConditionType::ScalingReady).filter(fails).is_some() {
+    if find(before, ConditionType::ScalingReady).as_ref().is_some_and(fails) {
         return None;
     }
     let reason = Reason::CannotScale.as_str();
     Some(Event { kind: EventType::Warning, reason, action: "Scale", note: message::bounded(now.message.clone()) })
 }
 
-fn find<'a>(side: Side<'a>, kind: ConditionType) -> Option<&'a Condition> {
+fn find(side: Side<'_>, kind: ConditionType) -> Option<&Condition> {
     side.conditions.iter().find(|condition| condition.type_ == kind.as_str())
 }
 
