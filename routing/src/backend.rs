@@ -1,6 +1,6 @@
 //! One backend: what is known of it, and what was seen of it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::health::Health;
 use crate::stats::Stats;
@@ -43,4 +43,23 @@ pub struct Live {
     pub stats: Stats,
     /// Whether it is asked.
     pub health: Health,
+    /// What was seen of the deployment that it is a replica of; `None` = it is all of it.
+    whole: Option<Arc<Self>>,
+}
+
+impl Live {
+    /// Of one replica: what is counted there counts for the whole deployment too.
+    pub fn of_replica(whole: &Arc<Self>) -> Self {
+        Self { whole: Some(Arc::clone(whole)), ..Self::default() }
+    }
+
+    /// Numbers of the whole deployment, over all of its replicas.
+    pub fn deployment(&self) -> &Stats {
+        self.whole.as_ref().map_or(&self.stats, |whole| &whole.stats)
+    }
+
+    /// Its own numbers, and those of the deployment where these are others.
+    pub(crate) fn counted(&self) -> impl Iterator<Item = &Stats> {
+        std::iter::once(&self.stats).chain(self.whole.as_ref().map(|whole| &whole.stats))
+    }
 }

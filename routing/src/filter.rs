@@ -32,7 +32,8 @@ pub fn candidates(group: &Group, features: &Features, tried: &Set, now: Moment) 
 
 /// Whether the backend's limits leave room for a request, as far as this gateway's own requests tell.
 fn has_room(traits: &Traits, live: &Live, features: &Features, now: Moment) -> bool {
-    let stats = &live.stats;
+    // Limits are those of the deployment, however many replicas it has.
+    let stats = live.deployment();
     let below = |limit: Option<u64>, used: &dyn Fn() -> u64| limit.is_none_or(|limit| used() < limit);
     let tokens_left = traits.tpm.is_none_or(|limit| match stats.tokens(now) {
         // One that is larger than the rate would never go.

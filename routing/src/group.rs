@@ -43,11 +43,14 @@ pub struct Group {
 pub struct Member {
     /// Hash of its name ([`crate::hash::of`]): keeps senders and prefixes on it, whatever its place in the group.
     pub key: u64,
+    /// What it shares with the other replicas of its deployment, which stand beside it in the group; `None` = it is a deployment
+    /// by itself.
+    pub deployment: Option<Arc<Deployment>>,
     /// What is known of it.
     pub traits: Arc<Traits>,
     /// What was seen of it.
     pub live: Arc<Live>,
-    /// Share among members of the same priority; 0 = none.
+    /// Share among members of the same priority, for all replicas of a deployment together; 0 = none.
     pub weight: u32,
     /// Lower first.
     pub priority: i32,
@@ -55,6 +58,25 @@ pub struct Member {
     pub tags: Vec<Box<str>>,
     /// The prompts that it is for, where the strategy is [`Strategy::Complexity`]; `None` = all.
     pub tier: Option<Tier>,
+}
+
+/// Several members that are the same thing at several addresses. The group chooses among deployments, then one of these.
+#[derive(Debug)]
+pub struct Deployment {
+    /// Hash of its name: keeps senders and prefixes on it, whichever replicas it has.
+    pub key: u64,
+    /// How it wants a replica to be chosen. [`Strategy::PrefixAffinity`] holds in every group.
+    pub strategy: Strategy,
+}
+
+impl Member {
+    /// Whether both are replicas of one deployment.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        match (&self.deployment, &other.deployment) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
 }
 
 /// How a member is chosen.

@@ -62,7 +62,7 @@ impl Live {
     /// really used beyond them is added at the end. Keep the result as long as the attempt lasts, in the response's body too:
     /// its drop ends it as one that was given up.
     pub fn begin(self: &Arc<Self>, now: Moment, expected: u64) -> Attempt {
-        self.stats.begin(now, expected);
+        self.counted().for_each(|stats| stats.begin(now, expected));
         Attempt::new(Arc::clone(self), now, expected)
     }
 }

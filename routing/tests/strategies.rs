@@ -6,6 +6,7 @@ mod strategies {
     mod fixture;
     mod hashing;
     mod prices;
+    mod replicas;
     mod shares;
     mod speed;
     mod statistics;

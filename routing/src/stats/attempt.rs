@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use super::Stats;
 use crate::{Moment, backend::Live};
 
 /// In flight until it is dropped.
@@ -41,23 +42,26 @@ impl Attempt {
     pub fn succeeded(self, now: Moment, tokens: u64, output: u64) {
         let first = self.first.load(Relaxed);
         let first = (first > 0).then(|| Duration::from_micros(first));
-        self.live.stats.measured(now, first, self.age(now), output);
+        let took = self.age(now);
+        self.live.counted().for_each(|stats| stats.measured(now, first, took, output));
         self.used(now, tokens);
     }
 
     /// The backend did not answer, or broke off: `tokens` as far as known.
     pub fn failed(self, now: Moment, tokens: u64) {
-        self.live.stats.failed(now, self.age(now));
+        let took = self.age(now);
+        self.live.counted().for_each(|stats| stats.failed(now, took));
         self.used(now, tokens);
     }
 
     fn used(&self, now: Moment, tokens: u64) {
-        self.live.stats.used(now, tokens.saturating_sub(self.expected));
+        let more = tokens.saturating_sub(self.expected);
+        self.live.counted().for_each(|stats| stats.used(now, more));
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.live.stats.end();
+        self.live.counted().for_each(Stats::end);
     }
 }

@@ -9,7 +9,7 @@ const BOUND: (u64, u64) = (5, 4);
 
 /// The highest-ranked member for this prefix that has room.
 pub(super) fn bounded<'a>(candidates: impl Iterator<Item = Candidate<'a>> + Clone, prefix: u64) -> Option<usize> {
-    let load = |candidate: &Candidate<'_>| candidate.member.live.stats.in_flight();
+    let load = |candidate: &Candidate<'_>| candidate.stats.in_flight();
     let total = candidates.clone().map(|candidate| load(&candidate)).fold(1, u64::saturating_add);
     let weights = candidates.clone().map(|candidate| candidate.weight).fold(0, u64::saturating_add);
     let has_room = |candidate: &Candidate<'_>| {

@@ -18,7 +18,7 @@ pub(super) fn least_used<'a>(
         return draw::lowest(candidates, turn.draw, used);
     }
     draw::lowest(candidates, turn.draw, |candidate| {
-        let stats = &candidate.member.live.stats;
+        let stats = candidate.stats;
         let each = |count: u64| (u128::from(count) << 32) / u128::from(candidate.weight);
         (each(stats.tokens(turn.now)), each(stats.requests(turn.now)))
     })
@@ -26,7 +26,7 @@ pub(super) fn least_used<'a>(
 
 /// The larger of its rates' used shares, this request included; `None` = it has no rate.
 fn share_used(candidate: &Candidate<'_>, features: &Features, now: Moment) -> Option<u64> {
-    let (traits, stats) = (&candidate.member.traits, &candidate.member.live.stats);
+    let (traits, stats) = (&candidate.member.traits, candidate.stats);
     let share = |used: u64, limit: u64| used.saturating_mul(WHOLE) / limit.max(1);
     let requests = traits.rpm.map(|limit| share(stats.requests(now).saturating_add(1), limit));
     let tokens = traits.tpm.map(|limit| share(stats.tokens(now).saturating_add(features.prompt_tokens), limit));

@@ -36,7 +36,7 @@ pub(super) fn luck(draw: u64, index: usize) -> u64 {
 
 /// Requests in flight for the weight, this one included.
 pub(super) fn busyness(candidate: &Candidate<'_>) -> u64 {
-    let load = candidate.member.live.stats.in_flight().saturating_add(1);
+    let load = candidate.stats.in_flight().saturating_add(1);
     (load << 32) / candidate.weight
 }
 

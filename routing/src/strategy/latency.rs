@@ -23,7 +23,7 @@ pub(super) fn fastest<'a>(
     features: &Features,
     turn: Turn,
 ) -> Option<usize> {
-    let stats = |candidate: &Candidate<'a>| &candidate.member.live.stats;
+    let stats = |candidate: &Candidate<'a>| candidate.stats;
     let looks = luck::below(LOOK_ONE_IN, hash::both(turn.draw, u64::MAX)) == 0;
     let due = |candidate: &Candidate<'a>| {
         let stats = stats(candidate);

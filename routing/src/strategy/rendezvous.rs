@@ -15,7 +15,7 @@ pub(super) fn ranked_first<'a>(candidates: impl Iterator<Item = Candidate<'a>>, 
 /// Weight over an exponentially distributed draw: of several, each is the largest in proportion to its weight.
 #[expect(clippy::cast_precision_loss, reason = "53 bits of luck are enough, and weights are far below that")]
 pub(super) fn score(candidate: &Candidate<'_>, key: u64) -> f64 {
-    let luck = hash::both(key, candidate.member.key) >> 11;
+    let luck = hash::both(key, candidate.key) >> 11;
     let uniform = (luck as f64 + 0.5) / (1_u64 << 53) as f64;
     candidate.weight as f64 / -uniform.ln()
 }

@@ -27,6 +27,7 @@ pub(super) const ALL: [Cause; 9] = [
 pub(super) fn member(name: &str) -> Member {
     Member {
         key: hash::of(name.as_bytes()),
+        deployment: None,
         traits: Arc::new(Traits { allowed_fails: 3, cooldown: Duration::from_mins(1), ..Traits::default() }),
         live: Arc::new(Live::default()),
         weight: 1,

@@ -87,6 +87,7 @@ struct Flying {
 pub(super) fn member(backend: usize, lives: &[Arc<Live>]) -> Member {
     Member {
         key: hash::of(&[backend as u8]),
+        deployment: None,
         traits: Arc::new(Traits { allowed_fails: 3, cooldown: Duration::from_mins(1), ..Traits::default() }),
         live: Arc::clone(&lives[backend]),
         weight: 1,

@@ -18,6 +18,7 @@ use turnpike_routing::{
 pub(super) fn member(name: &str, weight: u32) -> Member {
     Member {
         key: hash::of(name.as_bytes()),
+        deployment: None,
         traits: Arc::new(Traits::default()),
         live: Arc::new(Live::default()),
         weight,
