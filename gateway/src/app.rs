@@ -33,6 +33,7 @@ use turnpike_llm::provider::Operation;
 use crate::{
     cache::{Cache, recorder::Recorder},
     config::{Live, backends::Backends},
+    engines::Engines,
     internal::Health,
     metrics::Metrics,
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
@@ -72,6 +73,8 @@ pub struct App {
     pub cache: Arc<Cache>,
     /// What was seen of models' backends.
     pub backends: Backends,
+    /// Where engines in this cluster are.
+    pub engines: Arc<Engines>,
     /// The identities that models use in clouds.
     pub credentials: Arc<Credentials>,
     /// The backends that take no requests.

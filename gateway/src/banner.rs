@@ -83,9 +83,7 @@ impl Banner<'_> {
         let names = names(&self.snapshot.admin);
         let mock = names.iter().find(|name| {
             let pool = self.snapshot.admin.exact.get(**name);
-            pool.is_some_and(|pool| {
-                pool.members.iter().all(|member| matches!(member.model.backend, Backend::Mock { .. }))
-            })
+            pool.is_some_and(|pool| pool.models.iter().all(|model| matches!(model.backend, Backend::Mock { .. })))
         });
         mock.or_else(|| names.first()).copied()
     }

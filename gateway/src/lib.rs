@@ -15,6 +15,7 @@ pub mod cache;
 pub mod check;
 pub mod config;
 pub mod demand;
+pub mod engines;
 pub mod error;
 pub mod internal;
 pub mod limits;

@@ -12,6 +12,7 @@ use prometheus::{
     Counter, Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     process_collector::ProcessCollector,
 };
+use turnpike_bundle::entry::ObjectRef;
 use turnpike_ledger::account::Owner;
 use turnpike_llm::provider::Operation;
 
@@ -21,6 +22,7 @@ use crate::{
 };
 
 mod deployments;
+mod engines;
 mod families;
 mod labels;
 mod queues;
@@ -71,6 +73,7 @@ pub struct Metrics {
     own: Own,
     deployments: deployments::Deployments,
     queues: queues::Queues,
+    engines: engines::Engines,
     sources: Mutex<Vec<(Polled, Source)>>,
 }
 
@@ -111,7 +114,8 @@ impl Metrics {
         let own = Own::register(&registry)?;
         let deployments = deployments::Deployments::register(&registry)?;
         let queues = queues::Queues::register(&registry)?;
-        Ok(Self { registry, requests, own, deployments, queues, sources: Mutex::new(Vec::new()) })
+        let engines = engines::Engines::register(&registry)?;
+        Ok(Self { registry, requests, own, deployments, queues, engines, sources: Mutex::new(Vec::new()) })
     }
 
     /// Reads `source` at each scrape from now on.
@@ -124,6 +128,11 @@ impl Metrics {
     /// Reads at each scrape how many requests wait, by the object whose limit they wait for.
     pub fn poll_queues(&self, source: impl Fn() -> Vec<(Owner, usize)> + Send + Sync + 'static) {
         self.queues.poll(Box::new(source));
+    }
+
+    /// Reads at each scrape how many addresses each engine has, and how many of them are verified.
+    pub fn poll_engines(&self, source: impl Fn() -> Vec<(ObjectRef, [usize; 2])> + Send + Sync + 'static) {
+        self.engines.poll(Box::new(source));
     }
 
     /// A request waited for a limit, and then passed or not.
@@ -182,6 +191,7 @@ impl Metrics {
     pub fn render(&self) -> String {
         self.own.refresh(&self.sources.lock().unwrap_or_else(PoisonError::into_inner));
         self.queues.refresh();
+        self.engines.refresh();
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be rendered");

@@ -15,14 +15,15 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use turnpike_bundle::report::{BackendState, UnhealthyBackend};
+use turnpike_routing::Moment;
 
 use self::{
     target::{Found, Key, Targets, Verdict},
-    watch::{News, Watch, outage, sight},
+    watch::{News, Sight, Watch, outage, sight},
 };
 use crate::{
     app::App,
-    config::snapshot::{Backend, Model, Snapshot},
+    config::snapshot::{Backend, Engine, Model, Snapshot},
     pipeline::journey::now as moment,
     upstream::connect::Connector,
 };
@@ -147,14 +148,20 @@ impl Prober {
         let faults = self.targets.faults();
         let mut changed = false;
         for model in self.snapshot.models.iter().filter(|model| matches!(model.backend, Backend::Provider(_))) {
-            let standing = model.live.health.standing(moment);
-            let sight = sight(standing, faults.get(&*model.id).copied());
+            let engine = self.snapshot.engines.iter().find(|engine| Arc::ptr_eq(&engine.model, model));
+            let (sight, outage) = if let Some(engine) = engine {
+                of_engine(engine, moment)
+            } else {
+                let standing = model.live.health.standing(moment);
+                let sight = sight(standing, faults.get(&*model.id).copied());
+                (sight, outage(standing, sight))
+            };
             if !self.watches.contains_key(&model.id) {
                 self.watches.insert(Arc::clone(&model.id), Watch::default());
             }
             let Some(watch) = self.watches.get_mut(&model.id) else { continue };
             let News { told, cooled } = watch.look(sight, now, wall);
-            self.app.metrics.deployment(model, outage(standing, sight), cooled);
+            self.app.metrics.deployment(model, outage, cooled);
             if told {
                 changed = true;
                 say(model, watch);
@@ -176,6 +183,27 @@ impl Prober {
         })
         .collect()
     }
+}
+
+/// How an engine stands, by its replicas: it takes requests as long as one of them does. That it has none is no news of this gateway.
+fn of_engine(engine: &Engine, now: Moment) -> (Sight, i64) {
+    let standings = engine.replicas.iter().map(|replica| replica.live.health.standing(now));
+    let seen: Vec<(Sight, i64)> = standings
+        .map(|standing| {
+            let sight = sight(standing, None);
+            (sight, outage(standing, sight))
+        })
+        .collect();
+    let is_well = seen.is_empty() || seen.iter().any(|(sight, _)| *sight == Sight::Well);
+    let outages = || seen.iter().map(|(_, outage)| *outage);
+    let outage = match (outages().min(), outages().max()) {
+        (Some(0), Some(0)) => 0,
+        (Some(2), _) => 2,
+        (Some(_), _) => 1,
+        (None, _) if engine.entry.is_scaled => 0,
+        (None, _) => 2,
+    };
+    (if is_well { Sight::Well } else { Sight::Cooling }, outage)
 }
 
 /// One line for each change.

@@ -36,6 +36,7 @@ use crate::{
         },
         watch::{self, Watching},
     },
+    engines::{self, Engines, Resolver},
     internal::{self, Health, Internal, Reports},
     limits,
     listener::{self, Serving, Workers},
@@ -64,6 +65,14 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// # Errors
 /// Something that whoever started it must mend.
 pub fn run(args: Args) -> anyhow::Result<()> {
+    run_with(args, Resolver::System)
+}
+
+/// The same, where the names of engines are resolved in another way.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(args: Args, resolver: Resolver) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match args.command {
         Some(Command::Health { address }) => return check::health(&address),
@@ -73,12 +82,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         }
         None => {}
     }
-    let ended = runtime.block_on(serve(args));
+    let ended = runtime.block_on(serve(args, resolver));
     telemetry::flush(FLUSH_LOG);
     ended
 }
 
-async fn serve(args: Args) -> anyhow::Result<()> {
+async fn serve(args: Args, resolver: Resolver) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     telemetry::init(args.log_format, &args.log)?;
     let source = args.source().context("neither --manifests nor --bundle names a folder")?;
@@ -102,9 +111,11 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let connector = Connector::new(args.egress(), &args.proxy(), tls)?;
     let app = Arc::new(app(&args, admin.as_ref(), books, (&connector, exchange))?);
     let probing = probe::start(&app, &connector);
+    let reload = Arc::new(Reload::new(Arc::clone(&app)));
+    let finding = engines::start(&app, Arc::clone(&reload), &connector, resolver);
     let serving =
         Serving { app: Arc::clone(&app), connector, read_timeout: args.read_timeout, grace: args.shutdown_grace };
-    let configured = Configured::start(source, &app, minted).await?;
+    let configured = Configured::start(source, reload, minted).await?;
     let internal = internal(internal_listener, &app, configured.reports(&app.live))?;
 
     let ready = tokio::select! {
@@ -113,7 +124,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     };
     let ended =
         if ready { serve_clients(&args, serving, &configured, admin.as_ref(), &mut signals).await } else { Ok(()) };
-    drop((configured, probing, app));
+    drop((configured, probing, finding, app));
     internal.stop().await;
     let closed = keepers.close().await;
     ended.and(closed)
@@ -184,10 +195,9 @@ enum Configured {
 }
 
 impl Configured {
-    async fn start(source: Source<'_>, app: &Arc<App>, minted: Minted) -> anyhow::Result<Self> {
+    async fn start(source: Source<'_>, reload: Arc<Reload>, minted: Minted) -> anyhow::Result<Self> {
         match source {
             Source::Manifests(folder) => {
-                let reload = Reload::new(Arc::clone(app));
                 let directory = Directory::new(folder, minted, args::variable);
                 let publish = move |loaded: Loaded| {
                     let Loaded { contents, hash, problems, warnings, .. } = loaded;
@@ -195,7 +205,7 @@ impl Configured {
                 };
                 Ok(Self::Directory(watch::start(directory, publish).await?))
             }
-            Source::Bundle { bundle, auth } => Ok(Self::Bundle(follow::start(app, bundle, auth)?)),
+            Source::Bundle { bundle, auth } => Ok(Self::Bundle(follow::start(reload, bundle, auth)?)),
         }
     }
 
@@ -284,6 +294,7 @@ fn app(
         wal,
         cache: Arc::new(Cache::new(args.cache_bytes, remote)),
         backends: Backends::default(),
+        engines: Arc::new(Engines::default()),
         credentials: Arc::new(Credentials::new(exchange, Handle::current())),
         unhealthy: Arc::default(),
         metrics: Arc::new(Metrics::new()?),
@@ -302,6 +313,8 @@ fn app(
     app.credentials.tell(move |credentials| health.failing(credentials.failing()));
     let ledger = app.ledger.clone();
     app.metrics.poll(Polled::LedgerAccounts, move || ledger.accounts() as u64);
+    let engines = Arc::clone(&app.engines);
+    app.metrics.poll_engines(move || engines.counts());
     let ledger = app.ledger.clone();
     app.metrics.poll_queues(move || ledger.queued());
     let ledger = app.ledger.clone();

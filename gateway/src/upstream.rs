@@ -1,6 +1,6 @@
 //! The way to upstreams: origins, egress guard, connections, and one pool of idle connections per runtime.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use http::{HeaderValue, Uri};
 use turnpike_bundle::entry::Egress as Reach;
@@ -53,6 +53,13 @@ pub enum UrlError {
     /// No host.
     #[error("the URL has no host")]
     Host,
+}
+
+/// The same URL at an address instead of a host.
+pub fn at(url: &str, address: SocketAddr) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
+    format!("{scheme}://{address}{path}")
 }
 
 impl Endpoint {

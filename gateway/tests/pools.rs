@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use turnpike_bundle::{Contents, entry::ModelEntry};
 use turnpike_gateway::config::{
     backends::Backends,
-    compile::compile,
+    compile::{Seen, compile},
     snapshot::{Pool, Snapshot},
 };
+use turnpike_gateway::engines::addresses::Addresses;
 use turnpike_routing::{
     failure::Cause,
     group::{Strategy, Tier},
@@ -53,7 +54,9 @@ fn target(name: &str, weight: u32) -> Value {
 
 fn snapshot(models: Vec<ModelEntry>, backends: &Backends) -> Snapshot {
     let contents = Contents { models, ..Contents::default() };
-    let (snapshot, left_out) = compile(&contents, (backends, &BTreeMap::new()), 1, "h".to_owned());
+    let (sources, addresses) = (BTreeMap::new(), Addresses::default());
+    let seen = Seen { backends, sources: &sources, addresses: &addresses };
+    let (snapshot, left_out) = compile(&contents, seen, 1, "h".to_owned());
     assert_eq!(left_out, []);
     snapshot
 }

@@ -53,6 +53,11 @@ impl Live {
         Self { whole: Some(Arc::clone(whole)), ..Self::default() }
     }
 
+    /// Whether it counts for this deployment.
+    pub fn is_replica_of(&self, whole: &Arc<Self>) -> bool {
+        self.whole.as_ref().is_some_and(|own| Arc::ptr_eq(own, whole))
+    }
+
     /// Numbers of the whole deployment, over all of its replicas.
     pub fn deployment(&self) -> &Stats {
         self.whole.as_ref().map_or(&self.stats, |whole| &whole.stats)

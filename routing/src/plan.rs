@@ -226,6 +226,11 @@ impl Plan {
     pub fn passed_over(&mut self, group: &Group, features: &Features, cause: Cause, turn: Turn) -> Next {
         let Some(attempt) = self.current.take() else { return Next::Stop };
         self.tried.insert(attempt.member);
+        // A limit is that of a deployment, whichever replica is asked.
+        if let Some(refused) = group.members.get(attempt.member) {
+            let beside = group.members.iter().enumerate().filter(|(_, member)| member.is_beside(refused));
+            beside.for_each(|(index, _)| self.tried.insert(index));
+        }
         if cause == Cause::Client {
             return Next::Stop;
         }

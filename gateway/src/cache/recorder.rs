@@ -84,7 +84,7 @@ impl Recorder {
     pub fn keep(self: Box<Self>, record: &Record) {
         let is_whole = record.end == End::Success && record.status == StatusCode::OK && self.permit.is_some();
         let (Some(model), Some(usage), true) = (&record.model, record.usage, is_whole) else { return };
-        if !self.plan.pool.members.iter().any(|member| member.model.id == model.id) {
+        if !self.plan.pool.models.iter().any(|known| known.id == model.id) {
             return;
         }
         let now = jiff::Timestamp::now().as_millisecond();

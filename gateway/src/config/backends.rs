@@ -1,11 +1,13 @@
 //! What was seen of models' backends and of pools, kept from one snapshot to the next.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use turnpike_bundle::entry::{Backend, ModelEntry, ObjectRef};
+use turnpike_bundle::entry::{Backend, ModelEntry, ObjectRef, ProviderBackend};
 use turnpike_routing::{backend::Live, traffic::Traffic};
 
 use crate::demand::Interest;
@@ -17,6 +19,8 @@ type Kept<K, V> = Mutex<BTreeMap<K, Weak<V>>>;
 #[derive(Default)]
 pub struct Backends {
     live: Mutex<BTreeMap<ObjectRef, (Backend, Weak<Live>)>>,
+    /// Of engines, by address.
+    replicas: Mutex<BTreeMap<(ObjectRef, SocketAddr), Weak<Live>>>,
     /// By namespace and public name.
     pools: Kept<(Box<str>, Box<str>), Traffic>,
     /// By object, of what fallbacks and mirrors name.
@@ -31,10 +35,23 @@ impl Backends {
     /// of what it corrects.
     pub fn live(&self, entry: &ModelEntry) -> Arc<Live> {
         let mut known = locked(&self.live);
-        let kept = known.get(&entry.object).filter(|(backend, _)| *backend == entry.backend);
+        let backend = apart_from_engine(&entry.backend);
+        let kept = known.get(&entry.object).filter(|(known, _)| *known == *backend);
         kept.and_then(|(_, live)| live.upgrade()).unwrap_or_else(|| {
             let live = Arc::default();
-            known.insert(entry.object.clone(), (entry.backend.clone(), Arc::downgrade(&live)));
+            known.insert(entry.object.clone(), (backend.into_owned(), Arc::downgrade(&live)));
+            live
+        })
+    }
+
+    /// What was seen of one replica of an engine, of which `whole` is known.
+    pub fn replica(&self, object: &ObjectRef, address: SocketAddr, whole: &Arc<Live>) -> Arc<Live> {
+        let mut known = locked(&self.replicas);
+        let key = (object.clone(), address);
+        let kept = known.get(&key).and_then(Weak::upgrade).filter(|live| live.is_replica_of(whole));
+        kept.unwrap_or_else(|| {
+            let live = Arc::new(Live::of_replica(whole));
+            known.insert(key, Arc::downgrade(&live));
             live
         })
     }
@@ -56,10 +73,21 @@ impl Backends {
 
     /// Makes room of what no snapshot holds any more.
     pub fn forget(&self) {
+        locked(&self.replicas).retain(|_, live| live.strong_count() > 0);
         locked(&self.live).retain(|_, (_, live)| live.strong_count() > 0);
         locked(&self.pools).retain(|_, traffic| traffic.strong_count() > 0);
         locked(&self.objects).retain(|_, traffic| traffic.strong_count() > 0);
         locked(&self.engines).retain(|_, interest| interest.strong_count() > 0);
+    }
+}
+
+/// Where requests go and with what. Of an engine neither how it is started nor which of its models is asked changes that.
+fn apart_from_engine(backend: &Backend) -> Cow<'_, Backend> {
+    match backend {
+        Backend::Provider(provider) if provider.engine.is_some() => {
+            Cow::Owned(Backend::Provider(ProviderBackend { engine: None, model: String::new(), ..provider.clone() }))
+        }
+        _ => Cow::Borrowed(backend),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -15,21 +16,26 @@ use turnpike_llm::{
 
 use super::{
     backends::Backends,
-    snapshot::{Allowed, Backend, Caller, Engine, Key, Model, Snapshot, Upstream},
+    snapshot::{Allowed, Backend, Caller, Key, Model, Snapshot, Upstream},
 };
 use crate::{
+    engines::addresses::Addresses,
     pipeline::deliver,
     upstream::{
-        Endpoint, UrlError,
+        Endpoint, UrlError, at,
         credentials::{Proof, Source, Sources},
         pool::Policy,
     },
 };
 
+mod engines;
 mod groups;
 mod limits;
 mod members;
 mod pools;
+
+use engines::Engines;
+use members::Models;
 
 /// Servers of the vLLM kind close idle connections after 5 s; ours must be the first to let go.
 const IDLE_LOCAL: Duration = Duration::from_secs(4);
@@ -48,27 +54,42 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-/// What was seen of backends, the credentials of a bundle, and what those with an identity are exchanged for.
+/// What compiling needs beside a bundle.
 #[derive(Clone, Copy)]
-struct Known<'a> {
-    backends: &'a Backends,
-    entries: &'a BTreeMap<String, CredentialEntry>,
-    sources: &'a Sources,
+pub struct Seen<'a> {
+    /// What was seen of its models.
+    pub backends: &'a Backends,
+    /// What the identities of its credentials are exchanged for.
+    pub sources: &'a Sources,
+    /// Where its engines are.
+    pub addresses: &'a Addresses,
 }
 
-/// Compiles everything that can be compiled. `backends`: what was seen of its models; `sources`: what the identities of its
-/// credentials are exchanged for.
-pub fn compile(
-    contents: &Contents,
-    (backends, sources): (&Backends, &Sources),
-    generation: u64,
-    hash: String,
+/// The same, and the credentials of a bundle.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    seen: Seen<'a>,
+    entries: &'a BTreeMap<String, CredentialEntry>,
+}
+
+/// Compiles everything that can be compiled.
+pub fn compile(contents: &Contents, seen: Seen<'_>, generation: u64, hash: String) -> (Snapshot, Vec<LeftOut>) {
+    let keys = Arc::new(keys(&contents.keys, &limits::Budgets::new(&contents.budgets)));
+    let (snapshot, left_out) = models((&contents.models, &contents.credentials), seen, keys);
+    (Snapshot { generation, hash, ..snapshot }, left_out)
+}
+
+/// Compiles models, to be called with keys that are compiled already.
+pub(super) fn models(
+    (entries, credentials): (&[ModelEntry], &BTreeMap<String, CredentialEntry>),
+    seen: Seen<'_>,
+    keys: Arc<HashMap<[u8; 32], Key>>,
 ) -> (Snapshot, Vec<LeftOut>) {
-    let known = Known { backends, entries: &contents.credentials, sources };
+    let known = Known { seen, entries: credentials };
     let mut left_out = Vec::new();
     let mut models: BTreeMap<&ObjectRef, Arc<Model>> = BTreeMap::new();
-    for entry in &contents.models {
-        match model(entry, known) {
+    for entry in entries {
+        match model(entry, None, known) {
             Ok(Some(model)) => {
                 models.insert(&entry.object, Arc::new(model));
             }
@@ -76,55 +97,63 @@ pub fn compile(
             Err(reason) => left_out.push(LeftOut { object: entry.object.clone(), reason }),
         }
     }
-    let engines: BTreeMap<&ObjectRef, Arc<Engine>> =
-        models.iter().filter_map(|(object, model)| Some((*object, Arc::new(engine(model, backends)?)))).collect();
-    let mut snapshot = Snapshot { generation, hash, ..Snapshot::default() };
-    let entries = contents.models.iter().map(|entry| (&entry.object, entry)).collect();
-    let all = members::Models { entries, compiled: &models, engines: &engines, backends };
-    pools::fill(&mut snapshot, &contents.models, &all);
-    snapshot.engines = engines.into_values().collect();
-    snapshot.keys = keys(&contents.keys, &limits::Budgets::new(&contents.budgets));
+    let adapters = engines::adapters(entries);
+    let mut engines = Engines::new();
+    for entry in entries.iter().chain(&adapters) {
+        if let Some(engine) = engines::engine(entry, &models, known) {
+            engines.insert((&entry.object, &entry.model_name), Arc::new(engine));
+        }
+    }
+    let mut snapshot = Snapshot { keys, ..Snapshot::default() };
+    let by_object = entries.iter().map(|entry| (&entry.object, entry)).collect();
+    let all = Models { entries: by_object, compiled: &models, engines: &engines, backends: seen.backends };
+    pools::fill(&mut snapshot, (entries, &adapters), &all);
+    let whole = entries.iter().filter_map(|entry| engines.get(&(&entry.object, &*entry.model_name)));
+    snapshot.engines = whole.cloned().collect();
     snapshot.models = models.into_values().collect();
     (snapshot, left_out)
 }
 
-fn model(entry: &ModelEntry, known: Known<'_>) -> Result<Option<Model>, String> {
+/// A model, or the replica of it at this address.
+fn model(entry: &ModelEntry, address: Option<SocketAddr>, known: Known<'_>) -> Result<Option<Model>, String> {
     let backend = match &entry.backend {
         entry::Backend::Route(_) => return Ok(None),
         entry::Backend::Mock { response } => Backend::Mock { response: response.as_str().into() },
-        entry::Backend::Provider(config) => Backend::Provider(Box::new(upstream(entry, config, known)?)),
+        entry::Backend::Provider(config) => Backend::Provider(Box::new(upstream(entry, config, address, known)?)),
     };
     let base = match &entry.backend {
         entry::Backend::Provider(config) => config.base_url.as_str(),
         entry::Backend::Mock { .. } | entry::Backend::Route(_) => "mock",
     };
     let id = entry.object.to_string();
+    let live = known.seen.backends.live(entry);
     Ok(Some(Model {
         headers: deliver::headers(header_value(&id)?, header_value(base)?),
         id: id.into(),
         limits: turnpike_ledger::limits::of_model(entry),
         traits: Arc::new(groups::traits(entry)),
-        live: known.backends.live(entry),
+        live: match address {
+            None => live,
+            Some(address) => known.seen.backends.replica(&entry.object, address, &live),
+        },
         entry: entry.clone(),
         backend,
+        address,
     }))
 }
 
-/// `None` = it is not one.
-fn engine(model: &Arc<Model>, backends: &Backends) -> Option<Engine> {
-    let Backend::Provider(upstream) = &model.backend else { return None };
-    let entry = upstream.config.engine.clone()?;
-    let interest = backends.of_engine(&model.entry.object);
-    Some(Engine { model: Arc::clone(model), entry, replicas: Vec::new(), interest })
-}
-
-fn upstream(entry: &ModelEntry, config: &entry::ProviderBackend, known: Known<'_>) -> Result<Upstream, String> {
+fn upstream(
+    entry: &ModelEntry,
+    config: &entry::ProviderBackend,
+    address: Option<SocketAddr>,
+    known: Known<'_>,
+) -> Result<Upstream, String> {
     let adapter = config.provider.adapter().ok_or("this gateway does not speak the provider's dialect")?;
     let credential = match &config.credential {
         None => None,
         Some(digest) => Some(known.entries.get(digest).ok_or("its credential is not in the bundle")?),
     };
-    let source = config.credential.as_ref().and_then(|digest| known.sources.get(digest));
+    let source = config.credential.as_ref().and_then(|digest| known.seen.sources.get(digest));
     let params = &config.params;
     let compiled = CompiledParams::compile(&params.defaults, &params.drop, &params.rename);
     let mut upstream = Upstream {
@@ -140,7 +169,11 @@ fn upstream(entry: &ModelEntry, config: &entry::ProviderBackend, known: Known<'_
         config: config.clone(),
         adapter,
     };
-    let target = upstream.target(&config.model, entry, false);
+    let base_url = address.map(|address| at(&config.base_url, address));
+    let mut target = upstream.target(&config.model, entry, false);
+    if let Some(base_url) = &base_url {
+        target.base_url = base_url;
+    }
     let endpoint = |operation, stream| Endpoint::parse(&adapter.url(operation, stream, &target), config.egress);
     let endpoints = || -> Result<_, UrlError> {
         let pair = |operation| Ok([endpoint(operation, false)?, endpoint(operation, true)?]);

@@ -65,14 +65,14 @@ impl Following {
     }
 }
 
-/// Follows the bundle and the Secret for a gateway. Neither needs to be there yet.
+/// Follows the bundle and the Secret for the gateway that `reload` belongs to. Neither needs to be there yet.
 ///
 /// # Errors
 /// The current folder is gone, and a path is relative to it.
-pub fn start(app: &Arc<App>, bundle: &Path, auth: &Path) -> io::Result<Following> {
+pub fn start(reload: Arc<Reload>, bundle: &Path, auth: &Path) -> io::Result<Following> {
     let mounted = Mounted::new(bundle);
     let (sender, reports) = watch::channel(Arc::new(Report::default()));
-    let reload = Reload::new(Arc::clone(app));
+    let app = reload.app();
     let told = sender.clone();
     // What fails is read within, so that the last word is the latest.
     let failing = app.credentials.tell(move |credentials| {
@@ -82,9 +82,10 @@ pub fn start(app: &Arc<App>, bundle: &Path, auth: &Path) -> io::Result<Following
     let unhealthy = app.unhealthy.tell(move |unhealthy| {
         told.send_modify(|report| *report = Arc::new(Report::clone(report).with_unhealthy(unhealthy)));
     });
-    let mut cycle = Cycle { mounted, app: Arc::clone(app), reload, reports: sender, serving: false, told: Vec::new() };
     let known = Arc::new(ArcSwap::default());
     let mut secret = Secret { mounted: MountedAuth::new(auth), app: Arc::clone(app), known: Arc::clone(&known) };
+    let app = Arc::clone(app);
+    let mut cycle = Cycle { mounted, app, reload, reports: sender, serving: false, told: Vec::new() };
     let tasks = [spawn(bundle, move || cycle.look())?, spawn(auth, move || secret.look())?];
     Ok(Following { tasks, told: [failing, unhealthy], reports, auth: known })
 }
@@ -118,7 +119,7 @@ async fn keep_looking(mut eyes: Eyes, mut events: mpsc::Receiver<()>, look: Arc<
 struct Cycle {
     mounted: Mounted,
     app: Arc<App>,
-    reload: Reload,
+    reload: Arc<Reload>,
     reports: watch::Sender<Arc<Report>>,
     /// A complete bundle has come; from then on each part counts alone.
     serving: bool,

@@ -2,7 +2,7 @@
 //!
 //! Counters, health and spend never live here: a reload must not reset them.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use turnpike_bundle::entry::{BudgetEntry, EngineEntry, ModelEntry, ObjectRef, ProviderBackend};
@@ -43,7 +43,7 @@ pub struct Snapshot {
     /// What answers for the objects that fallbacks and mirrors name, by `namespace/name`; Internal ones too.
     pub objects: HashMap<Arc<str>, Arc<Pool>>,
     /// Client keys by sha256.
-    pub keys: HashMap<[u8; 32], Key>,
+    pub keys: Arc<HashMap<[u8; 32], Key>>,
 }
 
 /// Models by the names that clients use.
@@ -74,6 +74,8 @@ pub struct Pool {
     ///
     /// None of any weight where every backend is an engine without a replica: the pool is cold.
     pub members: Vec<Member>,
+    /// The models behind them, each once and whole, and those that are cold.
+    pub models: Vec<Arc<Model>>,
     /// The engines that serve it, with and without replicas, in the order of priority; those of weight 0 are not among them.
     pub engines: Vec<Arc<Engine>>,
     /// How many of them a request would be sent to before, or beside, whoever has the best priority of those that can answer.
@@ -142,6 +144,8 @@ pub struct Model {
     pub live: Arc<Live>,
     /// What it is given at most, whoever asks.
     pub limits: Vec<Arc<AccountSpec>>,
+    /// Where this replica of an engine is; `None` = it is a whole model.
+    pub address: Option<SocketAddr>,
 }
 
 /// What answers for a model.

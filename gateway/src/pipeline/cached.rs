@@ -155,9 +155,9 @@ impl Looking<'_> {
     async fn answer(&self, hit: Hit, mut meter: Meter) -> ControlFlow<Response, Meter> {
         let Attempts { sender: Sender { asked: Asked { request, name, arrival, .. }, .. }, journey, .. } =
             self.attempts;
-        let members = &journey.pool().members;
-        let member = members.iter().find(|member| *member.model.id == *hit.kept.model).or(members.first());
-        let Some(model) = member.map(|member| &member.model) else { return ControlFlow::Continue(meter) };
+        let models = &journey.pool().models;
+        let model = models.iter().find(|model| *model.id == *hit.kept.model).or(models.first());
+        let Some(model) = model else { return ControlFlow::Continue(meter) };
         match self.reserve(model).await {
             Ok(hold) => meter.hold(Reserved { hold, ..Reserved::default() }),
             Err(error) => return ControlFlow::Break(fail(meter, error)),

@@ -55,9 +55,9 @@ pub async fn embed(
 ) -> Option<Embedded> {
     // Whoever set the model up lets its callers use this one for it, whatever else they may call.
     let (pool, matched) = route::visible(snapshot, &caller).find(model)?;
-    let backends = settings::backends(pool.members.iter().map(|member| &*member.model));
+    let backends = settings::backends(pool.models.iter().map(|model| &**model));
     let embedders = &of.sender.worker.app.cache.embedders;
-    let id = Arc::clone(&pool.members.first()?.model.id);
+    let id = Arc::clone(&pool.models.first()?.id);
     if !embedders.allows(&id) {
         return None;
     }

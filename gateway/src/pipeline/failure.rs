@@ -23,6 +23,20 @@ pub fn of(error: &Error) -> Failure {
     Failure { cause, sent, retry_after }
 }
 
+/// Whether an engine is not where it was: nobody is there, or a server that has another key or not this model.
+pub fn is_elsewhere(error: &Error, upstream_model: &str) -> bool {
+    match error {
+        Error::Connect(_) | Error::Timeout { what: "connect", .. } => true,
+        Error::Answered { error, .. } => match error.class {
+            ErrorClass::Authentication => true,
+            // A path that the engine has not is no other engine: its answer does not name the model.
+            ErrorClass::NotFound => error.message.contains(upstream_model),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
 /// Whether a limit of the backend refused, not one of who asks.
 pub fn is_models_own(refusal: &Refusal) -> bool {
     refusal.account.owner.kind == OwnerKind::ModelDeployment

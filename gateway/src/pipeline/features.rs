@@ -8,7 +8,7 @@ use turnpike_llm::{
 };
 use turnpike_routing::{
     features::Features,
-    group::{Group, Sticky, Strategy},
+    group::{Group, Member, Sticky, Strategy},
     hash,
 };
 
@@ -37,10 +37,8 @@ impl Source<'_> {
     /// Those that this group chooses by.
     pub fn features(&self, group: &Group) -> Features {
         let keywords = group.complexity.as_ref().map(|complexity| &*complexity.keywords);
-        let wanted = Wanted {
-            prefix: group.strategy == Strategy::PrefixAffinity,
-            words: keywords.filter(|_| group.strategy == Strategy::Complexity),
-        };
+        let wanted =
+            Wanted { prefix: wants_prefix(group), words: keywords.filter(|_| group.strategy == Strategy::Complexity) };
         let found = features::of(self.operation, self.request, wanted);
         Features {
             prompt_tokens: found.prompt_tokens,
@@ -80,4 +78,11 @@ impl Source<'_> {
         };
         (!sender.is_empty()).then(|| hash::of(sender))
     }
+}
+
+/// Whether the group, or a deployment of it for its replicas, chooses by the beginning of the prompt.
+fn wants_prefix(group: &Group) -> bool {
+    let of_deployment = |member: &Member| member.deployment.as_ref().map(|deployment| deployment.strategy);
+    group.strategy == Strategy::PrefixAffinity
+        || group.members.iter().any(|member| of_deployment(member) == Some(Strategy::PrefixAffinity))
 }

@@ -117,7 +117,7 @@ impl<'a> Journey<'a> {
 
     /// Whether another member, or another group, could take the request.
     pub fn has_others(&self) -> bool {
-        self.pool.members.len() > 1 || !self.pool.group.fallbacks.is_empty()
+        self.pool.models.len() > 1 || !self.pool.group.fallbacks.is_empty()
     }
 
     /// The group that is being tried.

@@ -8,7 +8,7 @@ use turnpike_llm::{provider::Operation, request::Request};
 
 use super::{
     call::{self, Call, Reply},
-    count,
+    count, failure,
     features::Source,
     journey::Step,
     media::Wanted,
@@ -96,7 +96,13 @@ impl Sender<'_> {
             fetched,
             left,
         };
-        call::call(&self.worker.pool, call, &self.asked.request, meter).await
+        let answered = call::call(&self.worker.pool, call, &self.asked.request, meter).await;
+        if let (Err((error, _)), Some(address)) = (&answered, model.address)
+            && failure::is_elsewhere(error, upstream_model)
+        {
+            self.worker.app.engines.suspect(&model.entry.object, address);
+        }
+        answered
     }
 
     /// Holds what an attempt may use within what is left of the request's time, and waits for it as long as `patience` lasts;

@@ -112,7 +112,11 @@ impl Targets {
     pub fn follow(&mut self, snapshot: &Snapshot, now: Instant, mut luck: impl FnMut() -> u64) {
         let mut before = std::mem::take(&mut self.0);
         for model in &snapshot.models {
+            // Of an engine each address is asked by itself.
             let Backend::Provider(upstream) = &model.backend else { continue };
+            if upstream.config.engine.is_some() {
+                continue;
+            }
             let health = &model.entry.health;
             let Some(endpoints) = endpoints(upstream, health.path.as_deref()).filter(|_| health.active) else {
                 continue;

@@ -62,7 +62,7 @@ fn caller(worker: &Worker, headers: &HeaderMap) -> Result<(Arc<Snapshot>, Arc<Ca
 }
 
 fn model(name: &str, pool: &Pool) -> Value {
-    let capabilities = pool.members.first().map(|member| &member.model.entry.capabilities);
+    let capabilities = pool.models.first().map(|model| &model.entry.capabilities);
     let mode = match capabilities.and_then(|capabilities| capabilities.embeddings) {
         Some(true) => "embedding",
         _ => "chat",

@@ -9,6 +9,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use turnpike_bundle::entry::Egress as Reach;
+
 use super::Origin;
 
 /// The longest answer to CONNECT that is read.
@@ -74,7 +76,9 @@ impl Proxy {
     pub fn hop(&self, origin: &Origin) -> Option<&Hop> {
         let hop = if origin.tls { self.https.as_ref() } else { self.http.as_ref() }?;
         let host = origin.host.to_ascii_lowercase();
-        let past = host == "localhost"
+        // A Service and its pods are in this cluster, where no proxy leads.
+        let past = origin.reach == Reach::OwnService
+            || host == "localhost"
             || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
             || self.except.iter().any(|except| {
                 except == "*"

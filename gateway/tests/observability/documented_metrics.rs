@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use http::StatusCode;
+use turnpike_bundle::entry::ObjectRef;
 use turnpike_gateway::{
     metrics::Metrics,
     record::{CacheUse, End, Record},
@@ -25,6 +26,8 @@ fn rendered() -> String {
     metrics.config_loaded(&snapshot, 0, 0);
     let owner = Owner { kind: OwnerKind::ModelDeployment, namespace: "ns".into(), name: "gpt".into() };
     metrics.poll_queues(move || vec![(owner.clone(), 1)]);
+    let object = ObjectRef { namespace: "ns".into(), name: "gpt".into() };
+    metrics.poll_engines(move || vec![(object.clone(), [2, 1])]);
     metrics.render()
 }
 

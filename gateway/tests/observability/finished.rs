@@ -10,9 +10,10 @@ use turnpike_bundle::{
 use turnpike_gateway::{
     config::{
         backends::Backends,
-        compile::compile,
+        compile::{Seen, compile},
         snapshot::{Caller, Model, Pool, Snapshot},
     },
+    engines::addresses::Addresses,
     record::{CacheUse, End, Record},
 };
 use turnpike_ledger::spend_log::Attempt;
@@ -75,12 +76,10 @@ pub(crate) fn key(name: &str) -> KeyEntry {
 }
 
 pub(crate) fn snapshot(models: Vec<ModelEntry>, keys: Vec<KeyEntry>) -> Snapshot {
-    let (snapshot, left_out) = compile(
-        &Contents { models, keys, ..Contents::default() },
-        (&Backends::default(), &BTreeMap::new()),
-        1,
-        "h".to_owned(),
-    );
+    let (backends, sources, addresses) = (Backends::default(), BTreeMap::new(), Addresses::default());
+    let seen = Seen { backends: &backends, sources: &sources, addresses: &addresses };
+    let contents = Contents { models, keys, ..Contents::default() };
+    let (snapshot, left_out) = compile(&contents, seen, 1, "h".to_owned());
     assert_eq!(left_out, []);
     snapshot
 }

@@ -62,7 +62,7 @@ pub(super) fn id(object: &ObjectRef) -> Arc<str> {
     object.to_string().into()
 }
 
-fn strategy(wanted: Wanted) -> Strategy {
+pub(super) fn strategy(wanted: Wanted) -> Strategy {
     match wanted {
         Wanted::Weighted => Strategy::Weighted,
         Wanted::RoundRobin => Strategy::RoundRobin,

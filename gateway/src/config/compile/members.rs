@@ -7,9 +7,11 @@ use std::{
 
 use turnpike_bundle::entry::{Backend, ModelEntry, ObjectRef, RouteBackend};
 use turnpike_routing::{
-    group::{self, Tier},
+    group::{self, Deployment, Tier},
     hash,
 };
+
+use super::{engines::Engines, groups};
 
 use crate::config::{
     backends::Backends,
@@ -26,7 +28,7 @@ const FINER: u64 = 1 << 16;
 pub(super) struct Models<'a> {
     pub(super) entries: HashMap<&'a ObjectRef, &'a ModelEntry>,
     pub(super) compiled: &'a BTreeMap<&'a ObjectRef, Arc<Model>>,
-    pub(super) engines: &'a BTreeMap<&'a ObjectRef, Arc<Engine>>,
+    pub(super) engines: &'a Engines<'a>,
     pub(super) backends: &'a Backends,
 }
 
@@ -43,15 +45,10 @@ pub(super) struct Joining {
 impl Models<'_> {
     /// What an entry brings into the pool of its own name, or where it is named as a whole.
     pub(super) fn of(&self, entry: &ModelEntry) -> Vec<Joining> {
-        match self.compiled.get(&entry.object) {
-            Some(model) => vec![Joining {
-                model: Arc::clone(model),
-                engine: self.engines.get(&entry.object).cloned(),
-                weight: entry.weight.into(),
-                priority: entry.priority,
-                tags: Vec::new(),
-                tier: None,
-            }],
+        match self.alone(entry) {
+            Some(joining) => {
+                vec![Joining { weight: entry.weight.into(), priority: entry.priority, ..joining }]
+            }
             None => self.of_route(entry, MAX_ROUTE_DEPTH),
         }
     }
@@ -75,10 +72,19 @@ impl Models<'_> {
         reached.into_iter().flat_map(|(way, inner)| way.share(inner, finer)).collect()
     }
 
+    /// What is no route; `None` = it is one.
+    fn alone(&self, entry: &ModelEntry) -> Option<Joining> {
+        let engine = self.engines.get(&(&entry.object, &*entry.model_name)).cloned();
+        let model = match &engine {
+            Some(engine) => Arc::clone(&engine.model),
+            None => Arc::clone(self.compiled.get(&entry.object)?),
+        };
+        Some(Joining { model, engine, weight: 1, priority: 0, tags: Vec::new(), tier: None })
+    }
+
     fn behind(&self, object: &ObjectRef, depth: u32) -> Vec<Joining> {
-        if let Some(model) = self.compiled.get(object) {
-            let (model, engine) = (Arc::clone(model), self.engines.get(object).cloned());
-            return vec![Joining { model, engine, weight: 1, priority: 0, tags: Vec::new(), tier: None }];
+        if let Some(joining) = self.entries.get(object).and_then(|entry| self.alone(entry)) {
+            return vec![joining];
         }
         match (self.entries.get(object), depth.checked_sub(1)) {
             (Some(inner), Some(depth)) => self.of_route(inner, depth),
@@ -150,13 +156,33 @@ impl Joining {
         self.engine.as_ref().filter(|_| self.weight > 0)
     }
 
-    /// The two halves of a member: what the gateway calls, and what is known of it where a choice is made.
-    pub(super) fn split(self) -> (Member, group::Member) {
-        let Self { model, engine: _, weight, priority, tags, tier } = self;
+    /// The model as a whole.
+    pub(super) fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// The members that it becomes: one, or of an engine one for each replica. Both halves of each: what the gateway calls, and
+    /// what is known of it where a choice is made.
+    pub(super) fn split(self) -> Vec<(Member, group::Member)> {
+        let Self { model, engine, weight, priority, tags, tier } = self;
         let weight = u32::try_from(weight).unwrap_or(u32::MAX);
         let key = hash::of(model.id.as_bytes());
-        let traits = Arc::clone(&model.traits);
-        let live = Arc::clone(&model.live);
-        (Member { model, weight, priority }, group::Member { key, traits, live, weight, priority, tags, tier })
+        let strategy = groups::strategy(model.entry.strategy);
+        let deployment = engine.as_ref().map(|_| Arc::new(Deployment { key, strategy }));
+        let models = engine.map_or_else(|| vec![model], |engine| engine.replicas.clone());
+        let each = models.into_iter().map(|model| {
+            let member = group::Member {
+                key: model.address.map_or(key, |address| hash::both(key, hash::of(address.to_string().as_bytes()))),
+                deployment: deployment.clone(),
+                traits: Arc::clone(&model.traits),
+                live: Arc::clone(&model.live),
+                weight,
+                priority,
+                tags: tags.clone(),
+                tier,
+            };
+            (Member { model, weight, priority }, member)
+        });
+        each.collect()
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cache::settings::Settings,
-    config::snapshot::{Engine, Names, Pool, Snapshot, Wildcard},
+    config::snapshot::{Engine, Model, Names, Pool, Snapshot, Wildcard},
 };
 
 /// A pool and the names that lead to it.
@@ -30,10 +30,11 @@ struct NamedPool<'a> {
 ///
 /// A namespace sees all of its own models, and of others those that are Cluster-visible; its own names shadow theirs.
 /// Where two pools of different namespaces claim a name, the older has it.
-pub(super) fn fill(snapshot: &mut Snapshot, entries: &[ModelEntry], models: &Models<'_>) {
+pub(super) fn fill(snapshot: &mut Snapshot, (entries, adapters): (&[ModelEntry], &[ModelEntry]), models: &Models<'_>) {
+    let named = || entries.iter().chain(adapters);
     // Nobody asks for an internal model by name, so it neither joins nor hides a pool of that name.
-    let own = by_name(models, entries.iter().filter(|entry| entry.visibility != Visibility::Internal));
-    let cluster = by_name(models, entries.iter().filter(|entry| entry.visibility == Visibility::Cluster));
+    let own = by_name(models, named().filter(|entry| entry.visibility != Visibility::Internal));
+    let cluster = by_name(models, named().filter(|entry| entry.visibility == Visibility::Cluster));
     for named in &own {
         snapshot.namespaces.entry(named.namespace.into()).or_default().add(named);
         snapshot.admin.add(named);
@@ -129,7 +130,17 @@ fn pool(models: &Models<'_>, name: &str, entries: &[&ModelEntry], traffic: Arc<T
     }
     joining.sort_by_key(|member| member.priority);
     let engines = engines(&joining);
-    let (members, of_group): (Vec<_>, Vec<_>) = joining.into_iter().map(Joining::split).unzip();
+    let mut whole: Vec<Arc<Model>> = Vec::new();
+    for model in joining.iter().map(Joining::model) {
+        if !whole.iter().any(|known| Arc::ptr_eq(known, model)) {
+            whole.push(Arc::clone(model));
+        }
+    }
+    let (members, of_group): (Vec<_>, Vec<_>) = joining.into_iter().flat_map(Joining::split).unzip();
+    // Engines of weight 0 alone, which have no replica.
+    if members.is_empty() && engines.is_empty() {
+        return None;
+    }
     let settings = groups::settings(entries, |object| models.serves(object));
     // Those who have replicas are among the members.
     let serving = members.iter().filter(|member| member.weight > 0).map(|member| member.priority).min();
@@ -140,14 +151,14 @@ fn pool(models: &Models<'_>, name: &str, entries: &[&ModelEntry], traffic: Arc<T
         Some(Backend::Route(route)) => route.total,
         Some(Backend::Provider(_) | Backend::Mock { .. }) | None => None,
     };
-    let models = || members.iter().map(|member| &member.model).chain(engines.iter().map(|(_, engine)| &engine.model));
-    let longest = || models().map(|model| model.entry.timeouts.total).max().unwrap_or_default();
+    let longest = || whole.iter().map(|model| model.entry.timeouts.total).max().unwrap_or_default();
     Some(Pool {
         name: name.into(),
         total: Duration::from_millis(total.unwrap_or_else(longest)),
-        caching: Settings::of(entries, members.iter().map(|member| &*member.model), &group).map(Box::new),
+        caching: Settings::of(entries, whole.iter().map(|model| &**model), &group).map(Box::new),
         created: entries.iter().map(|entry| entry.created).min().unwrap_or_default(),
         members,
+        models: whole,
         engines: engines.into_iter().map(|(_, engine)| engine).collect(),
         preferred,
         group,
