@@ -112,7 +112,7 @@ def check_flags(docs):
              | FOREIGN_FLAGS)
     for path, text in docs.items():
         for number, line in lines(text):
-            for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", line):
+            for flag in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", line):
                 if flag not in known:
                     complain(f"{path}:{number}", f"{flag} is no flag of {ARGS} or {OPERATOR_ARGS}")
     of_gateway, _, of_operator = docs[CONFIGURATION].partition("\n## The operator\n")
@@ -124,7 +124,7 @@ def check_table(flags, text, program):
     """The table of flags in a text is the one of a command line."""
     rows = {}
     for line in text.splitlines():
-        if row := re.match(r"\| `(--[a-z-]+)[^`]*` \| `(\w+)` \|([^|]*)\|", line):
+        if row := re.match(r"\| `(--[a-z0-9-]+)[^`]*` \| `(\w+)` \|([^|]*)\|", line):
             rows[row[1]] = (row[2], row[3].strip().strip("`"))
     for flag, (variable, default) in flags.items():
         if flag not in rows:

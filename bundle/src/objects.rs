@@ -112,7 +112,7 @@ pub struct Settings {
     pub ambient_identity_namespaces: BTreeSet<String>,
     /// Whether and how strictly tenants are kept apart.
     pub mode: Mode,
-    /// What engines' `podOverlay` may touch (`operator.unsafePodOverlay`).
+    /// What engines' `podOverlay` may touch (`--unsafe-pod-overlay`).
     pub pod_overlay: turnpike_engine::overlay::Rule,
 }
 

@@ -8,7 +8,7 @@ use turnpike_crds::{
     model_deployment::{Engine, Vllm},
 };
 
-use crate::names;
+use crate::{children, names};
 
 /// The engine's command line. `answer_seconds`: how long answers may go on once the engine is told to end.
 pub(crate) fn args(model: &ModelDeployment, spec: &Vllm, answer_seconds: i32) -> Vec<String> {
@@ -42,6 +42,19 @@ pub(crate) fn key(model: &ModelDeployment, spec: &Vllm) -> SecretKeyRef {
         name: names::key_secret(model.metadata.name.as_deref().unwrap_or_default()),
         key: names::KEY.to_owned(),
     })
+}
+
+/// The token for the hub: one per engine.
+pub(crate) fn token(spec: &Vllm) -> Option<&SecretKeyRef> {
+    let adapters = spec.lora.iter().flat_map(|lora| &lora.adapters).map(|adapter| &adapter.source);
+    let mut sources = std::iter::once(&spec.source).chain(adapters);
+    sources.find_map(|source| source.hugging_face.as_ref()?.token_secret_ref.as_ref())
+}
+
+/// Whether the operator alone sets a variable of the environment.
+pub(crate) fn is_own_variable(name: &str) -> bool {
+    let own = ["MODEL_REPOSITORY", "MODEL_REVISION", "MODEL_FROM", "MODEL_TO", "PROGRESS_PORT", "LLAMA_CACHE"];
+    own.contains(&name) || children::PLACES.iter().any(|(place, _)| *place == name)
 }
 
 /// Whether the engine's own container reads from the hub: llama.cpp its model, vLLM adapters that are loaded at run time.

@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, time::Duration};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
+        core::v1::{PersistentVolumeClaim, PodTemplateSpec, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
     },
@@ -29,7 +29,10 @@ use turnpike_crds::{ModelDeployment, duration::DurationString, model_deployment:
 use crate::{Settings, names};
 pub use network::pod_monitor_kind;
 pub use source::lora_path;
-pub(crate) use {source::path, volume::CACHE};
+pub(crate) use {
+    source::{is_file, path},
+    volume::{CACHE, PLACES},
+};
 
 /// How long a replica may take to start where the spec does not say.
 pub(crate) const STARTUP: Duration = Duration::from_mins(30);
@@ -70,6 +73,12 @@ pub fn children(model: &ModelDeployment, settings: &Settings) -> Option<Children
         network_policy: network::policy(engine),
         pod_monitor: settings.pod_monitor.then(|| network::pod_monitor(engine)),
     })
+}
+
+/// The pods' template alone, with default settings; `None` for a model that is no engine.
+pub(crate) fn template(model: &ModelDeployment) -> Option<PodTemplateSpec> {
+    let spec = model.spec.vllm.as_ref()?;
+    Some(pod::template(Engine { model, spec, settings: &Settings::default() }))
 }
 
 /// What every part is made from.

@@ -1,4 +1,4 @@
-//! vLLM's flags by name, of the version that the default image has. `scripts/vllm-flags.py` makes the data file.
+//! vLLM's flags by name, of the version that the default image has. `scripts/vllm_flags.py` makes the data file.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 

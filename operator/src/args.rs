@@ -6,10 +6,14 @@ use clap::{
     ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
     builder::{OsStr, Resettable},
 };
+use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use turnpike_bundle::objects::Mode;
 use turnpike_engine::overlay::Rule;
 
-use crate::{names::Names, settings::Settings};
+use crate::{
+    names::{INSTANCE_LABEL, Names},
+    settings::Settings,
+};
 
 /// Turnpike's operator: publishes models, keys and budgets to the gateways and tells the truth in their status.
 #[derive(Clone, Debug, Parser)]
@@ -63,6 +67,30 @@ pub struct Args {
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
+    /// Image of engines of type VLLM whose spec names none [default: the version that this release was made for]
+    #[arg(long, value_name = "IMAGE", env = "TURNPIKE_ENGINE_VLLM_IMAGE")]
+    pub engine_vllm_image: Option<String>,
+
+    /// Image of engines of type `LlamaCpp` whose spec names none [default: llama.cpp's server for CPUs]
+    #[arg(long, value_name = "IMAGE", env = "TURNPIKE_ENGINE_LLAMA_CPP_IMAGE")]
+    pub engine_llama_cpp_image: Option<String>,
+
+    /// Image with AWS's command line, which fetches models from `s3://` [default: AWS's own]
+    #[arg(long, value_name = "IMAGE", env = "TURNPIKE_ENGINE_S3_IMAGE")]
+    pub engine_s3_image: Option<String>,
+
+    /// Whether engines get `PodMonitors` of the Prometheus operator
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = ArgAction::Set, env = "TURNPIKE_ENGINE_POD_MONITOR")]
+    pub engine_pod_monitor: bool,
+
+    /// Who else may call engines, to read their metrics: peers of a `NetworkPolicy` as a JSON list [default: nobody]
+    #[arg(long, value_name = "PEERS", value_parser = peers, env = "TURNPIKE_ENGINE_METRICS_FROM")]
+    pub engine_metrics_from: Option<Peers>,
+
+    /// Whether podOverlay may set every part of an engine's pod
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = ArgAction::Set, env = "TURNPIKE_UNSAFE_POD_OVERLAY")]
+    pub unsafe_pod_overlay: bool,
+
     /// Who this process is, in the Lease and in events [default: a random name]
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     pub identity: Option<String>,
@@ -84,6 +112,10 @@ pub enum Command {
     /// Stops the operator and takes its finalizer off all virtual keys
     ReleaseFinalizers,
 }
+
+/// `--engine-metrics-from`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peers(pub Vec<NetworkPolicyPeer>);
 
 /// `--log-format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -124,18 +156,34 @@ impl Args {
             ambient_identity_namespaces: or_release(&self.ambient_identity_namespaces),
             cluster_model_namespaces: or_release(&self.cluster_model_namespaces),
             mode: if self.require_secret_label { Mode::Cluster } else { Mode::SingleTenant },
-            pod_overlay: Rule::default(),
+            pod_overlay: if self.unsafe_pod_overlay { Rule::Anything } else { Rule::AllowList },
         };
         Settings {
             bundle,
             watch_namespaces: self.watch_namespaces.iter().cloned().collect(),
             gateway_url: self.gateway_url.clone(),
-            engine: turnpike_engine::Settings {
-                instance: self.instance.clone(),
-                release_namespace: self.release_namespace.clone(),
-                ..turnpike_engine::Settings::default()
-            },
+            engine: self.engines(),
             revocation_timeout: self.revocation_timeout,
+        }
+    }
+
+    fn engines(&self) -> turnpike_engine::Settings {
+        let default = turnpike_engine::Settings::default();
+        let labels = |component: &str| {
+            [("app.kubernetes.io/component", component), (INSTANCE_LABEL, &self.instance)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into()
+        };
+        turnpike_engine::Settings {
+            instance: self.instance.clone(),
+            release_namespace: self.release_namespace.clone(),
+            gateway_labels: labels("gateway"),
+            operator_labels: labels("operator"),
+            monitoring_peers: self.engine_metrics_from.clone().map(|peers| peers.0).unwrap_or_default(),
+            vllm_image: self.engine_vllm_image.clone().unwrap_or(default.vllm_image),
+            llama_cpp_image: self.engine_llama_cpp_image.clone().unwrap_or(default.llama_cpp_image),
+            s3_image: self.engine_s3_image.clone().unwrap_or(default.s3_image),
+            pod_monitor: self.engine_pod_monitor,
         }
     }
 
@@ -144,6 +192,17 @@ impl Args {
         let name = self.identity.as_deref().unwrap_or(&self.instance);
         format!("{name}_{:016x}", rand::random::<u64>())
     }
+}
+
+/// An unknown member would be dropped, and an empty peer lets everybody in.
+fn peers(text: &str) -> Result<Peers, String> {
+    const FORM: &str =
+        "not a list of a NetworkPolicy's peers, such as [{\"namespaceSelector\": {\"matchLabels\": {\"a\": \"b\"}}}]";
+    let given: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("{FORM}: {error}"))?;
+    let read: Vec<NetworkPolicyPeer> =
+        serde_json::from_value(given.clone()).map_err(|error| format!("{FORM}: {error}"))?;
+    let is_whole = serde_json::to_value(&read).is_ok_and(|read| read == given);
+    if is_whole && !read.contains(&NetworkPolicyPeer::default()) { Ok(Peers(read)) } else { Err(FORM.to_owned()) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -7,7 +7,7 @@ import render
 
 CASES = pytest.mark.parametrize("values", render.CASES, ids=lambda path: path.stem.removesuffix("-values"))
 # Of the Prometheus operator and the Gateway API; their definitions are not at hand.
-FOREIGN = "ServiceMonitor,HTTPRoute"
+FOREIGN = "ServiceMonitor,PodMonitor,HTTPRoute"
 
 
 @CASES

@@ -1,4 +1,10 @@
 //! The pod of one replica.
+//!
+//! vLLM's guide for Kubernetes has a pod like this one, and we differ from it where a replica must come and go unseen: the
+//! startup probe waits for the model instead of a fixed delay of the other two; preStop, the grace period and
+//! `--shutdown-timeout` let answers end; files are fetched before by a container of their own, which alone has the hub's token;
+//! the process is not root and its caches lie where it may write; no shell, no host network or IPC, no capability (the guide's
+//! pod for AMD has all three: `runAsRoot` and the operator's `--unsafe-pod-overlay` are the way there).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -143,8 +149,8 @@ fn variables(engine: Engine<'_>) -> Vec<EnvVar> {
     let key = adapter::key(engine.model, spec);
     variables.push(secret_variable(adapter::key_variable(spec.engine), &key));
     // Else only the container that fetches needs it.
-    let repository = spec.source.hugging_face.as_ref().filter(|_| adapter::downloads(spec));
-    variables.extend(repository.and_then(source::token));
+    let token = adapter::token(spec).filter(|_| adapter::downloads(spec));
+    variables.extend(token.map(|token| secret_variable("HF_TOKEN", token)));
     with_own(variables, &spec.env)
 }
 

@@ -18,8 +18,10 @@ const FILE_IN_IMAGE: &str = "model.gguf";
 const FETCH: &str = include_str!("../../data/fetch.py");
 /// A prefix without objects is no error to `aws s3 sync`, and the engine's own message would not say why its folder is empty.
 const SYNC: &str = r#"set -eu
+trap 'kill "$!"; exit 143' TERM
 mkdir -p "$MODEL_TO"
-aws s3 sync "$MODEL_FROM" "$MODEL_TO" --no-progress --only-show-errors --delete "$@"
+aws s3 sync "$MODEL_FROM" "$MODEL_TO" --no-progress --only-show-errors --delete "$@" &
+wait "$!"
 [ -n "$(ls -A "$MODEL_TO")" ] || { echo "there are no objects at $MODEL_FROM" >&2; exit 1; }
 "#;
 
@@ -105,7 +107,7 @@ fn hub(engine: Engine<'_>, repository: &HuggingFace) -> Container {
         pod::variable("MODEL_REVISION", revision),
         pod::variable("PROGRESS_PORT", &names::PROGRESS_PORT.to_string()),
     ];
-    variables.extend(token(repository));
+    variables.extend(repository.token_secret_ref.as_ref().map(|token| pod::secret_variable("HF_TOKEN", token)));
     Container {
         command: Some(["python3", "-c", FETCH].map(str::to_owned).into()),
         ports: Some(vec![ContainerPort {
@@ -116,11 +118,6 @@ fn hub(engine: Engine<'_>, repository: &HuggingFace) -> Container {
         }]),
         ..fetching(engine, pod::image(engine), variables)
     }
-}
-
-/// Where private repositories are read with a token.
-pub(super) fn token(repository: &HuggingFace) -> Option<EnvVar> {
-    Some(pod::secret_variable("HF_TOKEN", repository.token_secret_ref.as_ref()?))
 }
 
 /// A place that ends in a file's name is that file alone.

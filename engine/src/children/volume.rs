@@ -18,6 +18,18 @@ pub(crate) const CACHE: &str = "/cache";
 /// The home of a user whom the image does not know.
 const HOME: &str = "/home/engine";
 const SHARED_MEMORY: &str = "2Gi";
+/// Where programs keep what they write: all engines of a volume share repositories; what is compiled is each one's own.
+pub(crate) const PLACES: &[(&str, &str)] = &[
+    ("HOME", HOME),
+    // Without these two, looking up the user's name fails: the image has no such user.
+    ("USER", "engine"),
+    ("LOGNAME", "engine"),
+    ("HF_HOME", "/cache/huggingface"),
+    ("XDG_CACHE_HOME", "{own}/xdg"),
+    ("VLLM_CACHE_ROOT", "{own}/vllm"),
+    ("TRITON_CACHE_DIR", "{own}/triton"),
+    ("TORCHINDUCTOR_CACHE_DIR", "{own}/torchinductor"),
+];
 
 pub(super) fn volumes(engine: Engine<'_>) -> Vec<Volume> {
     let shared = engine.spec.shared_memory.clone().unwrap_or_else(|| Quantity(SHARED_MEMORY.to_owned()));
@@ -36,20 +48,9 @@ pub(super) fn fetching_mounts() -> Vec<VolumeMount> {
     vec![mount("cache", CACHE), mount("home", HOME), mount("tmp", "/tmp")]
 }
 
-/// Where programs keep what they write. Repositories are shared by all engines of a volume; what is compiled belongs to one.
 pub(super) fn variables(engine: Engine<'_>) -> Vec<(&'static str, String)> {
-    let compiled = format!("{CACHE}/{}", engine.name());
-    vec![
-        ("HOME", HOME.to_owned()),
-        // Without these, looking up the user's name fails: the image has no such user.
-        ("USER", "engine".to_owned()),
-        ("LOGNAME", "engine".to_owned()),
-        ("HF_HOME", format!("{CACHE}/huggingface")),
-        ("XDG_CACHE_HOME", format!("{compiled}/xdg")),
-        ("VLLM_CACHE_ROOT", format!("{compiled}/vllm")),
-        ("TRITON_CACHE_DIR", format!("{compiled}/triton")),
-        ("TORCHINDUCTOR_CACHE_DIR", format!("{compiled}/torchinductor")),
-    ]
+    let own = format!("{CACHE}/{}", engine.name());
+    PLACES.iter().map(|(name, place)| (*name, place.replace("{own}", &own))).collect()
 }
 
 /// The claim that is made for the cache.

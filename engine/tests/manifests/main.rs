@@ -2,5 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here fails with the line")]
 
+mod checks;
+mod flags;
 mod models;
 mod objects;
+mod overlays;

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use turnpike_bundle::objects::Mode;
+use turnpike_engine::overlay::Rule;
 use turnpike_operator::args::{Args, Command};
 
 fn args(more: &[&str]) -> Result<Args, clap::Error> {
@@ -39,6 +40,24 @@ fn what_cannot_be_meant_is_refused() {
         ["--revocation-timeout", "1"],
     ] {
         args(&wrong).unwrap_err();
+    }
+}
+
+#[test]
+fn engines_are_set_up_by_flags() {
+    let plain = args(&[]).unwrap().settings();
+    assert_eq!(plain.engine.vllm_image, turnpike_engine::Settings::default().vllm_image);
+    assert_eq!(plain.engine.gateway_labels["app.kubernetes.io/component"], "gateway");
+    assert_eq!(plain.engine.operator_labels["turnpike.dev/instance"], "turnpike");
+    assert_eq!(plain.bundle.pod_overlay, Rule::AllowList);
+    let peers = r#"[{"namespaceSelector":{"matchLabels":{"a":"b"}}}]"#;
+    let given = ["--engine-vllm-image", "own:1", "--engine-pod-monitor", "true", "--engine-metrics-from", peers];
+    let given = args(&[&given[..], &["--unsafe-pod-overlay", "true"]].concat()).unwrap().settings();
+    assert_eq!((given.engine.vllm_image.as_str(), given.engine.pod_monitor), ("own:1", true));
+    assert_eq!(serde_json::to_string(&given.engine.monitoring_peers).unwrap(), peers);
+    assert_eq!(given.bundle.pod_overlay, Rule::Anything);
+    for wrong in ["{}", "[{}]", "x", r#"[{"namespaceSelectors":{}}]"#] {
+        args(&["--engine-metrics-from", wrong]).unwrap_err();
     }
 }
 
