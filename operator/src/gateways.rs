@@ -30,6 +30,7 @@ use turnpike_bundle::{
 
 use crate::{context::Context, gateways::fleet::Fleet, names::INSTANCE_LABEL};
 
+pub mod ask;
 pub mod fleet;
 pub mod pod;
 pub mod poll;
@@ -89,8 +90,9 @@ impl Tokens {
     }
 }
 
-/// Watches the pods and asks each what it has loaded, until dropped. Nothing is sent before all pods are known.
-pub async fn run(context: Context, sender: watch::Sender<Arc<Gateways>>) {
+/// Watches the pods and asks each what it has loaded, until dropped. Nothing is sent before all pods are known. `tokens` learns
+/// what gateways accept.
+pub async fn run(context: Context, sender: watch::Sender<Arc<Gateways>>, tokens: watch::Sender<Tokens>) {
     let namespace = &context.names.release_namespace;
     let labels = format!("app.kubernetes.io/component=gateway,{INSTANCE_LABEL}={}", context.names.instance);
     let pods = Api::<Pod>::namespaced(context.client.clone(), namespace);
@@ -98,9 +100,8 @@ pub async fn run(context: Context, sender: watch::Sender<Arc<Gateways>>) {
     let name = format!("metadata.name={}", context.names.gateway_secret());
     let secrets = Api::<Secret>::namespaced(context.client.clone(), namespace);
     let mut secrets = pin!(watcher(secrets, watcher::Config::default().fields(&name)).default_backoff());
-    let (tokens, watched_tokens) = watch::channel(Tokens::default());
     let (reporter, mut reports) = mpsc::channel(64);
-    let mut pollers = Pollers { tokens: watched_tokens, reporter, running: BTreeMap::new(), tasks: JoinSet::new() };
+    let mut pollers = Pollers { tokens: tokens.subscribe(), reporter, running: BTreeMap::new(), tasks: JoinSet::new() };
     let mut fleet = Fleet::default();
     let mut has_sent = false;
     loop {
@@ -183,11 +184,8 @@ impl Pollers {
                 continue;
             }
             let nudge = Arc::new(Notify::new());
-            let poller = poll::Poller {
-                address: SocketAddr::new(ip, INTERNAL_PORT),
-                tokens: self.tokens.clone(),
-                nudge: Arc::clone(&nudge),
-            };
+            let asker = ask::Asker::new(SocketAddr::new(ip, INTERNAL_PORT), self.tokens.clone());
+            let poller = poll::Poller { asker, nudge: Arc::clone(&nudge) };
             let (reporter, id) = (self.reporter.clone(), uid.to_owned());
             let task = self.tasks.spawn(poller.run(reporter, id));
             self.running.insert(uid.to_owned(), Running { ip, ready, nudge, task });

@@ -108,6 +108,10 @@ pub struct Metrics {
     pub spend_read: IntGauge,
     /// Readings of the database that failed.
     pub spend_read_failures: IntCounter,
+    /// Requests of engines whose replicas follow demand.
+    pub engine_requests: IntGauge,
+    /// Replicas that these call for.
+    pub engine_replicas_wanted: IntGauge,
 }
 
 impl Metrics {
@@ -192,6 +196,16 @@ impl Metrics {
                     "turnpike_operator_spend_read_failures_total",
                     "Readings of the gateways' database that failed.",
                 ))?,
+            )?,
+            engine_requests: gauge(
+                r,
+                "turnpike_operator_engine_requests",
+                "Requests that engines with autoscaling answer, or that wait for one, as gateways tell.",
+            )?,
+            engine_replicas_wanted: gauge(
+                r,
+                "turnpike_operator_engine_replicas_wanted",
+                "Replicas that the requests for engines with autoscaling call for, whatever maxReplicas says.",
             )?,
             registry,
         };

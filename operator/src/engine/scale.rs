@@ -89,8 +89,7 @@ async fn set(context: &Context, change: &Change) -> Option<String> {
     let Change { model, deployment, from, to, .. } = change;
     let api = Api::<Deployment>::namespaced(context.client.clone(), &model.namespace);
     // Not the manager of what is applied: that one gives up `replicas` when a model begins to be scaled.
-    let manager = format!("{}-autoscaler", context.names.instance);
-    let params = PatchParams { field_manager: Some(manager), ..PatchParams::default() };
+    let params = PatchParams { field_manager: Some(context.names.replicas_manager()), ..PatchParams::default() };
     let patch = Patch::Merge(json!({ "spec": { "replicas": to } }));
     let write = async {
         let patched = counted::<Deployment, _>(context, Verb::Patch, api.patch_scale(deployment, &params, &patch));

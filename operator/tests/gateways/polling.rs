@@ -13,7 +13,8 @@ use tokio::{
 use turnpike_bundle::Report;
 use turnpike_operator::gateways::{
     Tokens,
-    poll::{FORGET_AFTER, MAX_BODY, Poller},
+    ask::{Asker, MAX_BODY},
+    poll::{FORGET_AFTER, Poller},
 };
 
 type Reports = mpsc::Receiver<(String, Option<Arc<Report>>)>;
@@ -39,7 +40,7 @@ impl Scene {
         let nudge = Arc::new(Notify::new());
         let (sender, reports) = mpsc::channel(8);
         let mut tasks = JoinSet::new();
-        let poller = Poller { address, tokens: watched, nudge: Arc::clone(&nudge) };
+        let poller = Poller { asker: Asker::new(address, watched), nudge: Arc::clone(&nudge) };
         tasks.spawn(poller.run(sender, "uid-1".to_owned()));
         Self { listener, reports, tokens, nudge, tasks }
     }

@@ -127,7 +127,7 @@ impl Scaling {
         });
         for (object, model, spec) in scaled(view.world) {
             let observed = view.engines.get(object).and_then(|observed| observed.deployment.as_deref());
-            // It is made with one replica, and what it has then is where this begins.
+            // Whatever it is made with is where this begins.
             let Some((deployment, current)) = observed.and_then(replicas) else { continue };
             let engine = self.engines.entry(object.clone()).or_default();
             let total = total(view, object, self.began);
