@@ -20,6 +20,7 @@ pub mod observer;
 pub mod plan;
 pub mod progress;
 pub mod reports;
+pub mod scale;
 pub mod write;
 
 mod sweep;

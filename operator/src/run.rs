@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  always          health, events, world, engines' watches, gateways, election
-//!  while leading   publish, spend, status, virtual_key, engine
+//!  while leading   publish, spend, status, virtual_key, engine, scale
 //!  SIGTERM         stop writing, give the Lease back, write the last events, exit 0
 //!  Lease lost      exit 1 at once: another process may write already
 //! ```
@@ -124,7 +124,8 @@ async fn operate(args: &Args, client: Client, stop: impl Future<Output = ()>) ->
 
     spawn(&mut always, "world", world::run(context.clone(), observed));
     spawn(&mut always, "engines", engine::observe::run(context.clone(), reported, engines));
-    spawn(&mut always, "gateways", gateways::run(context.clone(), polled));
+    let (tokens, accepted) = watch::channel(gateways::Tokens::default());
+    spawn(&mut always, "gateways", gateways::run(context.clone(), polled, tokens));
     spawn(&mut always, "gauges", gauges::run(context.clone()));
 
     let spending = spend::run(context.clone(), args.database_url.clone(), spent);
@@ -134,7 +135,7 @@ async fn operate(args: &Args, client: Client, stop: impl Future<Output = ()>) ->
     let ended = tokio::select! {
         () = &mut stop => Ok(()),
         Some(ended) = always.join_next() => Err(ended_early(ended)),
-        error = lead(&election, &mut guard, &mut leading, |leading| start(leading, &context, published, spending)) => Err(error),
+        error = lead(&election, &mut guard, &mut leading, |leading| start(leading, &context, published, spending, accepted)) => Err(error),
     };
     context.metrics.leader.set(0);
     // Whoever has the Lease by now may write already: nothing may come between.
@@ -174,11 +175,13 @@ fn start(
     context: &Context,
     published: watch::Sender<Arc<Published>>,
     spending: impl Future<Output = ()> + Send + 'static,
+    tokens: watch::Receiver<gateways::Tokens>,
 ) {
     context.metrics.leader.set(1);
     spawn(leading, "publish", publish::run(context.clone(), published));
     spawn(leading, "spend", spending);
     spawn(leading, "status", status::run(context.clone()));
+    spawn(leading, "scale", engine::scale::run(context.clone(), tokens));
     spawn(leading, "virtual_key", virtual_key::run(context.clone()));
     spawn(leading, "engine", engine::run(context.clone()));
 }

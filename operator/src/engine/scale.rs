@@ -50,13 +50,8 @@ pub async fn run(mut context: Context, tokens: watch::Receiver<Tokens>) {
         let (engines, gateways) = (Arc::clone(&context.engines.borrow()), Arc::clone(&context.gateways.borrow()));
         let is_needed = plan::scaled(&world).next().is_some();
         askers.follow(if is_needed { &gateways } else { &nobody });
-        let view = View {
-            now: Instant::now(),
-            world: &world,
-            engines: &engines,
-            gateways: &gateways,
-            heard: askers.heard(),
-        };
+        let view =
+            View { now: Instant::now(), world: &world, engines: &engines, gateways: &gateways, heard: askers.heard() };
         let steps = scaling.decide(view);
         act(&context, &mut scaling, steps).await;
         if !is_needed && context.world.changed().await.is_err() {

@@ -11,3 +11,5 @@
 mod apiserver;
 mod keeping;
 mod observing;
+mod scale;
+mod scaling;

@@ -251,7 +251,9 @@ fn too_few_replicas_are_told_once_until_there_were_enough_for_a_while() {
     let told = notes(&mut scene, 90, 100);
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!((told[0].kind, told[0].reason), (EventType::Warning, "MaxReplicasReached"));
-    assert!(told[0].text.starts_with("90 requests are in flight or waiting, enough for 9 replicas, and maxReplicas is 4;"));
+    assert!(
+        told[0].text.starts_with("90 requests are in flight or waiting, enough for 9 replicas, and maxReplicas is 4;")
+    );
     // Demand that goes up and down is one shortage.
     for _ in 0..5 {
         assert_eq!(notes(&mut scene, 35, 100), []);

@@ -61,7 +61,9 @@ fn client(status: u16) -> (Client, mpsc::UnboundedReceiver<(String, Value)>) {
                 json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "reason": "Forbidden",
                     "message": "no"})
             };
-            Ok::<_, Infallible>(Response::builder().status(status).body(Body::from(answer.to_string().into_bytes())).unwrap())
+            Ok::<_, Infallible>(
+                Response::builder().status(status).body(Body::from(answer.to_string().into_bytes())).unwrap(),
+            )
         }
     });
     (Client::new(service, "default"), receiver)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ObjectReference};
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 use tokio::time::Instant;
 use turnpike_bundle::entry::ObjectRef;
 use turnpike_crds::{ModelDeployment, model_deployment::Autoscaling};
@@ -182,12 +182,7 @@ impl Scaled {
             decision.wanted,
             decision.replicas,
         );
-        Some(Note {
-            regarding: model.object_ref(&()),
-            kind: EventType::Warning,
-            reason: "MaxReplicasReached",
-            text,
-        })
+        Some(Note { regarding: model.object_ref(&()), kind: EventType::Warning, reason: "MaxReplicasReached", text })
     }
 
     /// Why replicas cannot be set by demand, where that is news.
