@@ -17,6 +17,12 @@ UNUSED = {
     ("anywhere", "", "namespaces", "get"): "only a Role of --watch-namespaces uses it, which knows no list",
     ("anywhere", "events.k8s.io", "events", "patch"): "a repeated event is counted once in five minutes",
     ("release", "events.k8s.io", "events", "patch"): "a repeated event is counted once in five minutes",
+    **{("anywhere", "monitoring.coreos.com", "podmonitors", verb): "the cluster has no Prometheus operator"
+       for verb in ("get", "watch", "create", "patch", "delete")},
+    **{("anywhere", group, resource, "delete"): "only a model that is no engine any more uses it"
+       for group, resource in (("", "services"), ("", "serviceaccounts"), ("", "persistentvolumeclaims"),
+                               ("apps", "deployments"), ("networking.k8s.io", "networkpolicies"),
+                               ("policy", "poddisruptionbudgets"))},
 }
 
 

@@ -6,7 +6,8 @@
 //!                         │                  ▼                                                               │ long poll
 //!                         ├──────────────▶ status ◀──────────────── Gateways ◀── gateways ◀──────────────────┘
 //!                         │                  ▲ Spend ◀── spend ◀── the gateways' database
-//!                         └──────────────▶ virtual_key (mint, rotate, revoke)
+//!                         ├──────────────▶ virtual_key (mint, rotate, revoke)
+//!                         └──────────────▶ engine ─ Deployment, Service, ... ─▶ pods ─ watch ─▶ Engines ─▶ status
 //! ```
 //! It is never in a request's path: gateways go on for as long as it is away.
 

@@ -1,4 +1,4 @@
-//! Loads LoRA adapters into running engines, and unloads those that are not wanted any more.
+//! Loads `LoRA` adapters into running engines, and unloads those that are not wanted any more.
 //!
 //! ```text
 //!  ready pod ─ GET /v1/models ─▶ what it has ─ changes ─▶ POST unload, load ─▶ Report::Adapters
@@ -17,7 +17,7 @@ use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnord
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource, ResourceExt};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 use turnpike_bundle::{
     entry::ObjectRef,
@@ -115,18 +115,22 @@ struct Target {
 
 /// Why a pod does not have what it should.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub enum Error {
+    /// It did not answer as it should.
     #[error(transparent)]
     Ask(#[from] AskError),
+    /// It lists its models in another way.
     #[error("its list of models cannot be read: {0}")]
     List(#[from] serde_json::Error),
 }
 
-/// What came of one pod: what it has now, as far as is known, and what went wrong with which adapter.
-struct Ended {
-    target: Target,
-    has: Option<Adapters>,
-    failed: Option<(Option<String>, Error)>,
+/// What came of one pod.
+#[derive(Debug)]
+pub struct Brought {
+    /// What it has now; `None` = it did not say.
+    pub has: Option<Adapters>,
+    /// What went wrong first, and with which adapter.
+    pub failed: Option<(Option<String>, Error)>,
 }
 
 /// A pod by its model and name.
@@ -135,18 +139,24 @@ type Name = (ObjectRef, String);
 /// Loads and unloads until the watches have ended.
 pub async fn run(mut context: Context) {
     let mut keeper = Keeper::default();
-    let mut running: FuturesUnordered<BoxFuture<'static, Ended>> = FuturesUnordered::new();
+    let mut running: FuturesUnordered<BoxFuture<'static, (Target, Brought)>> = FuturesUnordered::new();
     loop {
         let now = Instant::now();
         let targets = targets(&context);
         for target in keeper.due(&context, targets, now, PARALLEL.saturating_sub(running.len())) {
-            running.push(bring(target).boxed());
+            running.push(
+                async move {
+                    let brought = bring(target.address, &target.key, &target.adapters).await;
+                    (target, brought)
+                }
+                .boxed(),
+            );
         }
         let wake = keeper.wake().unwrap_or(now + EVERY).max(now + Duration::from_secs(1));
         tokio::select! {
             changed = context.engines.changed() => if changed.is_err() { return },
             changed = context.world.changed() => if changed.is_err() { return },
-            Some(ended) = running.next() => keeper.done(&context, ended, Instant::now()),
+            Some((target, brought)) = running.next() => keeper.done(&context, target, brought, Instant::now()),
             () = sleep_until(wake) => {}
         }
     }
@@ -190,8 +200,8 @@ impl Keeper {
         done.into_iter().chain(self.retries.next()).min()
     }
 
-    fn done(&mut self, context: &Context, ended: Ended, now: Instant) {
-        let Ended { target, has, failed } = ended;
+    fn done(&mut self, context: &Context, target: Target, brought: Brought, now: Instant) {
+        let Brought { has, failed } = brought;
         let name = (target.model.clone(), target.pod.clone());
         self.running.remove(&name);
         if let Some(has) = has {
@@ -275,38 +285,29 @@ fn life(pod: &Pod) -> (String, i32) {
 }
 
 /// Brings a pod to what it should have. One adapter that fails does not hold up the others.
-async fn bring(target: Target) -> Ended {
-    let listed = match list(&target).await {
-        Ok(listed) => listed,
-        Err(error) => return Ended { target, has: None, failed: Some((None, error)) },
+pub async fn bring(address: SocketAddr, key: &str, wanted: &Adapters) -> Brought {
+    let send = async |path, body, patience| ask(Question { address, body, path, key: Some(key), patience }).await;
+    let listed = match send("/v1/models", None, LIST).await {
+        Ok(body) => loaded(&body).map_err(Error::from),
+        Err(error) => Err(error.into()),
     };
-    let mut has = listed;
+    let mut has = match listed {
+        Ok(listed) => listed,
+        Err(error) => return Brought { has: None, failed: Some((None, error)) },
+    };
     let mut failed = None;
-    for change in changes(&target.adapters, &has) {
+    for change in changes(wanted, &has) {
         let (path, name, body) = match &change {
             Change::Unload(name) => ("/v1/unload_lora_adapter", name, json!({ "lora_name": name })),
             Change::Load(name, from) => {
                 ("/v1/load_lora_adapter", name, json!({ "lora_name": name, "lora_path": from }))
             }
         };
-        match (send(&target, path, Some(body), LOAD).await, &change) {
+        match (send(path, Some(body), LOAD).await, &change) {
             (Ok(_), Change::Unload(name)) => drop(has.remove(name)),
             (Ok(_), Change::Load(name, from)) => drop(has.insert(name.clone(), from.clone())),
             (Err(error), _) => failed = failed.or(Some((Some(name.clone()), error.into()))),
         }
     }
-    Ended { target, has: Some(has), failed }
-}
-
-async fn list(target: &Target) -> Result<Adapters, Error> {
-    Ok(loaded(&send(target, "/v1/models", None, LIST).await?)?)
-}
-
-async fn send(
-    target: &Target,
-    path: &str,
-    body: Option<Value>,
-    patience: Duration,
-) -> Result<hyper::body::Bytes, AskError> {
-    ask(Question { address: target.address, body, path, key: Some(&target.key), patience }).await
+    Brought { has: Some(has), failed }
 }

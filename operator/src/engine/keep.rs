@@ -57,7 +57,7 @@ pub async fn run(context: Context) {
 async fn follow(mut context: Context) -> Result<(), RecvError> {
     // Before the first pictures nothing is known, which is not the same as nothing being there.
     context.world.wait_for(|world| world.inputs > 0).await?;
-    context.engines.changed().await?;
+    context.engines.wait_for(|engines| engines.is_known()).await?;
     let mut keeper = Keeper::new(context.clone());
     keeper.look_at_all();
     let mut running: FuturesUnordered<BoxFuture<'static, (ObjectRef, Ended)>> = FuturesUnordered::new();

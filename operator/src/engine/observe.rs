@@ -26,7 +26,7 @@ pub async fn run(context: Context, mut reports: Incoming, sender: watch::Sender<
                     Err(error) => tracing::warn!(%error, "a watch of engines broke off"),
                 }
             },
-            Some((model, report)) = reports.recv() => observer.take(model, report),
+            Some((model, report)) = reports.recv() => observer.take(&model, report),
         }
         if let Some(picture) = observer.news() {
             sender.send_replace(picture);

@@ -20,7 +20,7 @@ use crate::{
 /// All engines as observed. What it holds is shared.
 #[derive(Clone, Debug, Default)]
 pub struct Engines {
-    engines: BTreeMap<ObjectRef, Arc<Observed>>,
+    observed: BTreeMap<ObjectRef, Arc<Observed>>,
     children: BTreeMap<ObjectRef, BTreeMap<Kind, Arc<DynamicObject>>>,
     is_known: bool,
 }
@@ -33,12 +33,12 @@ impl Engines {
 
     /// What is seen of the engine of a `ModelDeployment`; `None` = nothing at all.
     pub fn get(&self, model: &ObjectRef) -> Option<&Arc<Observed>> {
-        self.engines.get(model)
+        self.observed.get(model)
     }
 
     /// Every engine of which something is seen, whether or not its `ModelDeployment` still wants one.
     pub fn iter(&self) -> impl Iterator<Item = (&ObjectRef, &Arc<Observed>)> {
-        self.engines.iter()
+        self.observed.iter()
     }
 
     /// What was made for a model, as it lies there.
@@ -55,7 +55,7 @@ impl Engines {
 impl FromIterator<(ObjectRef, Observed)> for Engines {
     fn from_iter<I: IntoIterator<Item = (ObjectRef, Observed)>>(engines: I) -> Self {
         let engines = engines.into_iter().map(|(model, observed)| (model, Arc::new(observed)));
-        Self { engines: engines.collect(), children: BTreeMap::new(), is_known: true }
+        Self { observed: engines.collect(), children: BTreeMap::new(), is_known: true }
     }
 }
 
@@ -69,12 +69,15 @@ pub enum Seen {
     Child(usize, Kind, Event<DynamicObject>),
 }
 
+/// A child and the model that it was made for.
+type Child = (ObjectRef, Arc<DynamicObject>);
+
 /// Keeps the picture.
 #[derive(Debug)]
 pub struct Observer {
     engines: Engines,
     pods: Vec<Listing<(ObjectRef, Arc<Pod>)>>,
-    children: BTreeMap<Kind, Vec<Listing<(ObjectRef, Arc<DynamicObject>)>>>,
+    children: BTreeMap<Kind, Vec<Listing<Child>>>,
     /// Whose each pod and each child is; pods are of no [`Kind`].
     owners: BTreeMap<(Option<Kind>, ObjectRef), ObjectRef>,
     has_changed: bool,
@@ -113,8 +116,8 @@ impl Observer {
     }
 
     /// Takes what a task has found out. What it says of pods that are not there is too late.
-    pub fn take(&mut self, model: ObjectRef, report: Report) {
-        self.change(&model, |observed| match report {
+    pub fn take(&mut self, model: &ObjectRef, report: Report) {
+        self.change(model, |observed| match report {
             Report::Refused(why) => observed.refused = why,
             Report::Unscalable(why) => observed.unscalable = why,
             Report::Fetched(pod, percent) => match percent.filter(|_| observed.pods.contains_key(&pod)) {
@@ -159,7 +162,7 @@ impl Observer {
         }
     }
 
-    fn child(&mut self, kind: Kind, name: ObjectRef, change: Option<(ObjectRef, Arc<DynamicObject>)>) {
+    fn child(&mut self, kind: Kind, name: ObjectRef, change: Option<Child>) {
         let (model, child) = change.unzip();
         let before = self.hand_over((Some(kind), name), model.as_ref());
         if let Some(before) = before.filter(|before| Some(before) != model.as_ref()) {
@@ -202,7 +205,7 @@ impl Observer {
     }
 
     fn change(&mut self, model: &ObjectRef, change: impl FnOnce(&mut Observed)) {
-        let known = self.engines.engines.get(model).cloned().unwrap_or_default();
+        let known = self.engines.observed.get(model).cloned().unwrap_or_default();
         let mut observed = known.as_ref().clone();
         change(&mut observed);
         if observed == *known {
@@ -210,9 +213,9 @@ impl Observer {
         }
         self.has_changed = true;
         if observed == Observed::default() {
-            self.engines.engines.remove(model);
+            self.engines.observed.remove(model);
         } else {
-            self.engines.engines.insert(model.clone(), Arc::new(observed));
+            self.engines.observed.insert(model.clone(), Arc::new(observed));
         }
     }
 }
@@ -230,7 +233,7 @@ fn keep_pod(mut pod: Pod) -> Option<(ObjectRef, Arc<Pod>)> {
 }
 
 /// `None` = somebody else's: it is labelled as ours and has another name.
-fn keep_child(kind: Kind, mut child: DynamicObject) -> Option<(ObjectRef, Arc<DynamicObject>)> {
+fn keep_child(kind: Kind, mut child: DynamicObject) -> Option<Child> {
     // Whose a Deployment's replicas are decides whether they may be left out; of that only what was applied matters.
     let applied = |entry: &ManagedFieldsEntry| kind == Kind::Deployment && entry.operation.as_deref() == Some("Apply");
     child.managed_fields_mut().retain(applied);

@@ -58,7 +58,7 @@ impl Work {
         let mut done = Done::default();
         for step in steps {
             if let Err(error) = self.step(step, &mut done).await {
-                self.note(&mut done, step, &error);
+                note(&mut done, step, &error);
             }
         }
         done
@@ -135,25 +135,6 @@ impl Work {
         Ok(())
     }
 
-    fn note(&self, done: &mut Done, step: Step, error: &kube::Error) {
-        let kind = match step {
-            Step::Make(kind) | Step::Apply(kind) | Step::Delete(kind) | Step::Taken(kind) => kind,
-            Step::HandOver(_) => Kind::Deployment,
-        };
-        if is_terminating(error) {
-            // The rest of the namespace goes as well.
-            return;
-        }
-        let words = format!("{}: {}", kind.resource().kind, brief(error));
-        let failure = Failure::of(error);
-        if is_refusal(error) {
-            done.refused.get_or_insert_with(|| words.clone());
-        }
-        if done.failed.as_ref().is_none_or(|(known, _)| *known == Failure::Conflict) {
-            done.failed = Some((failure, words));
-        }
-    }
-
     fn taken(&self, kind: Kind) -> String {
         let (kind, name) = (kind.resource().kind, turnpike_engine::names::child(&self.at.name));
         format!("the {kind} {name} exists and was not made for this model; rename or delete it")
@@ -161,6 +142,26 @@ impl Work {
 
     fn api(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(self.context.client.clone(), &self.at.namespace, &kind.resource())
+    }
+}
+
+/// Takes a failure down.
+fn note(done: &mut Done, step: Step, error: &kube::Error) {
+    let kind = match step {
+        Step::Make(kind) | Step::Apply(kind) | Step::Delete(kind) | Step::Taken(kind) => kind,
+        Step::HandOver(_) => Kind::Deployment,
+    };
+    if is_terminating(error) {
+        // The rest of the namespace goes as well.
+        return;
+    }
+    let words = format!("{}: {}", kind.resource().kind, brief(error));
+    let failure = Failure::of(error);
+    if is_refusal(error) {
+        done.refused.get_or_insert_with(|| words.clone());
+    }
+    if done.failed.as_ref().is_none_or(|(known, _)| *known == Failure::Conflict) {
+        done.failed = Some((failure, words));
     }
 }
 

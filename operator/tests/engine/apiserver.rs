@@ -162,8 +162,6 @@ impl Server {
             engine: turnpike_engine::Settings { pod_monitor: true, ..turnpike_engine::Settings::default() },
             revocation_timeout: std::time::Duration::from_mins(1),
         };
-        let mut engines = self.engines.subscribe();
-        engines.mark_changed();
         let context = Context {
             client,
             names: Arc::new(names),
@@ -175,7 +173,7 @@ impl Server {
             published: self.published.subscribe(),
             gateways: watch::channel(Arc::default()).1,
             spend: watch::channel(Arc::default()).1,
-            engines,
+            engines: self.engines.subscribe(),
             engine_reports: self.reports.clone(),
         };
         (context, writer)
@@ -282,18 +280,15 @@ impl State {
             let owners = before["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
             let mut owners: BTreeSet<String> =
                 owners.iter().map(|entry| entry["manager"].as_str().unwrap().to_owned()).collect();
-            match replicas {
-                Some(replicas) => {
-                    if before["spec"]["replicas"] != replicas {
-                        owners.clear();
-                    }
-                    owners.insert(manager.to_owned());
+            if let Some(replicas) = replicas {
+                if before["spec"]["replicas"] != replicas {
+                    owners.clear();
                 }
-                None => {
-                    let released = owners.remove(manager) && owners.is_empty();
-                    if released || before.is_null() {
-                        object["spec"]["replicas"] = 1.into();
-                    }
+                owners.insert(manager.to_owned());
+            } else {
+                let released = owners.remove(manager) && owners.is_empty();
+                if released || before.is_null() {
+                    object["spec"]["replicas"] = 1.into();
                 }
             }
             let entry = |manager: String| {
@@ -307,7 +302,7 @@ impl State {
 
     fn observe(&mut self) -> Option<Arc<Engines>> {
         while let Ok((model, report)) = self.reports.try_recv() {
-            self.observer.take(model, report);
+            self.observer.take(&model, report);
         }
         let gone: Vec<Place> = self.told.keys().filter(|place| !self.objects.contains_key(*place)).cloned().collect();
         for place in gone {

@@ -286,7 +286,7 @@ async fn nothing_is_written_once_the_model_is_being_deleted() {
     running.writes();
     running.server.change(|state| {
         state.edit("modeldeployments", "llama", |object| {
-            object["metadata"]["deletionTimestamp"] = "2026-05-01T00:00:00Z".into()
+            object["metadata"]["deletionTimestamp"] = "2026-05-01T00:00:00Z".into();
         });
         for plural in ALL.into_iter().filter(|plural| *plural != "secrets") {
             state.delete(plural, ENGINE);

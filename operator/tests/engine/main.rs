@@ -2,12 +2,12 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that cannot go on panics, as an assertion does"
 )]
 
+mod adapters;
 mod apiserver;
 mod keeping;
 mod observing;

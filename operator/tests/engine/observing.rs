@@ -83,15 +83,15 @@ fn parts_are_put_together_by_the_model_that_their_labels_name() {
 fn what_tasks_find_out_stays_with_the_pod_that_it_is_about() {
     let mut observer = observer(vec![Seen::Pod(0, Event::InitApply(pod("a", "llama", "1")))]);
     observer.news();
-    observer.take(model("llama"), Report::Fetched("a".to_owned(), Some(42)));
-    observer.take(model("llama"), Report::Adapters("a".to_owned(), Some(["sql".to_owned()].into())));
-    observer.take(model("llama"), Report::Adapters("gone".to_owned(), Some(["sql".to_owned()].into())));
-    observer.take(model("llama"), Report::Refused(Some("exceeded quota".to_owned())));
+    observer.take(&model("llama"), Report::Fetched("a".to_owned(), Some(42)));
+    observer.take(&model("llama"), Report::Adapters("a".to_owned(), Some(["sql".to_owned()].into())));
+    observer.take(&model("llama"), Report::Adapters("gone".to_owned(), Some(["sql".to_owned()].into())));
+    observer.take(&model("llama"), Report::Refused(Some("exceeded quota".to_owned())));
     let engines = observer.news().unwrap();
     let llama = engines.get(&model("llama")).unwrap();
     assert_eq!((llama.fetched["a"], llama.adapters.len()), (42, 1));
     assert_eq!(llama.refused.as_deref(), Some("exceeded quota"));
-    observer.take(model("llama"), Report::Fetched("a".to_owned(), Some(42)));
+    observer.take(&model("llama"), Report::Fetched("a".to_owned(), Some(42)));
     assert!(observer.news().is_none(), "the same again is no news");
 
     observer.observe(Seen::Pod(0, Event::Apply(pod("a", "llama", "2"))));
@@ -100,7 +100,7 @@ fn what_tasks_find_out_stays_with_the_pod_that_it_is_about() {
     assert!(llama.fetched.is_empty() && llama.adapters.is_empty(), "another pod of the same name");
 
     observer.observe(Seen::Pod(0, Event::Delete(pod("a", "llama", "2"))));
-    observer.take(model("llama"), Report::Refused(None));
+    observer.take(&model("llama"), Report::Refused(None));
     assert!(observer.news().unwrap().get(&model("llama")).is_none());
 }
 
