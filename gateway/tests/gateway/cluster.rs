@@ -15,6 +15,7 @@ use turnpike_testkit::{
 use crate::stage::{ALICE, setup};
 
 mod bad_parts;
+mod cold;
 mod draining;
 mod histories;
 mod keys;
