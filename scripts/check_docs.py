@@ -23,7 +23,7 @@ ADRS = Path("docs/adr")
 ADR_LINES = 60
 # Flags of other programs that documents show.
 FOREIGN_FLAGS = {"--all", "--bin", "--for", "--ignored", "--locked", "--offline", "--help", "--create-namespace", "--force-conflicts",
-                 "--include-crds", "--namespace", "--no-headers", "--nocapture",
+                 "--include-crds", "--namespace", "--no-headers", "--nocapture", "--previous",
                  "--reset-then-reuse-values", "--resources", "--server-side", "--set",
                  "--subresource", "--test", "--type", "--wait"}
 # Members of YAML blocks that no CRD describes.
