@@ -136,7 +136,7 @@ fn demand_of_all_gateways_is_added_up() {
     scene.says("a", load(9));
     scene.says("b", Demand { in_flight: 8, waiting: 8, wanted: true });
     let steps = scene.decide();
-    assert_eq!((changes(&[steps.clone()]), steps.load, steps.wanted), (vec![(1, 3)], 25, 3));
+    assert_eq!((changes(std::slice::from_ref(&steps)), steps.load, steps.wanted), (vec![(1, 3)], 25, 3));
     assert_eq!(steps.changes[0].deployment, "qwen-engine");
     assert_eq!((steps.changes[0].note.clone(), steps.notes), (None, Vec::new()));
 }
@@ -244,7 +244,7 @@ fn what_is_refused_is_said_and_tried_again_now_and_then() {
 #[test]
 fn too_few_replicas_are_told_once_until_there_were_enough_for_a_while() {
     let mut scene = Scene::new(4);
-    let mut notes = |scene: &mut Scene, in_flight, seconds| -> Vec<_> {
+    let notes = |scene: &mut Scene, in_flight, seconds| -> Vec<_> {
         scene.says("a", load(in_flight));
         scene.passes(seconds).into_iter().flat_map(|steps| steps.notes).collect()
     };

@@ -186,6 +186,7 @@ impl Scaled {
     }
 
     /// Why replicas cannot be set by demand, where that is news.
+    #[expect(clippy::option_option, reason = "nothing to tell, or that there is no obstacle any more, or which")]
     fn report(&mut self, view: View<'_>, is_complete: bool) -> Option<Option<String>> {
         self.blind = if is_complete { None } else { self.blind.or(Some(view.now)) };
         let is_blind = self.blind.is_some_and(|since| view.now.duration_since(since) >= SILENT);
