@@ -17,9 +17,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{AbortHandle, JoinSet},
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use turnpike_bundle::entry::ObjectRef;
 
@@ -44,6 +44,8 @@ const MOST_NAMES: usize = 8;
 const MOST_QUESTIONS: usize = 32;
 /// Between two snapshots for the sake of addresses: many that come together need one.
 const QUIET: Duration = Duration::from_millis(50);
+/// How long a gateway that starts waits for its engines.
+const LOOKING: Duration = Duration::from_secs(5);
 /// Until what is due is looked at again, where it has no place among what is under way.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Suspicions that wait to be looked at; what is beyond is suspected again by the next request.
@@ -53,6 +55,8 @@ const SUSPICIONS: usize = 256;
 pub struct Engines {
     addresses: ArcSwap<Addresses>,
     counts: Mutex<Vec<(ObjectRef, [usize; 2])>>,
+    /// The engines of the first configuration were looked for.
+    settled: watch::Sender<bool>,
     suspected: mpsc::Sender<(ObjectRef, SocketAddr)>,
     suspicions: Mutex<Option<mpsc::Receiver<(ObjectRef, SocketAddr)>>>,
 }
@@ -63,6 +67,7 @@ impl Default for Engines {
         Self {
             addresses: ArcSwap::default(),
             counts: Mutex::default(),
+            settled: watch::Sender::new(false),
             suspected,
             suspicions: Mutex::new(Some(suspicions)),
         }
@@ -73,6 +78,15 @@ impl Engines {
     /// Those that may be sent requests.
     pub fn addresses(&self) -> Arc<Addresses> {
         self.addresses.load_full()
+    }
+
+    /// Returns once the engines of this first configuration were looked for, or after a few seconds: a gateway that has just
+    /// started would refuse what they could answer.
+    pub async fn looked_for(&self, snapshot: &Snapshot) {
+        if !snapshot.engines.is_empty() {
+            // Late, or gone with its task: requests then meet what is known.
+            let _ = timeout(LOOKING, self.settled.subscribe().wait_for(|settled| *settled)).await;
+        }
     }
 
     /// A request found nobody at this address, or somebody else. Never waits.
@@ -245,5 +259,8 @@ impl Finder {
         }
         // Last: whoever sees a verified address may rely on it.
         *self.app.engines.counts.lock().unwrap_or_else(PoisonError::into_inner) = self.state.counts();
+        if !self.snapshot.engines.is_empty() && self.state.is_settled() {
+            self.app.engines.settled.send_replace(true);
+        }
     }
 }

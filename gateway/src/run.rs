@@ -119,7 +119,10 @@ async fn serve(args: Args, resolver: Resolver) -> anyhow::Result<()> {
     let internal = internal(internal_listener, &app, configured.reports(&app.live))?;
 
     let ready = tokio::select! {
-        () = configured.ready() => true,
+        () = async {
+            configured.ready().await;
+            app.engines.looked_for(&app.live.load()).await;
+        } => true,
         () = signals.any() => false,
     };
     let ended =

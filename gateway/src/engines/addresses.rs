@@ -280,6 +280,12 @@ impl Engines {
         Addresses(each.collect())
     }
 
+    /// Whether each engine's name was looked up, and each of its addresses has answered or failed to.
+    pub fn is_settled(&self) -> bool {
+        let has_said = |seen: &Seen| seen.names.is_some() || (seen.turn > 0 && !seen.is_asked);
+        self.0.values().all(|engine| engine.resolved.is_some() && engine.known.values().all(has_said))
+    }
+
     /// How many addresses each engine has, and how many of them are verified.
     pub fn counts(&self) -> Vec<(ObjectRef, [usize; 2])> {
         let each = self.0.iter().map(|(object, engine)| {

@@ -49,6 +49,13 @@ async fn requests_follow_the_addresses_of_the_name() {
 }
 
 #[tokio::test]
+async fn a_gateway_lets_clients_in_once_it_has_looked_for_its_engines() {
+    let server = server(&["m"]).await;
+    let stage = Stage::new(&[engine("m")], &[("m", &at(&[&server]))]).await;
+    stage.asks("m", 1).await;
+}
+
+#[tokio::test]
 async fn a_dead_replica_is_dropped_at_the_first_failed_connection_and_comes_back() {
     let (a, b) = (server(&["m"]).await, server(&["m"]).await);
     let stage = Stage::new(&[engine("m")], &[("m", &at(&[&a, &b]))]).await;

@@ -105,27 +105,19 @@ impl Stage {
         );
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
-        let stage = |gateway| Self { gateway, folder };
+        resolve(folder.path(), table);
         let process = Setup::new(path.to_str().unwrap()).mounted().spawn();
         let contents = contents(engines);
         let bundle = shard(&contents, None, 1000);
         let files = bundle.shards.iter().map(|shard| (shard.name.clone(), shard.bytes.clone()));
         process.bundle().publish(files.chain([(layout::MANIFEST.to_owned(), bundle.manifest.to_bytes())]));
         process.auth().publish([(layout::TOKEN, "a-token-of-the-operator")]);
-        let stage = stage(Gateway::up(process).await);
-        stage.resolves(table);
-        stage
+        Self { gateway: Gateway::up(process).await, folder }
     }
 
     /// From now on each name has these addresses.
     pub(crate) fn resolves(&self, table: &[(&str, &[SocketAddr])]) {
-        let mut text = String::new();
-        for (name, addresses) in table {
-            for address in *addresses {
-                writeln!(text, "{name}-engine.llm.svc {address}").unwrap();
-            }
-        }
-        replace(&self.folder.path().join("table"), &text);
+        resolve(self.folder.path(), table);
     }
 
     /// Waits until so many addresses of an engine are verified.
@@ -145,6 +137,16 @@ impl Stage {
             assert_eq!(reply.status, 200, "{n}: {reply:?}");
         }
     }
+}
+
+fn resolve(folder: &Path, table: &[(&str, &[SocketAddr])]) {
+    let mut text = String::new();
+    for (name, addresses) in table {
+        for address in *addresses {
+            writeln!(text, "{name}-engine.llm.svc {address}").unwrap();
+        }
+    }
+    replace(&folder.join("table"), &text);
 }
 
 /// A chat request.
