@@ -6,6 +6,7 @@
 mod adapter;
 pub mod check;
 pub mod children;
+pub mod cost;
 pub mod finding;
 pub mod flags;
 pub mod names;

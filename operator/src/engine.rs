@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Deployments, Pods, claims, ... (watch) ─▶ observe ─▶ Engines ─▶ keep ─ mint, plan, write ─▶ children
-//!                                               ▲ Reports   │ └──▶ status
+//!                                               ▲ Reports   │ └──▶ status, cost
 //!      what is refused, fetched, loaded ────────┘           └────▶ progress, adapters ─ HTTP ─▶ pods
 //! ```
 
@@ -10,6 +10,7 @@ use crate::context::Context;
 
 pub mod adapters;
 pub mod ask;
+pub mod cost;
 pub mod desired;
 pub mod keep;
 pub mod kind;

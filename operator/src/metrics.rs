@@ -1,13 +1,16 @@
-//! Prometheus metrics of the operator. Label values are closed sets of the code, never names of objects.
+//! Prometheus metrics of the operator. Label values are closed sets of the code, never names of objects but for those of engines
+//! with a price.
 //!
 //! docs/metrics.md lists every metric; a test compares it with what is rendered.
 
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector, process_collector::ProcessCollector,
+    CounterVec, Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder, core::Collector, process_collector::ProcessCollector,
 };
+use turnpike_bundle::entry::ObjectRef;
+use turnpike_crds::money::NANO_PER_USD;
 
 /// How something was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +91,7 @@ pub struct Metrics {
     write_seconds: HistogramVec,
     events: IntCounterVec,
     gateways: IntGaugeVec,
+    engine_cost: CounterVec,
     /// 1 while this process leads.
     pub leader: IntGauge,
     /// 1 while something forbids to lead.
@@ -168,6 +172,12 @@ impl Metrics {
                     &["ready"],
                 )?,
             )?,
+            engine_cost: usd(
+                r,
+                "turnpike_operator_engine_cost_usd_total",
+                "What the GPUs that engines hold cost by gpuHour, in USD, idle ones too; counted by the leader.",
+                &["model_id"],
+            )?,
             bundle_shards: gauge(r, "turnpike_operator_bundle_shards", "Shards in the published bundle.")?,
             bundle_bytes: gauge(
                 r,
@@ -231,6 +241,18 @@ impl Metrics {
         }
     }
 
+    /// Adds what an engine cost, nano-USD.
+    #[expect(clippy::cast_precision_loss, reason = "a counter of USD")]
+    pub fn engine_cost(&self, engine: &ObjectRef, nano: i64) {
+        self.engine_cost.with_label_values(&[&engine.to_string()]).inc_by(nano.max(0) as f64 / NANO_PER_USD as f64);
+    }
+
+    /// Forgets an engine.
+    pub fn engine_gone(&self, engine: &ObjectRef) {
+        // It fails only where nothing was counted.
+        drop(self.engine_cost.remove_label_values(&[&engine.to_string()]));
+    }
+
     /// Everything in Prometheus' text format.
     ///
     /// # Errors
@@ -264,4 +286,8 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntG
 
 fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
     keep(registry, IntCounterVec::new(opts(name, help), labels)?)
+}
+
+fn usd(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<CounterVec> {
+    keep(registry, CounterVec::new(opts(name, help), labels)?)
 }

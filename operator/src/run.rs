@@ -180,6 +180,7 @@ fn start(
     context.metrics.leader.set(1);
     spawn(leading, "publish", publish::run(context.clone(), published));
     spawn(leading, "spend", spending);
+    spawn(leading, "engines' cost", engine::cost::run(context.clone()));
     spawn(leading, "status", status::run(context.clone()));
     spawn(leading, "scale", engine::scale::run(context.clone(), tokens));
     spawn(leading, "virtual_key", virtual_key::run(context.clone()));

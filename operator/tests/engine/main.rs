@@ -9,6 +9,7 @@
 
 mod adapters;
 mod apiserver;
+mod costs;
 mod keeping;
 mod observing;
 mod scale;

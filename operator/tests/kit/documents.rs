@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use turnpike_bundle::entry::ObjectRef;
 use turnpike_operator::{
     metrics::{EventOutcome, Metrics, Outcome, Verb},
     rbac,
@@ -33,6 +34,7 @@ fn the_document_lists_every_metric() {
     let metrics = Metrics::new().unwrap();
     metrics.write("Lease", Verb::Update, Outcome::Ok, std::time::Duration::ZERO);
     metrics.event("Normal", EventOutcome::Written);
+    metrics.engine_cost(&ObjectRef::default(), 1);
     let document = repository("docs/metrics.md");
     let section = document.split("## The operator").nth(1).unwrap();
     let text = metrics.render().unwrap();
