@@ -27,6 +27,9 @@ use crate::config::snapshot::{Backend, Engine, Snapshot};
 const RESOLVE: Duration = Duration::from_secs(1);
 /// How long what was known of a name lasts while it cannot be looked up.
 const KEEP: Duration = Duration::from_secs(30);
+/// How long an address that left its name still gets requests while none of those that came is verified: DNS tells of both at
+/// once, and an engine that ends goes on answering for longer than this.
+const HANDOVER: Duration = Duration::from_secs(10);
 /// Between two questions to an address that is verified: another server may have got it, and adapters come and go.
 const VERIFY: Duration = Duration::from_secs(10);
 /// Between two questions to one that is not.
@@ -148,6 +151,8 @@ struct Seen {
     verify: Instant,
     is_asked: bool,
     turn: u64,
+    /// Since when its name has had others in its place.
+    left: Option<Instant>,
 }
 
 impl Engines {
@@ -174,7 +179,8 @@ impl Engines {
             .collect()
     }
 
-    /// Takes the addresses of a name. One that is no more there gets no further requests; a new one is asked at once.
+    /// Takes the addresses of a name. A new one is asked at once; one that is no more there gets no further requests, unless
+    /// nobody could take them yet.
     pub fn resolved(
         &mut self,
         (object, host): (&ObjectRef, &str),
@@ -191,9 +197,15 @@ impl Engines {
             Err(Unresolved::Failed) => return,
         };
         engine.resolved = Some(now);
-        engine.known.retain(|address, _| found.contains(address));
+        let is_verified = |address| engine.known.get(address).is_some_and(|seen| seen.names.is_some());
+        let nobody_yet = !found.is_empty() && !found.iter().any(is_verified);
+        engine.known.retain(|address, seen| {
+            seen.left = (!found.contains(address)).then(|| seen.left.unwrap_or(now));
+            let serves_on = |left| nobody_yet && seen.names.is_some() && now.saturating_duration_since(left) < HANDOVER;
+            seen.left.is_none_or(serves_on)
+        });
         for address in found {
-            let new = || Seen { names: None, verify: now, is_asked: false, turn: 0 };
+            let new = || Seen { names: None, verify: now, is_asked: false, turn: 0, left: None };
             engine.known.entry(address).or_insert_with(new);
         }
     }

@@ -159,6 +159,36 @@ fn an_address_that_the_name_no_longer_has_is_out_whatever_it_answers() {
 }
 
 #[test]
+fn an_address_serves_on_until_one_of_those_in_its_place_is_verified() {
+    let mut world = World::new();
+    world.resolve(Ok(vec![address(1)]));
+    world.answer(&["m"]);
+    world.at(1);
+    world.resolve(Ok(vec![address(2), address(3)]));
+    assert_eq!(world.verified(), with(&["m"], &[1]));
+    world.each(|question| if question.address == address(2) { Answer::Lists(vec!["m".into()]) } else { Answer::Gone });
+    world.at(2);
+    world.resolve(Ok(vec![address(2), address(3)]));
+    assert_eq!(world.verified(), with(&["m"], &[2]));
+
+    // It is not waited for longer than engines answer that end, nor where the address has no server any more.
+    for second in 3..=12 {
+        world.at(second);
+        world.resolve(Ok(vec![address(4)]));
+        world.each(|_| Answer::Silent);
+        assert_eq!(world.verified(), with(&["m"], &[2]), "{second}");
+    }
+    world.at(13);
+    world.resolve(Ok(vec![address(4)]));
+    assert_eq!(world.verified(), []);
+    world.answer(&["m"]);
+    world.at(14);
+    world.resolve(Ok(vec![address(5)]));
+    assert!(world.engines.suspect(&object("m"), address(4), world.now));
+    assert_eq!(world.verified(), []);
+}
+
+#[test]
 fn while_a_name_cannot_be_looked_up_what_was_known_lasts_for_half_a_minute() {
     let mut world = World::new();
     world.resolve(Ok(vec![address(1)]));
