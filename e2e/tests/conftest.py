@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import engines
 from kube import Kube, eventually
 from release import ROOT, Release
 
@@ -26,6 +27,12 @@ def release(api):
     installed.install()
     yield installed
     installed.uninstall()
+
+
+@pytest.fixture(scope="session")
+def engine_node(api):
+    """The images of engines, and four GPUs."""
+    engines.prepare(api)
 
 
 @pytest.fixture

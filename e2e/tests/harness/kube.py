@@ -15,6 +15,8 @@ KINDS = {
     "Budget": (GROUP, "budgets"),
     "Namespace": ("/api/v1", "namespaces"),
     "Pod": ("/api/v1", "pods"),
+    "PersistentVolume": ("/api/v1", "persistentvolumes"),
+    "PersistentVolumeClaim": ("/api/v1", "persistentvolumeclaims"),
     "Secret": ("/api/v1", "secrets"),
     "ConfigMap": ("/api/v1", "configmaps"),
     "Service": ("/api/v1", "services"),
@@ -25,7 +27,7 @@ KINDS = {
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
     "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
 }
-CLUSTER_SCOPED = {"Namespace", "CustomResourceDefinition"}
+CLUSTER_SCOPED = {"Namespace", "PersistentVolume", "CustomResourceDefinition"}
 
 
 class Gone(Exception):

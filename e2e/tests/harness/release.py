@@ -61,11 +61,11 @@ def is_ready(pod):
     return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
 
 
-def ask(url, key, model, text="Hello", timeout=20.0, client=None):
-    """One chat completion; the raw response."""
+def ask(url, key, model, text="Hello", timeout=20.0, client=None, **more):
+    """One chat completion, with more members of the body; the raw response."""
     return (client or httpx).post(f"{url}/v1/chat/completions", timeout=timeout,
                                   headers={"authorization": f"Bearer {key}"},
-                                  json={"model": model, "messages": [{"role": "user", "content": text}]})
+                                  json={"model": model, "messages": [{"role": "user", "content": text}], **more})
 
 
 def said(response):

@@ -1,0 +1,142 @@
+"""Engines of a tenant: what a user sees from `kubectl apply` to answers, when they are well and when they are not.
+
+vLLM is a look-alike without GPUs, llama.cpp is llama.cpp; the node's GPUs are only said to be there.
+"""
+
+import openai
+import pytest
+
+import engines
+import kube
+from expect import served
+from kube import condition, eventually
+from objects import key
+from release import ask
+
+pytestmark = pytest.mark.usefixtures("engine_node")
+
+
+@pytest.fixture
+def client(api, release, namespace, value):
+    """The official client with a key for the namespace's models; no retries, so that a failure shows."""
+    served(api, key(namespace, "caller", value))
+    with openai.OpenAI(base_url=f"{release.url}/v1", api_key=value, max_retries=0, timeout=60) as made:
+        yield made
+
+
+def chat(client, model, **more):
+    """What the model says to a hello."""
+    answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hello"}], **more)
+    return answer.choices[0].message.content
+
+
+def test_five_engines_on_four_gpus(api, release, namespace, client, value):
+    names = [f"model-{number}" for number in range(5)]
+    api.apply(*(engines.vllm(namespace, name, gpus=1) for name in names))
+
+    def split():
+        items = [api.get("ModelDeployment", namespace, name) for name in names]
+        well = [item["metadata"]["name"] for item in items if kube.is_true(item, "EngineReady")]
+        short = [item["metadata"]["name"] for item in items if condition(item, "EngineReady")[1] == "Unschedulable"]
+        return (well, short) if (len(well), len(short)) == (4, 1) else None
+    well, [short] = eventually(split, "four are ready and one waits", within=120)
+    assert "Insufficient nvidia.com/gpu" in engines.says(api, namespace, short, "Unschedulable")
+    assert api.get("ModelDeployment", namespace, short)["status"]["replicasText"] == "0/1"
+    header, *rows = kube.kubectl("get", "mdep", "--namespace", namespace).splitlines()
+    assert [row.split()[header.split().index("READY")] for row in rows].count("True") == 4
+    api.delete("ModelDeployment", namespace, well[0])
+    engines.ready(api, namespace, short)
+    engines.answering(release, value, short)
+    assert chat(client, short).startswith(f"{short}-engine-")
+
+
+def test_from_apply_to_answers(api, release, namespace, client, value):
+    restricted = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    api.merge("Namespace", None, namespace, restricted)
+    model = engines.vllm(namespace, "tiny", {"ENGINE_FETCH_SECONDS": "12", "ENGINE_LOAD_SECONDS": "3"},
+                         vllm={"maxModelLen": 1000})
+    api.apply(model)
+    def progress():
+        return api.get("ModelDeployment", namespace, "tiny").get("status", {}).get("progress") or ""
+    eventually(lambda: "Downloading" in progress() and "%" in progress(), "it tells how far the download is", within=60)
+    engines.says(api, namespace, "tiny", "LoadingModel")
+    status = engines.ready(api, namespace, "tiny")["status"]
+    assert (status["kind"], status["replicasText"], status.get("progress") or "") == ("VLLM", "1/1", "")
+    assert "sha256:" in status["image"] and status["endpoint"].endswith("/v1")
+
+    engines.answering(release, value, "tiny")
+    [pod] = engines.pods(api, namespace, "tiny")
+    assert chat(client, "tiny", max_tokens=3) == f"{pod['metadata']['name']} the toll"
+    stream = client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "Hello"}], stream=True,
+                                            max_tokens=4, stream_options={"include_usage": True})
+    chunks = list(stream)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices).endswith("the toll road")
+    assert chunks[-1].usage.completion_tokens == 4
+    assert client.completions.create(model="tiny", prompt="Hello").choices[0].text
+    assert len(client.embeddings.create(model="tiny", input=["a", "b"]).data) == 2
+    with pytest.raises(openai.BadRequestError) as caught:
+        chat(client, "tiny", max_tokens=2000)
+    assert "maximum context length is 1000 tokens" in str(caught.value)
+    # Whoever is not a gateway: the host may come in, for probes; but without the engine's own key it hears nothing.
+    assert ask(f"http://{pod['status']['podIP']}:8000", value, "tiny").status_code == 401
+
+
+def test_llama_cpp_answers(api, release, namespace, client, value, tmp_path):
+    model = engines.llama(api, tmp_path / "models", namespace, "tiny")
+    api.apply(model)
+    engines.ready(api, namespace, "tiny")
+    engines.answering(release, value, "tiny")
+    text = chat(client, "tiny", max_tokens=20, temperature=0)
+    assert len(text) > 20
+    stream = client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "Hello"}], stream=True,
+                                            max_tokens=20, temperature=0)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == text
+
+
+def test_engines_that_do_not_start_say_why(api, namespace):
+    little = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "64Mi"}}
+    api.apply(engines.vllm(namespace, "crashing", {"ENGINE_FAIL": "CUDA error: no kernel image"}),
+              engines.vllm(namespace, "hungry", {"ENGINE_EAT_MIB": "256"}, vllm={"resources": little}),
+              engines.vllm(namespace, "imageless", vllm={"image": "localhost/not-there:e2e"}),
+              engines.vllm(namespace, "slow", {"ENGINE_FETCH_SECONDS": "600"}),
+              engines.vllm(namespace, "refused", vllm={"extraArgs": ["--no-such-flag", "1"]}))
+    assert "RuntimeError: CUDA error: no kernel image" in engines.says(api, namespace, "crashing", "CrashLoop", within=120)
+    assert "unrecognized arguments: --no-such-flag 1" in engines.says(api, namespace, "refused", "CrashLoop", within=120)
+    assert "limits.memory" in engines.says(api, namespace, "hungry", "OutOfMemory", within=120)
+    assert "localhost/not-there:e2e" in engines.says(api, namespace, "imageless", "ImagePull", within=120)
+    engines.says(api, namespace, "slow", "Downloading")
+    api.delete("ModelDeployment", namespace, "slow")
+    # What is mended starts at once, whatever back-off the old pod had.
+    api.apply(engines.vllm(namespace, "crashing"))
+    engines.ready(api, namespace, "crashing")
+    eventually(lambda: not api.list("Pod", namespace, "turnpike.dev/model=slow"), "a download that is not wanted ends")
+
+
+def test_adapters_come_and_go(api, namespace, client):
+    def adapted(*names):
+        adapters = [{"name": name, "source": {"huggingFace": {"repo": f"acme/{name}"}}} for name in names]
+        return engines.vllm(namespace, "tiny", vllm={"lora": {"adapters": adapters}})
+    api.apply(adapted("sql"))
+    engines.ready(api, namespace, "tiny")
+    def loaded():
+        return api.get("ModelDeployment", namespace, "tiny")["status"].get("adapters")
+    eventually(lambda: loaded() == ["sql"], "the adapter is loaded", within=60)
+    before = [pod["metadata"]["uid"] for pod in engines.pods(api, namespace, "tiny")]
+    eventually(lambda: answers(client, "tiny:sql"), "the adapter answers")
+    api.apply(adapted("chat", "sql"))
+    eventually(lambda: loaded() == ["chat", "sql"] and answers(client, "tiny:chat"), "the second one answers", within=60)
+    api.apply(adapted("chat"))
+    eventually(lambda: loaded() == ["chat"] and not answers(client, "tiny:sql"), "the first one is gone", within=60)
+    assert answers(client, "tiny") and answers(client, "tiny:chat")
+    assert [pod["metadata"]["uid"] for pod in engines.pods(api, namespace, "tiny")] == before, "no pod was replaced"
+
+
+def answers(client, model):
+    """Whether the model is there and answers."""
+    try:
+        return chat(client, model)
+    except openai.NotFoundError:
+        return None
+    except openai.InternalServerError as error:
+        assert "is starting" in error.message, error
+        return None
