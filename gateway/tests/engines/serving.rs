@@ -67,8 +67,12 @@ async fn a_dead_replica_is_dropped_at_the_first_failed_connection_and_comes_back
     stage.verified("m", 1).await;
     let b = demands(&["m"]).at(place).start().await;
     stage.verified("m", 2).await;
-    stage.asks("m", 30).await;
-    assert!(b.calls() > 3, "{}", b.calls());
+    // Slowly at first.
+    eventually("it gets requests again", || async {
+        stage.asks("m", 5).await;
+        (b.calls() > 3).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -88,10 +92,10 @@ async fn an_address_that_changed_hands_fails_no_request() {
     let stage = Stage::new(&[engine("m")], &[("m", &at(&[&a, &b]))]).await;
     stage.verified("m", 2).await;
     let b = demands(&["another"]).at(gone(b).await).start().await;
-    stage.asks("m", 30).await;
+    stage.asks("m", 100).await;
     stage.verified("m", 1).await;
     let refused = b.calls();
-    assert!(refused < 8, "the first refusal takes it out, of 15 that it would have had: {refused}");
+    assert!(refused < 25, "the first refusal takes it out, of 50 that it would have had: {refused}");
     stage.asks("m", 10).await;
     assert_eq!(b.calls(), refused);
 }
