@@ -34,9 +34,10 @@ use crate::{
     context::Context,
     engine::{
         Report,
-        ask::{AskError, Question, address, ask},
+        ask::{Question, address, ask},
     },
     kit::{
+        ask::AskError,
         backoff::{Failure, Retries, jitter},
         events::EventType,
     },

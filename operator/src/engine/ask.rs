@@ -6,44 +6,18 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{body::Bytes, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use hyper::body::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
+
+pub use crate::kit::ask::{AskError, MAX_BODY};
+use crate::kit::ask::{body, connect};
 
 const CONNECT: Duration = Duration::from_secs(2);
-/// Largest answer that is read.
-pub const MAX_BODY: usize = 1024 * 1024;
 /// Bytes of an engine's words that people are shown.
 const WORDS: usize = 300;
-
-/// Why a pod did not answer as it should.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// No answer in time.
-    #[error("it did not answer in time")]
-    Timeout,
-    /// The connection failed or ended.
-    #[error("the connection failed: {0}")]
-    Connection(#[from] std::io::Error),
-    /// HTTP went wrong.
-    #[error("HTTP failed: {0}")]
-    Http(#[from] hyper::Error),
-    /// The request cannot be written, which only a key with odd characters causes.
-    #[error("the request cannot be sent")]
-    Request(#[from] http::Error),
-    /// The key cannot be sent.
-    #[error("the engine's key holds characters that no header may carry")]
-    Key(#[from] header::InvalidHeaderValue),
-    /// Another status than 200, and the answer's words.
-    #[error("it answered {0}: {1}")]
-    Status(StatusCode, String),
-    /// A body that is too large, or broke off.
-    #[error("its answer cannot be read")]
-    Body(Box<dyn std::error::Error + Send + Sync>),
-}
 
 /// Something to ask.
 #[derive(Debug)]
@@ -63,16 +37,13 @@ pub struct Question<'a> {
 /// The answer's body.
 ///
 /// # Errors
-/// It did not answer with 200, in time and within [`MAX_BODY`].
+/// It did not answer with 200, in time and within [`crate::kit::ask::MAX_BODY`].
 pub async fn ask(question: Question<'_>) -> Result<Bytes, AskError> {
     timeout(question.patience, answer(&question)).await.unwrap_or(Err(AskError::Timeout))
 }
 
 async fn answer(question: &Question<'_>) -> Result<Bytes, AskError> {
-    let stream = timeout(CONNECT, TcpStream::connect(question.address)).await.map_err(|_| AskError::Timeout)??;
-    let (mut sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
-    // Ends when the sender is dropped or the peer closes; what went wrong the sender is told.
-    let driver = tokio::spawn(async move { driver.await.ok() });
+    let mut sender = connect(question.address, CONNECT).await?;
     let method = if question.body.is_some() { Method::POST } else { Method::GET };
     let mut request =
         Request::builder().method(method).uri(question.path).header(header::HOST, question.address.to_string());
@@ -81,18 +52,17 @@ async fn answer(question: &Question<'_>) -> Result<Bytes, AskError> {
         value.set_sensitive(true);
         request = request.header(header::AUTHORIZATION, value);
     }
-    let body = match &question.body {
+    let sent = match &question.body {
         Some(body) => {
             request = request.header(header::CONTENT_TYPE, "application/json");
             Full::new(Bytes::from(body.to_string()))
         }
         None => Full::default(),
     };
-    let response = sender.send_request(request.body(body)?).await?;
+    let response = sender.send_request(request.body(sent)?).await?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_BODY).collect().await.map_err(AskError::Body)?.to_bytes();
-    driver.abort();
-    if status == StatusCode::OK { Ok(body) } else { Err(AskError::Status(status, words(&body))) }
+    let answer = body(response).await?;
+    if status == StatusCode::OK { Ok(answer) } else { Err(AskError::Status(status, Some(words(&answer)))) }
 }
 
 /// An engine's error in its own words, cut.

@@ -3,47 +3,17 @@
 use std::{net::SocketAddr, time::Duration};
 
 use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::Empty;
 use hyper::{body::Bytes, client::conn::http1};
-use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::{net::TcpStream, sync::watch, time::timeout};
+use tokio::{sync::watch, time::timeout};
 
-use crate::gateways::Tokens;
+use crate::{
+    gateways::Tokens,
+    kit::ask::{AskError, body, connect},
+};
 
 const CONNECT: Duration = Duration::from_secs(1);
-/// Largest body that is read.
-pub const MAX_BODY: usize = 1024 * 1024;
-
-/// Why a gateway gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// No answer in time.
-    #[error("it did not answer in time")]
-    Timeout,
-    /// There is no token yet.
-    #[error("the Secret with the gateways' token is not there yet")]
-    NoToken,
-    /// The connection failed or ended.
-    #[error("the connection failed: {0}")]
-    Connection(#[from] std::io::Error),
-    /// HTTP went wrong.
-    #[error("HTTP failed: {0}")]
-    Http(#[from] hyper::Error),
-    /// The request cannot be written, which only a token with odd characters causes.
-    #[error("the request cannot be sent: {0}")]
-    Request(#[from] http::Error),
-    /// Another status than 200. Redirects are among them: they are not followed.
-    #[error("it answered {0}")]
-    Status(StatusCode),
-    /// A body that is too large, or broke off.
-    #[error("its answer cannot be read: {0}")]
-    Body(Box<dyn std::error::Error + Send + Sync>),
-    /// A body of the wrong shape.
-    #[error("its answer cannot be understood: {0}")]
-    Shape(#[from] serde_json::Error),
-}
-
 type Connection = http1::SendRequest<Empty<Bytes>>;
 
 /// A gateway to ask.
@@ -73,8 +43,8 @@ impl Asker {
             // A question that was given up leaves no connection behind.
             match timeout(within, self.ask(path, &token)).await {
                 Err(_) => return Err(AskError::Timeout),
-                Ok(Err(AskError::Status(StatusCode::UNAUTHORIZED))) => {
-                    refused = AskError::Status(StatusCode::UNAUTHORIZED);
+                Ok(Err(AskError::Status(StatusCode::UNAUTHORIZED, _))) => {
+                    refused = AskError::Status(StatusCode::UNAUTHORIZED, None);
                 }
                 Ok(other) => return other,
             }
@@ -85,10 +55,10 @@ impl Asker {
     async fn ask<T: DeserializeOwned>(&mut self, path: &str, token: &str) -> Result<T, AskError> {
         let mut sender = match self.connection.take() {
             Some(kept) => kept,
-            None => self.connect().await?,
+            None => connect(self.address, CONNECT).await?,
         };
         if sender.ready().await.is_err() {
-            sender = self.connect().await?;
+            sender = connect(self.address, CONNECT).await?;
         }
         let request = Request::get(path)
             .header(header::HOST, self.address.to_string())
@@ -96,20 +66,10 @@ impl Asker {
             .body(Empty::new())?;
         let response = sender.send_request(request).await?;
         if response.status() != StatusCode::OK {
-            return Err(AskError::Status(response.status()));
+            return Err(AskError::Status(response.status(), None));
         }
-        let body = Limited::new(response.into_body(), MAX_BODY).collect().await.map_err(AskError::Body)?;
-        let answer = serde_json::from_slice(&body.to_bytes())?;
+        let answer = serde_json::from_slice(&body(response).await?)?;
         self.connection = Some(sender);
         Ok(answer)
-    }
-
-    async fn connect(&self) -> Result<Connection, AskError> {
-        let stream = timeout(CONNECT, TcpStream::connect(self.address)).await.map_err(|_| AskError::Timeout)??;
-        stream.set_nodelay(true)?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends when the sender is dropped or the peer closes; what went wrong the sender is told.
-        tokio::spawn(async move { driver.await.ok() });
-        Ok(sender)
     }
 }

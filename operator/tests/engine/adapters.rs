@@ -16,9 +16,12 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use turnpike_operator::engine::{
-    adapters::{Adapters, Change, bring, changes, loaded},
-    ask::{AskError, MAX_BODY, Question, ask},
+use turnpike_operator::{
+    engine::{
+        adapters::{Adapters, Change, bring, changes, loaded},
+        ask::{Question, ask},
+    },
+    kit::ask::{AskError, MAX_BODY},
 };
 
 fn adapters(of: &[(&str, &str)]) -> Adapters {

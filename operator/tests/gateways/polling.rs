@@ -11,10 +11,13 @@ use tokio::{
     time::{Instant, timeout},
 };
 use turnpike_bundle::Report;
-use turnpike_operator::gateways::{
-    Tokens,
-    ask::{Asker, MAX_BODY},
-    poll::{FORGET_AFTER, Poller},
+use turnpike_operator::{
+    gateways::{
+        Tokens,
+        ask::Asker,
+        poll::{FORGET_AFTER, Poller},
+    },
+    kit::ask::MAX_BODY,
 };
 
 type Reports = mpsc::Receiver<(String, Option<Arc<Report>>)>;
