@@ -24,9 +24,6 @@ use turnpike_operator::{
         observer::{Observer, Seen},
         reports::Incoming,
     },
-    kit::events::Events,
-    metrics::Metrics,
-    names::Names,
     publish::{Compiled, Published},
     settings::Settings,
     world::World,
@@ -151,30 +148,15 @@ impl Server {
     }
 
     pub(crate) fn context(&self) -> (Context, impl Future<Output = ()> + use<>) {
-        let client = self.client();
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let names = Names { instance: "turnpike".to_owned(), release_namespace: "turnpike".to_owned() };
-        let (events, writer) = Events::new(client.clone(), &names, "me".to_owned(), Arc::clone(&metrics));
-        let settings = Settings {
-            bundle: objects::Settings::default(),
-            watch_namespaces: BTreeSet::new(),
-            gateway_url: None,
-            engine: turnpike_engine::Settings { pod_monitor: true, ..turnpike_engine::Settings::default() },
-            revocation_timeout: std::time::Duration::from_mins(1),
-        };
+        let (context, writer) = crate::context::context(self.client(), "turnpike", "turnpike");
+        let engine = turnpike_engine::Settings { pod_monitor: true, ..turnpike_engine::Settings::default() };
         let context = Context {
-            client,
-            names: Arc::new(names),
-            settings: Arc::new(settings),
-            metrics,
-            events,
-            root: None,
+            settings: Arc::new(Settings { engine, ..(*context.settings).clone() }),
             world: self.world.subscribe(),
             published: self.published.subscribe(),
-            gateways: watch::channel(Arc::default()).1,
-            spend: watch::channel(Arc::default()).1,
             engines: self.engines.subscribe(),
             engine_reports: self.reports.clone(),
+            ..context
         };
         (context, writer)
     }

@@ -9,6 +9,8 @@
 
 mod adapters;
 mod apiserver;
+#[path = "../kit/context.rs"]
+mod context;
 mod costs;
 mod keeping;
 mod observing;

@@ -4,6 +4,7 @@
 
 mod applying;
 mod arguments;
+mod context;
 mod documents;
 mod election;
 mod events;

@@ -6,8 +6,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use kube::{Client, client::Body};
 use serde_json::Value;
-use tokio::sync::watch;
-use turnpike_operator::{context::Context, kit::events::Events, metrics::Metrics, names::Names, settings::Settings};
+use turnpike_operator::context::Context;
 
 /// A request as it was received.
 #[derive(Clone, Debug)]
@@ -56,29 +55,5 @@ pub(crate) fn refusal(code: u16, reason: &str) -> (u16, Value) {
 
 /// A context around a client, for the instance `trial` in the namespace `llm`, and the work that writes its events.
 pub(crate) fn context(client: Client) -> (Context, impl Future<Output = ()>) {
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let names = Names { instance: "trial".to_owned(), release_namespace: "llm".to_owned() };
-    let (events, writer) = Events::new(client.clone(), &names, "me".to_owned(), Arc::clone(&metrics));
-    let settings = Settings {
-        bundle: turnpike_bundle::Settings::default(),
-        watch_namespaces: std::collections::BTreeSet::new(),
-        gateway_url: None,
-        engine: turnpike_engine::Settings::default(),
-        revocation_timeout: std::time::Duration::from_mins(1),
-    };
-    let context = Context {
-        client,
-        names: Arc::new(names),
-        settings: Arc::new(settings),
-        metrics,
-        events,
-        root: None,
-        world: watch::channel(Arc::default()).1,
-        published: watch::channel(Arc::default()).1,
-        gateways: watch::channel(Arc::default()).1,
-        spend: watch::channel(Arc::default()).1,
-        engines: watch::channel(Arc::default()).1,
-        engine_reports: turnpike_operator::engine::Reports::new().0,
-    };
-    (context, writer)
+    crate::context::context(client, "trial", "llm")
 }

@@ -5,6 +5,8 @@
 mod apiserver;
 mod bumping;
 mod compiling;
+#[path = "../kit/context.rs"]
+mod context;
 mod crashes;
 mod parts;
 mod publishing;

@@ -12,11 +12,7 @@ use turnpike_bundle::{Manifest, State, entry::ObjectRef, layout::MANIFEST, parse
 use turnpike_crds::ModelDeployment;
 use turnpike_operator::{
     context::Context,
-    kit::events::Events,
-    metrics::Metrics,
-    names::Names,
     publish::{Published, run},
-    settings::Settings,
     world::World,
 };
 
@@ -31,34 +27,11 @@ struct Leader {
 
 impl Leader {
     fn start(server: &Apiserver) -> Self {
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let names = Names { instance: "turnpike".to_owned(), release_namespace: "llm".to_owned() };
-        let client = server.client();
-        let (events, writer) = Events::new(client.clone(), &names, "me".to_owned(), Arc::clone(&metrics));
-        tokio::spawn(writer);
-        let settings = Settings {
-            bundle: turnpike_bundle::Settings::default(),
-            watch_namespaces: std::collections::BTreeSet::new(),
-            gateway_url: None,
-            engine: turnpike_engine::Settings::default(),
-            revocation_timeout: Duration::from_mins(1),
-        };
         let (world, watched) = watch::channel(Arc::<World>::default());
         let (sender, published) = watch::channel(Arc::<Published>::default());
-        let context = Context {
-            client,
-            names: Arc::new(names),
-            settings: Arc::new(settings),
-            metrics,
-            events,
-            root: None,
-            world: watched,
-            published: published.clone(),
-            gateways: watch::channel(Arc::default()).1,
-            spend: watch::channel(Arc::default()).1,
-            engines: watch::channel(Arc::default()).1,
-            engine_reports: turnpike_operator::engine::Reports::new().0,
-        };
+        let (context, writer) = crate::context::context(server.client(), "turnpike", "llm");
+        tokio::spawn(writer);
+        let context = Context { world: watched, published: published.clone(), ..context };
         Self { world, published, task: tokio::spawn(run(context, sender)) }
     }
 

@@ -21,6 +21,8 @@ use turnpike_operator::{
 };
 use uuid::Uuid;
 
+#[path = "../kit/context.rs"]
+mod context;
 #[expect(dead_code, reason = "shared with the tests of kit, which look at more of a request")]
 #[path = "../kit/server.rs"]
 mod server;

@@ -9,6 +9,8 @@
 
 mod backends;
 mod conditions;
+#[path = "../kit/context.rs"]
+mod context;
 mod credentials;
 mod engine;
 mod events;

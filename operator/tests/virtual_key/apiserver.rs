@@ -13,9 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use turnpike_bundle::{Secret, entry::ObjectRef, objects};
 use turnpike_crds::VirtualKey;
-use turnpike_operator::{
-    context::Context, kit::events::Events, metrics::Metrics, names::Names, settings::Settings, world::World,
-};
+use turnpike_operator::{context::Context, world::World};
 
 /// What goes wrong with a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,32 +94,8 @@ impl Server {
         published: watch::Receiver<Arc<turnpike_operator::publish::Published>>,
         gateways: watch::Receiver<Arc<turnpike_operator::gateways::Gateways>>,
     ) -> (Context, impl Future<Output = ()> + use<>) {
-        let client = self.client();
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let names = Names { instance: "turnpike".to_owned(), release_namespace: "turnpike".to_owned() };
-        let (events, writer) = Events::new(client.clone(), &names, "me".to_owned(), Arc::clone(&metrics));
-        let settings = Settings {
-            bundle: objects::Settings::default(),
-            watch_namespaces: std::collections::BTreeSet::new(),
-            gateway_url: None,
-            engine: turnpike_engine::Settings::default(),
-            revocation_timeout: std::time::Duration::from_mins(1),
-        };
-        let world = self.world.subscribe();
-        let context = Context {
-            client,
-            names: Arc::new(names),
-            settings: Arc::new(settings),
-            metrics,
-            events,
-            root: None,
-            world,
-            published,
-            gateways,
-            spend: watch::channel(Arc::default()).1,
-            engines: watch::channel(Arc::default()).1,
-            engine_reports: turnpike_operator::engine::Reports::new().0,
-        };
+        let (context, writer) = crate::context::context(self.client(), "turnpike", "turnpike");
+        let context = Context { world: self.world.subscribe(), published, gateways, ..context };
         (context, writer)
     }
 }

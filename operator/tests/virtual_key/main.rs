@@ -8,6 +8,8 @@
 )]
 
 mod apiserver;
+#[path = "../kit/context.rs"]
+mod context;
 mod crashes;
 mod deciding;
 mod looping;

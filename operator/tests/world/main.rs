@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "../kit/context.rs"]
+mod context;
 mod given;
 mod lists;
 mod objects;

@@ -21,10 +21,6 @@ use tokio::{
 };
 use turnpike_operator::{
     context::Context,
-    kit::events::Events,
-    metrics::Metrics,
-    names::Names,
-    settings::Settings,
     world::{self, World},
 };
 
@@ -102,31 +98,9 @@ impl Running {
             async move { Ok::<_, Infallible>(answer) }
         });
         let client = Client::new(service, "default");
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let names = Names { instance: "turnpike".to_owned(), release_namespace: "llm".to_owned() };
-        let (events, _) = Events::new(client.clone(), &names, "me".to_owned(), Arc::clone(&metrics));
-        let settings = Settings {
-            bundle: turnpike_bundle::Settings::default(),
-            watch_namespaces: std::collections::BTreeSet::new(),
-            gateway_url: None,
-            engine: turnpike_engine::Settings::default(),
-            revocation_timeout: Duration::from_mins(1),
-        };
         let (sender, world) = watch::channel(Arc::<World>::default());
-        let context = Context {
-            client,
-            names: Arc::new(names),
-            settings: Arc::new(settings),
-            metrics,
-            events,
-            root: None,
-            world: world.clone(),
-            published: watch::channel(Arc::default()).1,
-            gateways: watch::channel(Arc::default()).1,
-            spend: watch::channel(Arc::default()).1,
-            engines: watch::channel(Arc::default()).1,
-            engine_reports: turnpike_operator::engine::Reports::new().0,
-        };
+        let (context, _) = crate::context::context(client, "turnpike", "llm");
+        let context = Context { world: world.clone(), ..context };
         Self { world, task: tokio::spawn(world::run(context, sender)) }
     }
 
