@@ -17,6 +17,7 @@ mod answer;
 mod fetch;
 mod flags;
 mod metrics;
+mod prefix;
 mod serve;
 
 /// Why the program ends before its time.
@@ -49,6 +50,8 @@ struct Settings {
     token: Duration,
     /// `ENGINE_TOKENS`: words of an answer whose request does not limit it.
     tokens: usize,
+    /// `ENGINE_CACHE_BLOCKS`: how many blocks of 16 words the prefix cache holds.
+    cache_blocks: usize,
     /// `ENGINE_FAIL`: ends with this message once loaded.
     fail: Option<String>,
     /// `ENGINE_FETCH_FAIL`: ends a download with this message.
@@ -91,6 +94,7 @@ impl Settings {
             repository: text("MODEL_REPOSITORY"),
             token: number("ENGINE_TOKEN_MS", 0.0).map(|ms| Duration::from_secs_f64(ms / 1000.0))?,
             tokens: count("ENGINE_TOKENS", 8)?,
+            cache_blocks: count("ENGINE_CACHE_BLOCKS", 10_000)?,
             fail: text("ENGINE_FAIL"),
             fetch_fail: text("ENGINE_FETCH_FAIL"),
             eat_mib: count("ENGINE_EAT_MIB", 0)?,

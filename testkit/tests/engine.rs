@@ -120,6 +120,35 @@ async fn answers_name_the_pod_and_count_tokens() {
 }
 
 #[tokio::test]
+async fn remembers_the_beginnings_of_prompts_while_there_is_room() {
+    let about = |document: &str, question: &str| {
+        let text = format!("{} {question}", document.repeat(32));
+        json!({"model": "tiny", "max_tokens": 1, "messages": [{"role": "user", "content": text}]})
+    };
+    let engine = Engine::start(&["--enable-prompt-tokens-details"], &[("ENGINE_CACHE_BLOCKS", "5")]);
+    let cached = async |body: Value| {
+        let usage = engine.client.post(CHAT, &body).await.json()["usage"].clone();
+        assert_eq!(usage["prompt_tokens"], 33);
+        usage["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap()
+    };
+    assert_eq!(cached(about("a ", "why")).await, 0);
+    assert_eq!(cached(about("a ", "how")).await, 32, "whole blocks of it");
+    assert_eq!(cached(about("b ", "why")).await, 0);
+    assert_eq!(cached(about("a ", "who")).await, 32);
+    // Two blocks each: there is no room for a third document but that of the one that was used before the others.
+    assert_eq!(cached(about("c ", "why")).await, 0);
+    assert_eq!(cached(about("a ", "who")).await, 32);
+    assert!(cached(about("b ", "why")).await < 32);
+    assert!((engine.metric("vllm:prefix_cache_queries_total").await - 7.0 * 33.0).abs() < 0.5);
+    assert!(engine.metric("vllm:prefix_cache_hits_total").await >= 96.0);
+    let without = Engine::start(&["--enable-prompt-tokens-details", "--no-enable-prefix-caching"], &[]);
+    for _ in 0..2 {
+        let usage = without.client.post(CHAT, &about("a ", "why")).await.json()["usage"].clone();
+        assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], 0);
+    }
+}
+
+#[tokio::test]
 async fn streams_a_token_a_chunk() {
     let engine = Engine::start(&[], &[]);
     let mut body = ask("tiny");

@@ -24,6 +24,8 @@ struct Asked {
     chat: bool,
     model: String,
     prompt: usize,
+    /// Words of the prompt that the engine had computed before.
+    cached: usize,
     tokens: usize,
     limited: bool,
     streamed: bool,
@@ -36,8 +38,8 @@ pub(super) async fn chat(State(engine): State<Arc<Engine>>, Json(body): Json<Val
     let Some(messages) = messages else {
         return error(StatusCode::BAD_REQUEST, "BadRequestError", "messages: Field required");
     };
-    let prompt = messages.iter().filter_map(|message| message.get("content")).map(words).sum();
-    answer(engine, true, prompt, &body).await
+    let prompt: Vec<&str> = messages.iter().filter_map(|message| message.get("content")).flat_map(words).collect();
+    answer(engine, true, &prompt, &body).await
 }
 
 /// `POST /v1/completions`.
@@ -46,7 +48,7 @@ pub(super) async fn completion(State(engine): State<Arc<Engine>>, Json(body): Js
         return error(StatusCode::BAD_REQUEST, "BadRequestError", "prompt: Field required");
     };
     let prompt = words(prompt);
-    answer(engine, false, prompt, &body).await
+    answer(engine, false, &prompt, &body).await
 }
 
 /// `POST /v1/embeddings`.
@@ -59,27 +61,31 @@ pub(super) async fn embeddings(State(engine): State<Arc<Engine>>, Json(body): Js
     let texts = input.as_array().map_or(1, Vec::len);
     let data: Vec<Value> =
         (0..texts).map(|index| json!({"object": "embedding", "index": index, "embedding": vector(index)})).collect();
-    let prompt = words(&input);
+    let prompt = words(&input).len();
     let usage = json!({"prompt_tokens": prompt, "total_tokens": prompt, "completion_tokens": 0});
     Json(json!({"id": "embd-1", "object": "list", "created": 1_700_000_000, "model": model, "data": data, "usage": usage}))
         .into_response()
 }
 
 /// Words of all texts in a value, at least one; the look-alike's tokens.
-fn words(value: &Value) -> usize {
-    let count = match value {
-        Value::String(text) => text.split_whitespace().count(),
-        Value::Array(parts) => parts.iter().map(|part| part.get("text").map_or_else(|| words(part), words)).sum(),
-        _ => 0,
+fn words(value: &Value) -> Vec<&str> {
+    let mut found: Vec<&str> = match value {
+        Value::String(text) => text.split_whitespace().collect(),
+        Value::Array(parts) => parts.iter().flat_map(|part| words(part.get("text").unwrap_or(part))).collect(),
+        _ => Vec::new(),
     };
-    count.max(1)
+    if found.is_empty() {
+        found.push("");
+    }
+    found
 }
 
 fn unknown(model: &str) -> Response {
     error(StatusCode::NOT_FOUND, "NotFoundError", &format!("The model `{model}` does not exist."))
 }
 
-async fn answer(engine: Arc<Engine>, chat: bool, prompt: usize, body: &Value) -> Response {
+async fn answer(engine: Arc<Engine>, chat: bool, words: &[&str], body: &Value) -> Response {
+    let prompt = words.len();
     let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
     if !engine.knows(model) {
         return unknown(model);
@@ -102,6 +108,7 @@ async fn answer(engine: Arc<Engine>, chat: bool, prompt: usize, body: &Value) ->
         chat,
         model: model.to_owned(),
         prompt,
+        cached: engine.prefixes.as_ref().map_or(0, |prefixes| prefixes.read(words)),
         streamed: body.get("stream") == Some(&json!(true)),
         usage: body.pointer("/stream_options/include_usage") == Some(&json!(true)),
         engine,
@@ -162,8 +169,9 @@ impl Asked {
     }
 
     fn usage(&self) -> Value {
+        let details = self.engine.tells_cached.then(|| json!({"cached_tokens": self.cached}));
         json!({"prompt_tokens": self.prompt, "completion_tokens": self.tokens, "total_tokens": self.prompt + self.tokens,
-               "prompt_tokens_details": null})
+               "prompt_tokens_details": details})
     }
 
     fn frame(&self, object: &str, choices: &Value) -> Value {
@@ -178,6 +186,10 @@ impl Asked {
             counter.fetch_add(number as u64, Relaxed);
         };
         add(&metrics.prompt_tokens, self.prompt);
+        if self.engine.prefixes.is_some() {
+            add(&metrics.prefix_queries, self.prompt);
+            add(&metrics.prefix_hits, self.cached);
+        }
         add(&metrics.generation_tokens, self.tokens);
         let [stop, length] = &metrics.success;
         add(if self.limited { length } else { stop }, 1);

@@ -16,6 +16,10 @@ pub(super) struct Metrics {
     pub(super) prompt_tokens: AtomicU64,
     /// Tokens made.
     pub(super) generation_tokens: AtomicU64,
+    /// Tokens that were looked for in the prefix cache.
+    pub(super) prefix_queries: AtomicU64,
+    /// Those that it had.
+    pub(super) prefix_hits: AtomicU64,
     /// Requests that ended by `stop`, then those that ended by `length`.
     pub(super) success: [AtomicU64; 2],
 }
@@ -35,6 +39,8 @@ impl Metrics {
         one("vllm:num_requests_waiting", "gauge", "", &self.waiting);
         one("vllm:prompt_tokens_total", "counter", "", &self.prompt_tokens);
         one("vllm:generation_tokens_total", "counter", "", &self.generation_tokens);
+        one("vllm:prefix_cache_queries_total", "counter", "", &self.prefix_queries);
+        one("vllm:prefix_cache_hits_total", "counter", "", &self.prefix_hits);
         let [stop, length] = &self.success;
         one("vllm:request_success_total", "counter", ",finished_reason=\"stop\"", stop);
         let _ = writeln!(

@@ -26,6 +26,7 @@ use super::{
     answer,
     flags::Flags,
     metrics::Metrics,
+    prefix::PrefixCache,
     told_to_end,
 };
 
@@ -42,6 +43,10 @@ pub(super) struct Engine {
     pub(super) takes_adapters: bool,
     /// Those that are loaded.
     pub(super) adapters: Adapters,
+    /// Unless `--no-enable-prefix-caching`.
+    pub(super) prefixes: Option<PrefixCache>,
+    /// `--enable-prompt-tokens-details`: answers say how much of the prompt was in the cache.
+    pub(super) tells_cached: bool,
     /// Requests that it works on at a time.
     pub(super) seats: Semaphore,
     /// Its figures.
@@ -70,6 +75,8 @@ impl Engine {
             context: flags.number("--max-model-len").unwrap_or(32_768),
             takes_adapters: flags.is_on("--enable-lora"),
             adapters,
+            prefixes: (!flags.is_on("--no-enable-prefix-caching")).then(|| PrefixCache::new(settings.cache_blocks)),
+            tells_cached: flags.is_on("--enable-prompt-tokens-details"),
             seats: Semaphore::new(flags.number("--max-num-seqs").unwrap_or(256)),
             metrics: Metrics::default(),
             settings: settings.clone(),
