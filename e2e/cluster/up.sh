@@ -25,11 +25,11 @@ main() {
     [ "${NODE_COMPONENTS:-yes}" = yes ] && containers
     until_true 60 apiserver api_ready
     say "apiserver ready"
-    # By default it makes 20 requests a second, and takes five seconds to start its controllers.
+    # By default it makes 20 requests a second, takes five seconds to start its controllers, and scales every 15 seconds.
     start kcm kubebox kcm --kubeconfig kcm.conf --use-service-account-credentials --leader-elect=false \
         --service-account-private-key-file conf/sa.key --root-ca-file "$STATE/apicerts/apiserver.crt" \
         --bind-address 127.0.0.1 --allocate-node-cidrs=false --node-monitor-period 1s \
-        --kube-api-qps 500 --kube-api-burst 1000 "${kcm_flags[@]}"
+        --kube-api-qps 500 --kube-api-burst 1000 --horizontal-pod-autoscaler-sync-period 1s "${kcm_flags[@]}"
     start scheduler kubebox scheduler --kubeconfig scheduler.conf --leader-elect=false \
         --bind-address 127.0.0.1 "${scheduler_flags[@]}"
     if [ "${NODE_COMPONENTS:-yes}" = yes ]; then

@@ -25,6 +25,7 @@ def release(api):
     installed = Release(api, **{"gateway.replicas": 3, "gateway.resources.requests.cpu": "10m",
                                 "operator.revocationTimeout": "20s"})
     installed.install()
+    installed.must_be_reached()
     yield installed
     installed.uninstall()
 

@@ -8,6 +8,7 @@ import pytest
 
 import engines
 import kube
+import volumes
 from expect import served
 from kube import condition, eventually
 from objects import key
@@ -50,11 +51,13 @@ def test_five_engines_on_four_gpus(api, release, namespace, client, value):
     assert chat(client, short).startswith(f"{short}-engine-")
 
 
-def test_from_apply_to_answers(api, release, namespace, client, value):
+def test_from_apply_to_answers(api, release, namespace, client, value, tmp_path):
     restricted = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     api.merge("Namespace", None, namespace, restricted)
+    volumes.claimed(api, tmp_path / "cache", namespace, "models")
+    cache = {"claimName": "models"}
     model = engines.vllm(namespace, "tiny", {"ENGINE_FETCH_SECONDS": "12", "ENGINE_LOAD_SECONDS": "3"},
-                         vllm={"maxModelLen": 1000})
+                         vllm={"maxModelLen": 1000, "cache": cache})
     api.apply(model)
     def progress():
         return api.get("ModelDeployment", namespace, "tiny").get("status", {}).get("progress") or ""
@@ -79,6 +82,15 @@ def test_from_apply_to_answers(api, release, namespace, client, value):
     assert "maximum context length is 1000 tokens" in str(caught.value)
     # Whoever is not a gateway: the host may come in, for probes; but without the engine's own key it hears nothing.
     assert ask(f"http://{pod['status']['podIP']}:8000", value, "tiny").status_code == 401
+
+    # Another engine of the same cache has nothing to fetch, and goes on when the first one goes.
+    api.apply(engines.vllm(namespace, "other", {"ENGINE_FETCH_SECONDS": "600"}, vllm={"cache": cache}))
+    engines.ready(api, namespace, "other")
+    engines.answering(release, value, "other")
+    assert chat(client, "tiny") and chat(client, "other").startswith("other-engine-")
+    api.delete("ModelDeployment", namespace, "tiny")
+    eventually(lambda: not api.list("Pod", namespace, "turnpike.dev/model=tiny"), "the first engine is gone", within=60)
+    assert chat(client, "other") and api.get("PersistentVolumeClaim", namespace, "models")["status"]["phase"] == "Bound"
 
 
 def test_llama_cpp_answers(api, release, namespace, client, value, tmp_path):

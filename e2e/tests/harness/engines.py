@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 import kube
+import volumes
 from objects import namespaced
 from release import ROOT, ask
 
@@ -39,16 +40,8 @@ def vllm(namespace, name, variables=None, gpus=0, **spec):
 def llama(api, folder, namespace, name, **spec):
     """A model on llama.cpp's server, of a volume whose files lie in a folder of the test's."""
     import tiny_model
-    folder.mkdir(exist_ok=True)
+    volumes.claimed(api, folder, namespace, "models")
     tiny_model.write(folder / "tiny.gguf")
-    claim = f"{namespace}-{name}"
-    volume = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "persistentVolumeReclaimPolicy": "Retain",
-              "hostPath": {"path": str(folder)}, "claimRef": {"namespace": namespace, "name": "models"}}
-    bound = {"accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": claim,
-             "resources": {"requests": {"storage": "1Gi"}}}
-    api.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": claim}, "spec": volume},
-              {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models", "namespace": namespace},
-               "spec": bound})
     engine = {"engine": "LlamaCpp", "image": LLAMA, "source": {"pvc": {"claimName": "models", "path": "tiny.gguf"}},
               "gpu": {"count": 0}, "maxModelLen": 2048, "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
               "startupTimeout": "2m", **spec.pop("vllm", {})}
@@ -84,3 +77,9 @@ def answering(release, value, model, within=15):
     def all_answer():
         return {ask(url, value, model, max_tokens=2).status_code for url in release.gateways()} == {200}
     kube.eventually(all_answer, f"every gateway has an answer of {model}", within, every=0.2)
+
+
+def usd(texts, family, namespace):
+    """What a counter of metrics pages adds up to for models of a namespace."""
+    lines = [line for text in texts for line in text.splitlines() if line.startswith(family + "{")]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if f'model_id="{namespace}/' in line)

@@ -25,9 +25,11 @@ KINDS = {
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
     "EndpointSlice": ("/apis/discovery.k8s.io/v1", "endpointslices"),
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
+    "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
+    "APIService": ("/apis/apiregistration.k8s.io/v1", "apiservices"),
     "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
 }
-CLUSTER_SCOPED = {"Namespace", "PersistentVolume", "CustomResourceDefinition"}
+CLUSTER_SCOPED = {"Namespace", "PersistentVolume", "APIService", "CustomResourceDefinition"}
 
 
 class Gone(Exception):

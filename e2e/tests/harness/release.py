@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 
 import kube
 
@@ -40,6 +41,15 @@ class Release:
         """`helm uninstall --wait`."""
         return helm("uninstall", self.name, "--namespace", self.namespace, "--wait", "--timeout", "120s")
 
+    def must_be_reached(self):
+        """Ends all tests where this machine is not in a network with the cluster's Services and pods."""
+        try:
+            for url in (self.url, *self.gateways()):
+                httpx.get(f"{url}/health/liveness", timeout=20)
+        except httpx.TransportError as error:
+            pytest.exit(f"{url} of the cluster cannot be reached from here ({error}); run the tests where its Services and pods "
+                        "are reached, such as on a node (e2e/cluster/README.md)", returncode=2)
+
     def pods(self, labels=GATEWAYS):
         """Its pods that are not being deleted."""
         return [pod for pod in self.api.list("Pod", self.namespace, labels)
@@ -48,6 +58,11 @@ class Release:
     def gateways(self):
         """Base URLs of the ready gateway pods."""
         return [f"http://{pod['status']['podIP']}:4000" for pod in self.pods() if is_ready(pod)]
+
+    def metrics(self, labels=GATEWAYS):
+        """The metrics pages of its pods."""
+        port = 4001 if labels == GATEWAYS else 8080
+        return [httpx.get(f"http://{pod['status']['podIP']}:{port}/metrics", timeout=20).text for pod in self.pods(labels)]
 
     @property
     def url(self):

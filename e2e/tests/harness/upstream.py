@@ -57,13 +57,15 @@ def service(namespace, name, **spec):
 class Listener:
     """A server in the test's own process, which the tests' own cluster reaches by its node's address."""
 
-    def __init__(self, api):
+    def __init__(self, api, tls=None):
         if "STATE" not in os.environ:
             pytest.skip("pods of another cluster do not reach the test")
         [node] = api.call("GET", "/api/v1/nodes")["items"]
         self.address = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
         self.seen = []
         self.answer = (200, {}, completion(WORDS))
+        # What a GET of a path finds; of others nothing, with status 200.
+        self.pages = {}
         listener = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -74,7 +76,14 @@ class Listener:
                 """One request."""
                 self.rfile.read(int(self.headers.get("content-length", 0)))
                 listener.seen.append((self.path, dict(self.headers)))
-                status, headers, body = listener.answer
+                self.send(*listener.answer)
+
+            def do_GET(self):
+                """A probe or a page, which is not noted."""
+                self.send(200, {}, listener.pages.get(self.path.split("?")[0], b""))
+
+            def send(self, status, headers, body):
+                """A whole answer."""
                 self.send_response(status)
                 for name, value in {"content-type": "application/json", **headers}.items():
                     self.send_header(name, value)
@@ -82,17 +91,14 @@ class Listener:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def do_GET(self):
-                """A probe, which is not noted."""
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
             def log_message(self, *_):
                 """Quiet."""
 
         self.server = ThreadingHTTPServer((self.address, 0), Handler)
         self.port = self.server.server_address[1]
+        if tls:
+            # The thread of a connection greets, not the one that accepts.
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):
