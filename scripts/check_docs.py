@@ -22,10 +22,10 @@ CRDS = Path("charts/turnpike/crds")
 ADRS = Path("docs/adr")
 ADR_LINES = 60
 # Flags of other programs that documents show.
-FOREIGN_FLAGS = {"--all", "--bin", "--for", "--ignored", "--locked", "--offline", "--help", "--create-namespace", "--force-conflicts",
-                 "--include-crds", "--namespace", "--no-headers", "--nocapture", "--previous",
+FOREIGN_FLAGS = {"--all", "--bin", "--flatten", "--for", "--ignored", "--locked", "--offline", "--help", "--create-namespace", "--force-conflicts",
+                 "--include-crds", "--namespace", "--net", "--no-headers", "--nocapture", "--previous", "--raw",
                  "--reset-then-reuse-values", "--resources", "--server-side", "--set",
-                 "--subresource", "--test", "--type", "--wait"}
+                 "--subresource", "--target", "--test", "--type", "--wait"}
 # Members of YAML blocks that no CRD describes.
 OBJECT_KEYS = {"apiVersion", "kind", "metadata", "name", "namespace", "labels", "annotations", "spec", "stringData",
                "data", "type"}
@@ -140,7 +140,8 @@ def check_table(flags, text, program):
 
 def check_variables(docs):
     """Every TURNPIKE_ variable is read by somebody."""
-    known = set(re.findall(r"TURNPIKE_[A-Z_]+", read(ARGS, OPERATOR_ARGS, "Makefile", "scripts/lib.sh", "scripts/test.sh")))
+    known = set(re.findall(r"TURNPIKE_[A-Z_]+", read(ARGS, OPERATOR_ARGS, "Makefile", "scripts/lib.sh", "scripts/test.sh",
+                                                          "e2e/tests/harness/release.py")))
     for path, text in docs.items():
         for number, line in lines(text):
             for variable in re.findall(r"TURNPIKE_[A-Z_]+", line):

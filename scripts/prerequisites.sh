@@ -42,6 +42,7 @@ cluster() {
     debian curl curl
     debian openssl openssl
     debian busybox busybox
+    debian pgrep procps
     # For llama.cpp's server, which the tests on a cluster run.
     debian g++ build-essential
     debian cmake cmake
@@ -91,7 +92,8 @@ cluster)
     rust
     golang
     tool python3 "Python 3.11 or later"
-    cluster
+    # A cluster of the user's has all that.
+    [ -n "${KUBECONFIG:-}" ] || cluster
     ;;
 stores) stores ;;
 *) fail "usage: prerequisites.sh run|lint|test|bench|cluster|stores" ;;

@@ -181,11 +181,17 @@ side_by_side() {
     wait "$one" && wait "$other"
 }
 
-killed() {
-    local driver id
-    "$here/run" bash -c "$(noting "touch $SELFTEST/up; sleep 1000")" &
+# A run that knows nothing of a cluster but its kubeconfig, in a network that reaches it. The cluster lives on, for `killed`.
+elsewhere() {
+    "$here/run" bash -c "$(noting "kubectl config view --raw --flatten >$SELFTEST/other.conf; touch $SELFTEST/up; sleep 1000")" &
     driver=$!
     within 120 test -e "$SELFTEST/up"
+    nsenter --net --target "$(pgrep -P "$driver" -x unshare)" env KUBECONFIG="$SELFTEST/other.conf" \
+        "$here/run" kubectl wait --for=condition=Ready node --all --timeout=30s
+}
+
+killed() {
+    local id
     id="$(tail -n 1 "$SELFTEST/ids")"
     kill -9 "$driver"
     within 10 ended "$id"
@@ -225,6 +231,7 @@ main() {
     check "the exit code is the command's" exit_code
     check "a component that does not start is named with its last words" bad_flag
     check "two clusters run side by side" side_by_side
+    check "another cluster is used by its kubeconfig alone" elsewhere
     check "kill -9 of the driver ends its cluster" killed
     check "a terminated driver removes its cluster before it ends" terminated
     check "nothing is left" nothing_left
