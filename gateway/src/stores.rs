@@ -1,8 +1,9 @@
 //! Where spend rows go and leases come from: one database, opened once for each of the tasks that use it.
 
 use std::{
+    collections::BTreeSet,
     mem,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,6 +19,7 @@ use turnpike_ledger::{
     store::{LeaseStore, MemoryStore, PostgresStore, RedisStore, SqliteStore},
     wal::{self, Abandoned, Sync, Wal, WalError, WalOptions},
 };
+use uuid::Uuid;
 
 /// The spend database within the data folder.
 pub(crate) const DATABASE: &str = "turnpike.db";
@@ -121,15 +123,21 @@ fn start<S: SpendStore + LeaseStore>(
     let leases = Leases { money: opened.money, rates, holder: spend.incarnation(), longest: places.longest };
     let (ledger, leases) = Ledger::start(leases)?;
     let unreadable = Arc::new(AtomicU64::new(0));
-    let recovery = tokio::spawn(recover(opened.left, dead, Arc::clone(&unreadable)));
+    let recovery = tokio::spawn(recover(opened.left, folder, dead, Arc::clone(&unreadable)));
     Ok((Books { spend, ledger, wal: Arc::clone(&wal), unreadable }, Keepers { writer, leases, wal, recovery }))
 }
 
-/// Books what ended runs have left, and frees what they did not use. Nobody waits for it. One that cannot be booked holds up no
-/// other.
-async fn recover<S: SpendStore + LeaseStore>(mut store: S, dead: Vec<Abandoned>, unreadable: Arc<AtomicU64>) {
+/// Books what ended runs have left, and frees what they did not use, for as long as the gateway runs: one that still ended when
+/// this one began may leave its files later. Nobody waits for it. One that cannot be booked holds up no other.
+async fn recover<S: SpendStore + LeaseStore>(
+    mut store: S,
+    folder: PathBuf,
+    dead: Vec<Abandoned>,
+    unreadable: Arc<AtomicU64>,
+) {
+    let mut seen: BTreeSet<Uuid> = dead.iter().map(Abandoned::incarnation).collect();
     let mut waiting: Vec<(Abandoned, Told)> = dead.into_iter().map(|dead| (dead, Told::Nothing)).collect();
-    while !waiting.is_empty() {
+    loop {
         for (dead, told) in mem::take(&mut waiting) {
             let run = dead.incarnation();
             match take_over(&mut store, &dead).await {
@@ -152,8 +160,13 @@ async fn recover<S: SpendStore + LeaseStore>(mut store: S, dead: Vec<Abandoned>,
                 }
             }
         }
-        if !waiting.is_empty() {
-            sleep(AGAIN).await;
+        sleep(AGAIN).await;
+        match wal::abandoned(&folder) {
+            Ok(found) => {
+                let new = found.into_iter().filter(|dead| seen.insert(dead.incarnation()));
+                waiting.extend(new.map(|dead| (dead, Told::Nothing)));
+            }
+            Err(error) => tracing::debug!(%error, "the write-ahead files of others cannot be looked for"),
         }
     }
 }

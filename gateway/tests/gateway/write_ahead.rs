@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use serde_json::json;
-use turnpike_testkit::{Gateway, Script, spend::rows, upstream::Gate};
+use turnpike_testkit::{Gateway, Script, spend::rows, upstream::Gate, wait::eventually};
 
 use crate::stage::{ALICE, CHAT, Stage, streamed};
 
@@ -68,4 +68,22 @@ async fn a_run_of_an_unknown_format_is_left_and_told_once_and_those_after_it_are
     let client = gateway.client().with_key(ALICE);
     stage.upstream.next(Script::chat("Hi"));
     assert_eq!(client.post(CHAT, &crate::stage::chat()).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_another_run_leaves_after_the_start_is_booked_too() {
+    let (stage, _gate, streaming) = under_way(&[]).await;
+    let mut gateway = stage.gateway;
+    gateway.process.signal("KILL");
+    gateway.process.exit().await;
+    drop(streaming);
+    // A pod that ends beside its successor lets go of its files while that one runs.
+    let files = fs::read_dir(gateway.process.data().join("wal")).unwrap().next().unwrap().unwrap().path();
+    let aside = gateway.process.data().join("aside");
+    fs::rename(&files, &aside).unwrap();
+    let gateway = gateway.restart().await;
+    fs::rename(&aside, &files).unwrap();
+    let row = rows(&gateway.database(), ("spend", "sequence"), &["outcome"], 1).await.remove(0);
+    assert_eq!(row["outcome"], json!("crashed"));
+    eventually("the files are gone", async || (!files.exists()).then_some(())).await;
 }
