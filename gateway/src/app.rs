@@ -16,7 +16,7 @@ use axum::{
     extract::{Request, State},
     middleware,
     response::Response,
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use futures_util::{FutureExt, TryFutureExt};
 use http::{HeaderValue, Method, Version, header};
@@ -39,7 +39,8 @@ use crate::{
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
     probe::Unhealthy,
     record::Record,
-    routes, spend, telemetry,
+    routes::{self, generate::Named, pass_through::PassThrough},
+    spend, telemetry,
     upstream::{credentials::Credentials, fetch::Fetcher, pool::Pool},
 };
 
@@ -85,6 +86,8 @@ pub struct App {
     pub health: Arc<Health>,
     /// The requested model of requests that name none.
     pub nameless: Arc<str>,
+    /// The providers whose own APIs clients may call.
+    pub pass_through: Box<[PassThrough]>,
 }
 
 impl App {
@@ -211,6 +214,12 @@ fn router(worker: Arc<Worker>) -> Router {
             calls = calls.route(&format!("{prefix}{path}"), post(call));
         }
     }
+    let mut passing = Router::new();
+    for provider in &worker.app.pass_through {
+        let (provider, path) = (*provider, format!("/{}/{{*rest}}", provider.name));
+        let pass = move |State(worker), request| Box::pin(routes::pass_through::call(worker, provider, request));
+        passing = passing.route(&path, any(pass));
+    }
     let rerank = |State(worker), request| answer(worker, Operation::Rerank, request);
     Router::new()
         .route(COHERE_RERANK, post(rerank))
@@ -221,6 +230,7 @@ fn router(worker: Arc<Worker>) -> Router {
         .route("/metrics", get(routes::metrics::render))
         .merge(listing.route_layer(middleware::from_fn(routes::identify)))
         .merge(calls)
+        .merge(passing)
         .fallback(routes::unknown)
         .method_not_allowed_fallback(routes::wrong_method)
         .with_state(worker)
@@ -257,7 +267,8 @@ impl Service<Request<Incoming>> for Routes {
         };
         // Nearly every request is one of these; the framework's way to the same function costs a twentieth of it.
         if let (&Method::POST, Some(operation)) = (request.method(), operation(request.uri().path())) {
-            let answer = routes::generate::serve(Arc::clone(&self.worker), operation, None, request.map(Body::new));
+            let answer =
+                routes::generate::serve(Arc::clone(&self.worker), operation, Named::default(), request.map(Body::new));
             return Box::pin(answer.map(closed).map(Ok));
         }
         Box::pin(self.router.clone().oneshot(request).map_ok(closed))
@@ -274,5 +285,5 @@ fn operation(path: &str) -> Option<Operation> {
 
 /// Boxed: the framework moves a handler's future from layer to layer, and this one is large.
 fn answer(worker: Arc<Worker>, operation: Operation, request: Request) -> BoxedAnswer<Response> {
-    Box::pin(routes::generate::serve(worker, operation, None, request))
+    Box::pin(routes::generate::serve(worker, operation, Named::default(), request))
 }

@@ -12,10 +12,10 @@ use clap::{
 };
 
 use turnpike_bundle::Confidential;
-use turnpike_ledger::wal::Sync;
 use uuid::Uuid;
 
 use crate::{
+    routes::pass_through::PassThrough,
     telemetry::LogFormat,
     upstream::{
         connect::ProxyVariables,
@@ -108,6 +108,10 @@ pub struct Args {
     /// Kept answers in memory, of models that cache; 0 = none
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024, env = "TURNPIKE_CACHE_BYTES")]
     pub cache_bytes: u64,
+
+    /// Providers whose own APIs clients may call under /NAME/..., with the credentials of their models: anthropic, openai, gemini and so on [default: none]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', env = "TURNPIKE_PASS_THROUGH")]
+    pub pass_through: Vec<PassThrough>,
 
     /// Longest wait for a request's headers, and for each part of its body
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, env = "TURNPIKE_READ_TIMEOUT")]
@@ -298,15 +302,6 @@ pub enum WalSync {
     Never,
     /// A loss of power as well: a request is sent when its record is on the disk, many records by one sync.
     Group,
-}
-
-impl From<WalSync> for Sync {
-    fn from(sync: WalSync) -> Self {
-        match sync {
-            WalSync::Never => Self::Never,
-            WalSync::Group => Self::Group,
-        }
-    }
 }
 
 /// `--budget-exceeded-status`.

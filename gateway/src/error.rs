@@ -91,6 +91,21 @@ pub enum Error {
         "The model `{0}` has no price, and a limit in USD applies to this key. Whoever runs the model must set spec.price (zeros where it is free)."
     )]
     NotPriced(Box<str>),
+    /// A pass-through that no model of the key's leads to.
+    #[error(
+        "No model of the provider `{0}` is there for this key. A pass-through uses the credential of a ModelDeployment of that provider that the key may call."
+    )]
+    NoProvider(&'static str),
+    /// A pass-through that is no known model call, by a key that may not call every model.
+    #[error(
+        "This key may only call certain models, and this path does not say which model it uses. Such paths need a key that may call every model (allowedModels: [\"*\"])."
+    )]
+    AllModelsOnly,
+    /// A pass-through under a limit in USD or tokens, and what it uses cannot be told before.
+    #[error(
+        "What this request may cost cannot be told beforehand, and a budget applies to this key. Use a key without budgets for it, or a route of which the cost is known."
+    )]
+    Unbounded,
     /// No configuration yet, or shutting down.
     #[error("The gateway is not ready.")]
     NotReady,

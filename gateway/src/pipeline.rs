@@ -27,6 +27,7 @@ pub mod media;
 pub mod meter;
 pub mod mirror;
 pub mod mock;
+pub mod pass;
 pub mod queue;
 pub mod reserve;
 pub mod route;

@@ -11,6 +11,7 @@ pub mod generate;
 pub mod health;
 pub mod metrics;
 pub mod models;
+pub mod pass_through;
 
 /// The answer to a path that there is not.
 pub async fn unknown(uri: Uri, headers: HeaderMap) -> Response {

@@ -303,6 +303,7 @@ fn app(
         metrics: Arc::new(Metrics::new()?),
         health: Arc::new(Health::default()),
         nameless: "".into(),
+        pass_through: args.pass_through.clone().into(),
     };
     let in_flight = app.in_flight.clone();
     app.metrics.poll(Polled::InFlight, move || in_flight.used() as u64);

@@ -121,6 +121,7 @@ pub fn operation(operation: Operation) -> &'static str {
         Operation::Speech => "speech",
         Operation::Transcriptions => "transcription",
         Operation::Translations => "translation",
+        Operation::PassThrough => "pass_through",
     }
 }
 

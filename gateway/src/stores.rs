@@ -21,6 +21,8 @@ use turnpike_ledger::{
 };
 use uuid::Uuid;
 
+use crate::args::WalSync;
+
 /// The spend database within the data folder.
 pub(crate) const DATABASE: &str = "turnpike.db";
 /// The folder of write-ahead files within the data folder.
@@ -204,5 +206,14 @@ impl Keepers {
             tracing::warn!(%error, "the write-ahead files cannot be deleted");
         }
         flushed.context("spend rows could not be written before the end")
+    }
+}
+
+impl From<WalSync> for Sync {
+    fn from(sync: WalSync) -> Self {
+        match sync {
+            WalSync::Never => Self::Never,
+            WalSync::Group => Self::Group,
+        }
     }
 }

@@ -172,7 +172,11 @@ fn within_window(request: &Request, call: Call<'_>, tokens: u64) -> u64 {
         Operation::Embeddings | Operation::Moderations | Operation::Images if refers => {
             return tokens.max(window.unwrap_or(UNKNOWN_WINDOW));
         }
-        Operation::Embeddings | Operation::Moderations | Operation::Images | Operation::Rerank => return tokens,
+        Operation::Embeddings
+        | Operation::Moderations
+        | Operation::Images
+        | Operation::Rerank
+        | Operation::PassThrough => return tokens,
     };
     let most = window.map_or(u64::MAX, |window| window.saturating_mul(prompts));
     let tokens = if refers { tokens.max(window.unwrap_or(UNKNOWN_WINDOW)) } else { tokens };

@@ -21,6 +21,7 @@ pub mod features;
 mod inbound;
 pub mod json;
 pub mod media;
+pub mod pass;
 pub mod price;
 pub mod provider;
 pub mod relay;

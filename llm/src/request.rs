@@ -94,6 +94,17 @@ impl Request {
         Ok(Self { body, members: Vec::new(), fields, media: Media::default(), form: Some(Arc::new(form)) })
     }
 
+    /// Takes what may be anything: where it is no request as [`Self::scan`] wants it, none of its members are known.
+    pub fn opaque(body: Bytes) -> Self {
+        Self::scan(body.clone()).unwrap_or_else(|_| Self {
+            body,
+            members: Vec::new(),
+            fields: Fields::default(),
+            media: Media::default(),
+            form: None,
+        })
+    }
+
     /// `model`, unescaped; `None` where absent or null.
     pub fn model(&self) -> Option<&str> {
         self.fields.model.as_deref()

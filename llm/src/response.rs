@@ -35,7 +35,7 @@ pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decod
         Operation::CountTokens => "input_tokens",
         Operation::Responses => "output",
         Operation::Rerank | Operation::Moderations => "results",
-        Operation::Speech | Operation::Transcriptions | Operation::Translations => "text",
+        Operation::Speech | Operation::Transcriptions | Operation::Translations | Operation::PassThrough => "text",
     };
     let is_result = |value: &[u8]| match operation {
         Operation::CountTokens => json::as_count(value).is_some(),

@@ -10,6 +10,7 @@ mod providers {
     mod gemini;
     mod matrix;
     mod parameters;
+    mod pass;
     mod recorded;
     mod relay;
     mod rerank;

@@ -15,7 +15,7 @@ SCRIPTS = ["fail-400", "fail-401", "fail-403", "fail-404", "fail-422", "fail-429
            "fail-500", "fail-500-once", "fail-503", "reset", "cut", "half", "stream-error", "trickle",
            "crlf", "silent-usage", "gzipped", "floats-only", "base64-only"]
 # Who waits for a place waits shorter than a test's patience.
-ARGUMENTS = ["--queue-wait", "1s"]
+ARGUMENTS = ["--queue-wait", "1s", "--pass-through", "openai"]
 KEYS = {
     "app": ("sk-app-0123456789abcdefghij", {"allowedModels": ["*"],
                                             "subject": {"team": "ml", "user": "ann"}}),

@@ -66,7 +66,8 @@ pub fn is_kept(operation: Operation) -> bool {
         | Operation::Images
         | Operation::Speech
         | Operation::Transcriptions
-        | Operation::Translations => false,
+        | Operation::Translations
+        | Operation::PassThrough => false,
     }
 }
 

@@ -93,6 +93,9 @@ impl Error {
             Self::Busy(_) | Self::NotReady => Wire::new(503, SERVER, "overloaded").retry(Retry::After(SHORTLY)),
             Self::Limited { refusal, exhausted } => limited(refusal, *exhausted),
             Self::NotPriced(_) => Wire::new(400, INVALID, "model_not_priced").param("model"),
+            Self::NoProvider(_) => Wire::new(404, INVALID, "no_model_of_provider"),
+            Self::AllModelsOnly => Wire::new(403, INVALID, "all_models_required"),
+            Self::Unbounded => Wire::new(400, INVALID, "cost_not_bounded"),
             Self::Upstream(error) | Self::Answered { error, .. } => upstream(error),
             Self::Connect(_) => Wire::new(503, SERVER, "backend_unreachable").retry(Retry::After(SHORTLY)),
             Self::Unauthenticated => {

@@ -229,6 +229,7 @@ fn route(operation: Operation) -> &'static str {
         Operation::Speech => "/v1/audio/speech",
         Operation::Transcriptions => "/v1/audio/transcriptions",
         Operation::Translations => "/v1/audio/translations",
+        Operation::PassThrough => "pass-through",
     }
 }
 

@@ -57,7 +57,9 @@ where
     }
     let length = bytes.len();
     let form = operation.is_form().then(|| form_of(headers));
+    let is_opaque = operation == Operation::PassThrough;
     let scan = move || match form {
+        None if is_opaque => Ok(Request::opaque(bytes)),
         Some(content_type) => Request::scan_form(bytes, &content_type),
         None => Request::scan(bytes),
     };

@@ -207,6 +207,7 @@ impl Looking<'_> {
             request,
             longest: Duration::ZERO,
             patience: Patience::NONE,
+            fixed: None,
             counts: true,
         };
         let mut accounts = reservation.accounts(&worker.app);

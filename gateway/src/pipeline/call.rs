@@ -3,9 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, Method, Response, header};
-use http_body_util::BodyExt;
 use turnpike_llm::{
     error::{ErrorClass, UpstreamError},
     media::Fetched,
@@ -29,17 +28,18 @@ use crate::{
     error::Error,
     upstream::{
         Endpoint,
-        connect::ConnectError,
-        pool::{Pool, SendError, UpstreamBody},
+        pool::{Pool, UpstreamBody},
     },
 };
+
+mod exchange;
+
+pub use exchange::{Collected, collect, error_body, exchange};
 
 /// Whole answers up to this size are collected; larger ones pass through as they come, without cost headers.
 const COLLECT: usize = 1024 * 1024;
 /// Largest whole answer that must be collected because its encoding changes.
 const COLLECT_CONVERTED: usize = 64 * 1024 * 1024;
-/// As much of an error answer as is read.
-const MAX_ERROR_BODY: usize = 64 * 1024;
 /// How long a call goes on for a client that left, so that its tokens are known.
 const DRAIN: Duration = Duration::from_mins(1);
 
@@ -200,7 +200,11 @@ impl Encoding {
     }
 }
 
-fn upstream_of(model: &Model) -> Result<&Upstream, Error> {
+/// The upstream of a model that is no mock.
+///
+/// # Errors
+/// It is one.
+pub fn upstream_of(model: &Model) -> Result<&Upstream, Error> {
     match &model.backend {
         Backend::Provider(upstream) => Ok(upstream),
         Backend::Mock { .. } => Err(Error::Internal),
@@ -208,44 +212,25 @@ fn upstream_of(model: &Model) -> Result<&Upstream, Error> {
 }
 
 async fn send(pool: &Pool, prepared: &mut Prepared, meter: &mut Meter) -> Result<Response<UpstreamBody>, Error> {
-    let model = Arc::clone(&prepared.model);
-    let upstream = upstream_of(&model)?;
-    if let Some(proof) = &upstream.proof {
-        let Prepared { endpoint, headers, body, .. } = &mut *prepared;
-        if let Err(failure) = proof.add(&Method::POST, endpoint, headers, body).await {
-            meter.release();
-            tracing::debug!(model = %model.id, reason = %failure.reason, "no valid cloud credential");
-            return Err(Error::Unauthenticated);
-        }
-    }
-    let sent = pool.send(&prepared.endpoint, &prepared.headers, &prepared.body, upstream.policy).await;
+    let Prepared { endpoint, headers, body, model, .. } = &mut *prepared;
+    let sent = exchange(pool, model, (&Method::POST, endpoint), (headers, body), meter).await;
     // Their bytes may go now.
     (prepared.headers, prepared.body) = Default::default();
-    match sent {
-        Ok(response) if response.status().is_success() => Ok(response),
-        Ok(response) => {
-            meter.release();
-            let (head, body) = response.into_parts();
-            let body = collect(body, MAX_ERROR_BODY).await.map_or_else(|_| Bytes::new(), Collected::bytes);
-            // An error that cannot be read is still an error of this status.
-            let decoded = Decoding::of(&head.headers).and_then(|mut decoding| decoding.take(body, MAX_ERROR_BODY));
-            let body = decoded.unwrap_or_default();
-            let error = Box::new(upstream.adapter.error(head.status, &head.headers, &body));
-            let mut headers = Box::default();
-            forward::response(&head.headers, &mut headers);
-            Err(Error::Answered { error, headers })
-        }
-        Err(SendError::Connect(error)) => {
-            meter.release();
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(model = %prepared.model.id, %error, source, "cannot connect to upstream");
-            Err(match error {
-                ConnectError::Timeout => Error::Timeout { what: "connect", after: upstream.policy.connect },
-                other => Error::Connect(other.text()),
-            })
-        }
-        Err(SendError::Broken(_)) => Err(Error::Broken),
+    let response = sent?;
+    if response.status().is_success() {
+        return Ok(response);
     }
+    meter.release();
+    let (head, body) = response.into_parts();
+    // An error that cannot be read is still an error of this status.
+    let body = match Decoding::of(&head.headers) {
+        Ok(mut decoding) => error_body(&mut decoding, body).await,
+        Err(_) => Bytes::new(),
+    };
+    let error = Box::new(upstream_of(&prepared.model)?.adapter.error(head.status, &head.headers, &body));
+    let mut headers = Box::default();
+    forward::response(&head.headers, &mut headers);
+    Err(Error::Answered { error, headers })
 }
 
 async fn whole(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Result<Reply, Error> {
@@ -330,47 +315,11 @@ async fn streamed(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Res
 /// Content types of streams: server-sent events, AWS's frames, and Ollama's lines.
 const STREAMS: [&str; 3] = ["text/event-stream", "application/vnd.amazon.eventstream", "application/x-ndjson"];
 
-fn is_stream(headers: &HeaderMap) -> bool {
+/// Whether the answer comes as events.
+pub fn is_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     STREAMS.iter().any(|stream| kind.eq_ignore_ascii_case(stream))
-}
-
-/// As much of a body as was asked for.
-enum Collected {
-    Whole(Bytes),
-    Larger(Bytes, UpstreamBody),
-}
-
-impl Collected {
-    fn bytes(self) -> Bytes {
-        match self {
-            Self::Whole(bytes) | Self::Larger(bytes, _) => bytes,
-        }
-    }
-}
-
-async fn collect(mut body: UpstreamBody, most: usize) -> Result<Collected, Error> {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Error::Broken)?.into_data() else {
-            continue;
-        };
-        if first.is_empty() && rest.is_empty() {
-            first = data;
-        } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&std::mem::take(&mut first));
-            }
-            rest.extend_from_slice(&data);
-        }
-        if first.len().max(rest.len()) > most {
-            let start = if rest.is_empty() { first } else { rest.freeze() };
-            return Ok(Collected::Larger(start, body));
-        }
-    }
-    Ok(Collected::Whole(if rest.is_empty() { first } else { rest.freeze() }))
 }
 
 /// A 2xx answer that cannot be used.
@@ -386,6 +335,7 @@ pub fn bad_answer(message: &str) -> UpstreamError {
     }
 }
 
-fn too_large() -> UpstreamError {
+/// An answer larger than what is held of one.
+pub fn too_large() -> UpstreamError {
     bad_answer("The model's backend sent an answer too large to convert.")
 }

@@ -64,8 +64,7 @@ pub fn respond(reply: Reply, mut meter: Meter, model: &Arc<Model>, group: &str) 
     };
     if events {
         shown.insert(header::CONTENT_TYPE, EVENT_STREAM);
-        shown.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        shown.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        unbuffered(&mut shown);
     }
     // Sound, subtitles: the client asked for what it gets.
     if let Some(kind) = upstream.get(header::CONTENT_TYPE).filter(|_| is_relayed && !events) {
@@ -76,6 +75,12 @@ pub fn respond(reply: Reply, mut meter: Meter, model: &Arc<Model>, group: &str) 
     let mut response = Response::new(body);
     *response.headers_mut() = shown;
     response
+}
+
+/// Keeps proxies from holding a stream back.
+pub fn unbuffered(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
 }
 
 /// Tells that the answer was allowed fewer tokens of output than it might have had.

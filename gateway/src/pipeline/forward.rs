@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Headers of the client that reach the upstream: tracing, and switches of OpenAI's and Anthropic's APIs.
 const REQUEST: [HeaderName; 6] = [
@@ -26,6 +26,7 @@ const RESPONSE: [(HeaderName, HeaderName); 5] = [
 /// Rate limits of the upstream pass under their own names.
 const RATE_LIMITS: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
 
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
@@ -43,6 +44,31 @@ pub fn request(template: &HeaderMap, client: &HeaderMap) -> HeaderMap {
         }
     }
     headers
+}
+
+/// The headers of a call that goes on as it is: what its body is, and which version of the API it means.
+pub fn passed(template: &HeaderMap, client: &HeaderMap, is_empty: bool) -> HeaderMap {
+    let mut headers = request(template, client);
+    for name in [header::ACCEPT, ANTHROPIC_VERSION] {
+        if let Some(value) = client.get(&name)
+            && !headers.contains_key(&name)
+        {
+            headers.insert(name, value.clone());
+        }
+    }
+    match client.get(header::CONTENT_TYPE) {
+        _ if is_empty => headers.remove(header::CONTENT_TYPE),
+        Some(kind) => headers.insert(header::CONTENT_TYPE, kind.clone()),
+        None => None,
+    };
+    headers
+}
+
+/// What the client of a pass-through may see of the upstream's headers beside [`response`]: how a file is called.
+pub fn described(upstream: &HeaderMap, shown: &mut HeaderMap) {
+    if let Some(value) = upstream.get(header::CONTENT_DISPOSITION) {
+        shown.insert(header::CONTENT_DISPOSITION, value.clone());
+    }
 }
 
 /// Sets a header that the adapter wants. A list of features is joined with the client's own.

@@ -214,9 +214,13 @@ impl Meter {
         self.dispatched = Some(Instant::now());
         self.owed = true;
         self.watched = self.open.as_ref().and_then(|open| Some(Watched::begin(open.0.model.as_ref()?, request)));
+        let is_passed = self.arrival.operation == Operation::PassThrough;
         self.prompt = match relay::estimate(self.arrival.operation, request) {
             Some(usage) => Prompt::Whole(usage),
-            None if request.bytes().len() <= INLINE => Prompt::Request(Arc::clone(request)),
+            // A pass-through that nobody reads anything of: an upload is no prompt.
+            None if is_passed && self.most.is_some_and(|most| most.usage.total() == 0) => Prompt::None,
+            // Of another dialect the size alone is known.
+            None if request.bytes().len() <= INLINE && !is_passed => Prompt::Request(Arc::clone(request)),
             None => Prompt::Tokens(tokens::rough(request)),
         };
         Ok(())
@@ -276,6 +280,11 @@ impl Meter {
             record.usage = Some(usage);
             record.cost = priced;
         });
+    }
+
+    /// It used nothing that is counted: it costs nothing, or nobody knows what.
+    pub fn uncounted(&mut self, cost: Option<i64>) {
+        self.update(|record| (record.usage, record.cost) = (Some(Usage::default()), cost));
     }
 
     /// Output seen, for an estimate.

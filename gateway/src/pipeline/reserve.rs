@@ -10,6 +10,7 @@ use turnpike_ledger::{
 };
 use turnpike_llm::{
     bound::{self, Call, Output},
+    pass,
     price::{self, Price},
     provider::Operation,
     request::Request,
@@ -53,6 +54,8 @@ pub struct Reservation<'a> {
     pub longest: Duration,
     /// How long it may wait for limits that others have used up.
     pub patience: Patience,
+    /// What a call in a dialect that is not the gateway's may use; `None` = the request is read for it.
+    pub fixed: Option<pass::Most>,
     /// It counts as a request of its client's; a copy or a second attempt beside the first does not.
     pub counts: bool,
 }
@@ -142,9 +145,12 @@ impl Reservation<'_> {
 
     /// Price of the call; `None` = it costs nothing that anybody limits.
     fn price(&self, accounts: &[Arc<AccountSpec>]) -> Result<Option<Cow<'_, Price>>, Error> {
+        // What uses nothing costs nothing.
+        if self.fixed == Some(pass::Most::default()) {
+            return Ok(None);
+        }
         let price = self.model.price(self.upstream_model);
-        let is_limited = accounts.iter().any(|account| account.unit == Unit::NanoUsd && account.excess != Excess::Tell);
-        if price.is_none() && is_limited && !matches!(self.model.backend, Backend::Mock { .. }) {
+        if price.is_none() && counts_cost(accounts) && !matches!(self.model.backend, Backend::Mock { .. }) {
             return Err(Error::NotPriced(clipped(self.name).into()));
         }
         Ok(price)
@@ -163,6 +169,9 @@ impl Reservation<'_> {
         hold: &Hold,
     ) -> Bound<'a> {
         let call = self.call();
+        if let Some(pass::Most { prompt, output }) = self.fixed {
+            return Bound { prompt, output, longest: self.longest, cap: None, price, request: self.request, call };
+        }
         let most = bound::most_output(self.request, call);
         let (output, said) = match bound::output_bound(self.request, call) {
             Output::Asked(tokens) => (tokens, true),
@@ -280,6 +289,11 @@ impl Bound<'_> {
         let fits = u64::try_from(fits).unwrap_or(u64::MAX);
         self.output = self.output.min(fits.max(LEAST_OUTPUT));
     }
+}
+
+/// Whether a limit in USD among them can refuse.
+pub fn counts_cost(accounts: &[Arc<AccountSpec>]) -> bool {
+    accounts.iter().any(|account| account.unit == Unit::NanoUsd && account.excess != Excess::Tell)
 }
 
 /// Accounts whose worst case is held: budgets that are enforced strictly.

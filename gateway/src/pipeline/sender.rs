@@ -130,6 +130,7 @@ impl Sender<'_> {
             // The request's own limit ends no stream that has begun.
             longest: if is_stream { total } else { total.min(left) },
             patience,
+            fixed: None,
             counts: self.counts,
         };
         let accounts = reservation.accounts(&self.worker.app);

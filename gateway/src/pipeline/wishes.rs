@@ -47,6 +47,11 @@ impl Wishes {
         })
     }
 
+    /// It goes to the models behind its own name only, whatever they fall back to.
+    pub fn stay(&mut self) {
+        self.stays = true;
+    }
+
     /// What of it the plan must know.
     pub fn plan(&self) -> plan::Wishes {
         let typed = [&self.context_window, &self.content_policy].map(|list| list.as_ref().map_or(0, Vec::len));

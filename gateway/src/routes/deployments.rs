@@ -8,7 +8,7 @@ use axum::{
 };
 use turnpike_llm::provider::Operation;
 
-use super::generate;
+use super::generate::{self, Named};
 use crate::app::Worker;
 
 const SUFFIXES: [(&str, Operation); 7] = [
@@ -33,7 +33,7 @@ pub async fn call(
         if let Some(model) = rest.strip_suffix(suffix)
             && !model.is_empty()
         {
-            return generate::serve(worker, operation, Some(model), request).await;
+            return generate::serve(worker, operation, Named { path: Some(model), provider: None }, request).await;
         }
     }
     super::unknown(request.uri().clone(), request.headers().clone()).await

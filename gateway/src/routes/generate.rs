@@ -5,7 +5,10 @@ use std::{ops::ControlFlow, sync::Arc};
 use axum::{body::Body, extract::Request, response::Response};
 use http::{HeaderMap, request::Parts};
 use tokio::time::Instant;
-use turnpike_llm::{provider::Operation, request::Request as LlmRequest};
+use turnpike_llm::{
+    provider::{Operation, ProviderKind},
+    request::Request as LlmRequest,
+};
 use turnpike_routing::plan::NoMember;
 
 use crate::{
@@ -20,14 +23,23 @@ use crate::{
         cached, cold, deliver, forward,
         journey::{Journey, NoStep},
         meter::{Arrival, Held, Meter},
-        route,
+        pass, route,
         sender::{Asked, Sender},
         wishes::Wishes,
     },
 };
 
-/// Answers one model request. `named` is the model of an Azure-style path.
-pub async fn serve(worker: Arc<Worker>, operation: Operation, named: Option<&str>, request: Request) -> Response {
+/// How a request names its model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Named<'a> {
+    /// In its path (Azure); `None` = in its body.
+    pub path: Option<&'a str>,
+    /// Only models of this provider may serve it, also by the provider's own names for them: its pass-through was called.
+    pub provider: Option<ProviderKind>,
+}
+
+/// Answers one model request.
+pub async fn serve(worker: Arc<Worker>, operation: Operation, named: Named<'_>, request: Request) -> Response {
     let _busy = Busy::new(&worker.busy);
     let (parts, body) = request.into_parts();
     let arrival = Arrival::now(&parts.headers, operation);
@@ -47,7 +59,11 @@ pub async fn serve(worker: Arc<Worker>, operation: Operation, named: Option<&str
     response
 }
 
-fn admit(
+/// Lets a request in: its caller, and what follows it to its end.
+///
+/// # Errors
+/// No configuration yet, no valid key, or no room.
+pub(super) fn admit(
     worker: &Worker,
     snapshot: &Snapshot,
     arrival: &Arrival,
@@ -71,7 +87,7 @@ struct Incoming<'a> {
     snapshot: &'a Snapshot,
     arrival: &'a Arrival,
     caller: &'a Arc<Caller>,
-    named: Option<&'a str>,
+    named: Named<'a>,
 }
 
 impl Incoming<'_> {
@@ -126,7 +142,7 @@ impl Incoming<'_> {
         meter: &mut Meter,
     ) -> Result<Attempts<'r>, Error> {
         let Buffered { request, permit } = buffered;
-        let name = self.named.or_else(|| request.model()).ok_or(Error::ModelMissing)?;
+        let name = self.named.path.or_else(|| request.model()).ok_or(Error::ModelMissing)?;
         let name: Arc<str> = name.into();
         meter.describe(&request, &name, &forward::tags(client));
         self.attempts((client, name), Arc::new(request), permit, meter)
@@ -139,9 +155,15 @@ impl Incoming<'_> {
         permit: Permit,
         meter: &mut Meter,
     ) -> Result<Attempts<'r>, Error> {
-        let routed = route::route(self.snapshot, self.caller, &name)?;
+        let routed = match self.named.provider {
+            None => route::route(self.snapshot, self.caller, &name)?,
+            Some(provider) => pass::choose(self.snapshot, self.caller, provider, (&name, pass::Names::Any))?,
+        };
         meter.routed(&routed.pool);
-        let wishes = Wishes::read(&request, client, &name, self.caller.object.is_none())?;
+        let mut wishes = Wishes::read(&request, client, &name, self.caller.object.is_none())?;
+        if self.named.provider.is_some() {
+            wishes.stay();
+        }
         let played = wishes.played();
         let journey = Journey::new((self.snapshot, self.caller), routed, wishes, forward::timeout(client));
         Ok(Attempts {

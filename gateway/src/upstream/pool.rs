@@ -75,20 +75,20 @@ impl Pool {
         Self { connector, idle: Connections::default() }
     }
 
-    /// Sends a POST and returns the answer's head, its body still to be read. A reused connection that fails before any
+    /// Sends a request and returns the answer's head, its body still to be read. A reused connection that fails before any
     /// byte of an answer is replaced by a new one, once.
     ///
     /// # Errors
     /// See [`SendError`].
     pub async fn send(
         &self,
-        endpoint: &Endpoint,
+        (method, endpoint): (&Method, &Endpoint),
         headers: &HeaderMap,
         body: &Splices,
         policy: Policy,
     ) -> Result<Response<UpstreamBody>, SendError> {
         if let Some(connection) = self.take(&endpoint.origin) {
-            match connection.exchange(&Method::POST, endpoint, headers, body).await {
+            match connection.exchange(method, endpoint, headers, body).await {
                 Ok(answer) => return Ok(self.lend(answer, endpoint, policy)),
                 // The server closed it just as it was used.
                 Err(failure) if failure.silent => {}
@@ -99,7 +99,7 @@ impl Pool {
         let stream = Box::pin(tokio::time::timeout(policy.connect, self.connector.connect(&endpoint.origin)))
             .await
             .map_err(|_| ConnectError::Timeout)??;
-        let answer = Connection::new(stream).exchange(&Method::POST, endpoint, headers, body).await;
+        let answer = Connection::new(stream).exchange(method, endpoint, headers, body).await;
         answer.map(|answer| self.lend(answer, endpoint, policy)).map_err(|failure| SendError::Broken(failure.error))
     }
 

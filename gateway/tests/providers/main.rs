@@ -6,5 +6,6 @@ mod bedrock;
 mod cohere;
 mod google;
 mod ollama;
+mod pass_through;
 mod routes;
 mod stage;

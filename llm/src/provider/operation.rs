@@ -29,6 +29,8 @@ pub enum Operation {
     Transcriptions,
     /// audio/translations: likewise, into English.
     Translations,
+    /// A provider's own API under its own paths, where that is no call of one of the others; no adapter is asked for it.
+    PassThrough,
 }
 
 /// How a route's clients are spoken to, in errors too.
@@ -43,7 +45,7 @@ pub enum Dialect {
 }
 
 impl Operation {
-    /// Every one, in the order of their declaration.
+    /// Every one that adapters serve, in the order of their declaration.
     pub const ALL: [Self; 12] = [
         Self::Chat,
         Self::Completions,
@@ -72,7 +74,8 @@ impl Operation {
             | Self::Images
             | Self::Speech
             | Self::Transcriptions
-            | Self::Translations => Dialect::OpenAi,
+            | Self::Translations
+            | Self::PassThrough => Dialect::OpenAi,
         }
     }
 
@@ -87,14 +90,20 @@ impl Operation {
             | Self::Images
             | Self::Speech
             | Self::Transcriptions
-            | Self::Translations => false,
+            | Self::Translations
+            | Self::PassThrough => false,
         }
     }
 
     /// Whether requests and answers go through as they are but for the model's name: no provider has a dialect of its own for it.
     pub fn is_relayed(self) -> bool {
         match self {
-            Self::Moderations | Self::Images | Self::Speech | Self::Transcriptions | Self::Translations => true,
+            Self::Moderations
+            | Self::Images
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations
+            | Self::PassThrough => true,
             Self::Chat
             | Self::Completions
             | Self::Embeddings
@@ -131,6 +140,7 @@ pub(crate) fn no_route(name: &str, operation: Operation) -> EncodeError {
         Operation::Speech => "speech; ask for a speech model of another provider",
         Operation::Transcriptions => "transcriptions; ask for a transcription model of another provider",
         Operation::Translations => "translations of sound; ask for a transcription model of another provider",
+        Operation::PassThrough => "calls of other providers",
     };
     EncodeError {
         message: format!("{} serves no {what}.", capitalized(name)).into(),

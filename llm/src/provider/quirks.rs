@@ -123,7 +123,7 @@ impl Routes {
             Operation::Speech => Some("/audio/speech"),
             Operation::Transcriptions => Some("/audio/transcriptions"),
             Operation::Translations => Some("/audio/translations"),
-            Operation::CountTokens | Operation::Rerank => None,
+            Operation::CountTokens | Operation::Rerank | Operation::PassThrough => None,
         }
     }
 }
