@@ -11,7 +11,7 @@ use crate::{
     json::{self, Member},
     provider::{Decoded, Operation, Shown, upstream_error},
     splice::{self, Editor, Splices},
-    usage::{Reading, Usage},
+    usage::{Reading, Service, Usage},
 };
 
 mod large;
@@ -30,7 +30,7 @@ pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decod
     json::scan_into(body, &mut members, &mut reading).map_err(|error| bad_answer(&error))?;
     let result = match operation {
         Operation::Chat | Operation::Completions => "choices",
-        Operation::Embeddings | Operation::Images => "data",
+        Operation::Embeddings | Operation::Images | Operation::ImageEdits => "data",
         Operation::Messages => "content",
         Operation::CountTokens => "input_tokens",
         Operation::Responses => "output",
@@ -48,6 +48,8 @@ pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decod
     }
     // A count of tokens costs none.
     let usage = if operation == Operation::CountTokens { Some(Usage::default()) } else { reading.usage() };
+    let service = Service::of(json::member(body, &members, "service_tier"));
+    let usage = usage.map(|usage| usage.served(service));
     let model = json::quoted(&shown.model);
     let converted = match json::member(body, &members, "data") {
         Some(data) if operation == Operation::Embeddings => embeddings::convert(data, shown.base64_embeddings)?,

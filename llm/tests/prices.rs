@@ -3,6 +3,7 @@
 
 mod prices {
     mod formula;
+    mod services;
     mod table;
     mod text;
     mod worst;

@@ -133,6 +133,7 @@ fn counts_mut(usage: &mut Usage) -> [&mut u64; 9] {
         audio_input,
         audio_output,
         queries,
+        service: _,
         estimated: _,
     } = usage;
     [prompt, completion, cached, cache_write, cache_write_1h, reasoning, audio_input, audio_output, queries]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    price::{Price, Tier},
-    usage::Usage,
+    price::{Price, ServiceRates, Tier},
+    usage::{Service, Usage},
 };
 
 const PER: i128 = 1_000_000;
@@ -65,7 +65,7 @@ struct Parts {
 
 impl Parts {
     fn of(usage: &Usage, lasted: Duration, price: &Price) -> Self {
-        let rates = Rates::of(price, usage.prompt);
+        let rates = Rates::of(price, usage.prompt, usage.service);
         // Providers count some tokens twice (cached audio): each class takes from what the others left.
         let mut prompt = usage.prompt;
         let cached = take(&mut prompt, usage.cached);
@@ -88,7 +88,7 @@ impl Parts {
 }
 
 /// Every rate of one call, fallbacks applied.
-struct Rates {
+pub(super) struct Rates {
     input: i64,
     output: i64,
     cached_input: i64,
@@ -100,7 +100,22 @@ struct Rates {
 }
 
 impl Rates {
-    fn of(price: &Price, prompt: u64) -> Self {
+    /// Of a prompt of so many tokens in this class of service.
+    pub(super) fn of(price: &Price, prompt: u64, service: Service) -> Self {
+        let plain = Self::plain(price, prompt);
+        let served = match service {
+            Service::Standard => None,
+            Service::Batch => price.batch,
+            Service::Flex => price.flex,
+            Service::Priority => price.priority,
+        };
+        match served {
+            None => plain,
+            Some(served) => plain.served(price, served),
+        }
+    }
+
+    fn plain(price: &Price, prompt: u64) -> Self {
         let tier = price.tiers.iter().filter(|tier| prompt > tier.above).max_by_key(|tier| tier.above);
         let pick = |own: fn(&Tier) -> Option<i64>, base: Option<i64>| tier.and_then(own).or(base);
         let input = pick(|tier| tier.input, None).unwrap_or(price.input);
@@ -116,6 +131,45 @@ impl Rates {
             reasoning: pick(|tier| tier.reasoning, price.reasoning).unwrap_or(output),
             audio_input: price.audio_input.unwrap_or(input),
             audio_output: price.audio_output.unwrap_or(output),
+        }
+    }
+
+    /// Providers publish two rates of a class of service; the others stand in the same proportion to the plain ones.
+    fn served(self, price: &Price, served: ServiceRates) -> Self {
+        let input = |rate| proportional(rate, served.input, price.input);
+        let output = |rate| proportional(rate, served.output, price.output);
+        Self {
+            input: input(self.input),
+            output: output(self.output),
+            cached_input: input(self.cached_input),
+            cache_write_5m: input(self.cache_write_5m),
+            cache_write_1h: input(self.cache_write_1h),
+            reasoning: output(self.reasoning),
+            audio_input: input(self.audio_input),
+            audio_output: output(self.audio_output),
+        }
+    }
+
+    /// Millionths of a nano-USD at most, whatever part of the tokens is cached, reasoning or sound.
+    pub(super) fn dearest(&self, prompt: u64, output: u64) -> i128 {
+        let inputs = [self.cached_input, self.cache_write_5m, self.cache_write_1h, self.audio_input];
+        let outputs = [self.reasoning, self.audio_output];
+        let (input, out) =
+            (inputs.into_iter().fold(self.input, i64::max), outputs.into_iter().fold(self.output, i64::max));
+        times(prompt, input).saturating_add(times(output, out))
+    }
+}
+
+/// A rate where the plain one costs `served` instead of `plain`, rounded up.
+fn proportional(rate: i64, served: Option<i64>, plain: i64) -> i64 {
+    match served {
+        None => rate,
+        Some(served) if rate == plain => served,
+        // There is no proportion to nothing.
+        Some(served) if plain <= 0 => rate.max(served),
+        Some(served) => {
+            let (product, plain) = (i128::from(rate).saturating_mul(i128::from(served)), i128::from(plain));
+            clamp(product.saturating_add(plain - 1).div_euclid(plain))
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     provider::Shown,
     response,
     sse::{Event, Fields, Splitter},
-    usage::Usage,
+    usage::{Service, Usage},
 };
 
 /// Decoder for one answer.
@@ -137,7 +137,7 @@ impl ResponsesStream {
         let text = answer.of(data);
         let members = json::scan(text).unwrap_or_default();
         if let Some(usage) = json::member(text, &members, "usage").and_then(Usage::from_openai) {
-            self.usage = Some(usage);
+            self.usage = Some(usage.served(Service::of(json::member(text, &members, "service_tier"))));
         }
         let named = members.iter().rev().find(|member| member.is("model", text)).map(|member| member.value);
         let Some(model) = named.filter(|model| model.of(text) != self.model) else {

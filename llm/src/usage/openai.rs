@@ -1,6 +1,6 @@
 //! Reading the `usage` object of the OpenAI dialect, with the names that other servers use in it.
 
-use super::Usage;
+use super::{Service, Usage};
 use crate::json::{self, Visitor};
 
 /// Counts as they stand; `None` where absent, null or no number.
@@ -171,6 +171,7 @@ impl Counts {
             audio_input: self.audio_input.unwrap_or(0).min(prompt),
             audio_output: self.audio_output.unwrap_or(0).min(completion),
             queries: self.queries.unwrap_or(u64::from(self.searched)),
+            service: Service::Standard,
             estimated: false,
         }
     }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use turnpike_llm::{
     price::{Price, ServiceRates, Tier, cost, lookup, worst},
     provider::ProviderKind,
-    usage::Usage,
+    usage::{Service, Usage},
 };
 
 const NO_TIME: Duration = Duration::ZERO;
@@ -65,7 +65,8 @@ fn price() -> impl Strategy<Value = Price> {
 
 fn usage() -> impl Strategy<Value = Usage> {
     let tokens = || prop_oneof![0..1000_u64, 0..400_000_u64];
-    (prop::array::uniform8(tokens()), 0..2_u64).prop_map(|(counts, queries)| {
+    let services = prop::sample::select(Service::ALL.to_vec());
+    (prop::array::uniform8(tokens()), 0..2_u64, services).prop_map(|(counts, queries, service)| {
         let [prompt, completion, cached, cache_write, cache_write_1h, reasoning, audio_input, audio_output] = counts;
         Usage {
             prompt,
@@ -77,6 +78,7 @@ fn usage() -> impl Strategy<Value = Usage> {
             audio_input,
             audio_output,
             queries,
+            service,
             estimated: false,
         }
     })

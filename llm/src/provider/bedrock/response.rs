@@ -7,7 +7,7 @@ use crate::{
     chat::{Answer, Choice, Content, Finish, FinishReason, Source, ToolCall},
     error::UpstreamError,
     response::bad_answer,
-    usage::Usage,
+    usage::{Service, Usage},
 };
 
 #[derive(Deserialize)]
@@ -16,6 +16,7 @@ struct Converse {
     output: Output,
     stop_reason: String,
     usage: Option<TokenUsage>,
+    service_tier: Option<ServiceTier>,
     additional_model_response_fields: Option<Fields>,
 }
 
@@ -93,6 +94,12 @@ pub(super) struct Fields {
     stop_sequence: Option<String>,
 }
 
+/// `serviceTier`: the class of service that was given.
+#[derive(Deserialize)]
+pub(super) struct ServiceTier {
+    r#type: String,
+}
+
 /// `usage`: what the cache served and took is counted beside the input.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -125,7 +132,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Answer, UpstreamError> {
     let called = content.iter().any(|content| matches!(content, Content::ToolCall(_)));
     let finish = finish(&answer.stop_reason, answer.additional_model_response_fields, called);
     let choice = Choice { content, annotations, logprobs: None, finish };
-    Ok(Answer { id: None, choices: vec![choice], usage: answer.usage.map(TokenUsage::usage) })
+    Ok(Answer { id: None, choices: vec![choice], usage: used(answer.usage, answer.service_tier) })
 }
 
 /// Reads JSON of an upstream.
@@ -179,9 +186,15 @@ pub(super) fn finish(word: &str, fields: Option<Fields>, called: bool) -> Finish
     Finish { reason, native }
 }
 
+/// Tokens, and as what they are charged.
+pub(super) fn used(usage: Option<TokenUsage>, service: Option<ServiceTier>) -> Option<Usage> {
+    let service = service.map_or(Service::Standard, |service| Service::named(&service.r#type));
+    Some(usage?.usage().served(service))
+}
+
 impl TokenUsage {
     /// In the one shape.
-    pub(super) fn usage(self) -> Usage {
+    fn usage(self) -> Usage {
         let cached = self.cache_read_input_tokens.unwrap_or(0);
         let written = self.cache_write_input_tokens.unwrap_or(0);
         let hours = self.cache_details.iter().filter(|detail| detail.ttl == "1h").map(|detail| detail.input_tokens);

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::response::{self, Bytes, Fields, TokenUsage, parsed};
+use super::response::{self, Bytes, Fields, ServiceTier, TokenUsage, parsed};
 use crate::{
     chat::{Delta, Event, ToolCall},
     error::UpstreamError,
@@ -95,8 +95,10 @@ struct MessageStop {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Metadata {
     usage: Option<TokenUsage>,
+    service_tier: Option<ServiceTier>,
 }
 
 impl stream::Events for Events {
@@ -112,7 +114,8 @@ impl stream::Events for Events {
                 out.push(Event::Finish { choice: 0, finish });
             }
             "metadata" => {
-                out.extend(parsed::<Metadata>(data)?.usage.map(|usage| Event::Usage(usage.usage())));
+                let Metadata { usage, service_tier } = parsed(data)?;
+                out.extend(response::used(usage, service_tier).map(Event::Usage));
                 out.push(Event::End);
             }
             // Not known yet, so nothing that this stream was asked for.

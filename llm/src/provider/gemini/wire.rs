@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::usage::Usage;
+use crate::usage::{Service, Usage};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -199,6 +199,10 @@ pub(super) struct Counts {
     total_token_count: u64,
     prompt_tokens_details: Vec<Modality>,
     candidates_tokens_details: Vec<Modality>,
+    /// The class of service: AI Studio's word.
+    service_tier: Option<String>,
+    /// Vertex AI's.
+    traffic_type: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -226,6 +230,11 @@ impl Counts {
             audio_input: audio(&self.prompt_tokens_details).min(prompt),
             audio_output: audio(&self.candidates_tokens_details).min(completion),
             queries,
+            service: self
+                .service_tier
+                .as_deref()
+                .or(self.traffic_type.as_deref())
+                .map_or(Service::Standard, Service::named),
             ..Usage::default()
         };
         (usage.total() > 0).then_some(usage)

@@ -9,7 +9,7 @@ use crate::{
     json,
     provider::Shown,
     response::{bad_answer, reported},
-    usage::Usage,
+    usage::{Service, Usage},
 };
 
 #[derive(Deserialize)]
@@ -18,6 +18,8 @@ struct Completion<'a> {
     choices: Option<Vec<Shape>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    service_tier: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -111,6 +113,12 @@ struct ImageUrl {
     url: String,
 }
 
+/// Tokens, and as what they are charged.
+pub(super) fn used(usage: Option<&RawValue>, service: Option<&RawValue>) -> Option<Usage> {
+    let usage = Usage::from_openai(usage?.get().as_bytes())?;
+    Some(usage.served(Service::of(service.map(|service| service.get().as_bytes()))))
+}
+
 /// Reads it.
 ///
 /// # Errors
@@ -126,7 +134,7 @@ pub(super) fn read(body: &[u8], shown: &Shown) -> Result<Answer, UpstreamError> 
     Ok(Answer {
         id: completion.id,
         choices: choices.into_iter().map(|shape| shape.choice(shown)).collect(),
-        usage: completion.usage.and_then(|usage| Usage::from_openai(usage.get().as_bytes())),
+        usage: used(completion.usage, completion.service_tier),
     })
 }
 

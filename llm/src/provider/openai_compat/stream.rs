@@ -10,7 +10,6 @@ use crate::{
     provider::Shown,
     response::{bad_answer, plain_contents, reported},
     stream::Events,
-    usage::Usage,
 };
 
 #[derive(Deserialize)]
@@ -19,6 +18,8 @@ struct Chunk<'a> {
     choices: Option<Vec<Shape>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    service_tier: Option<&'a RawValue>,
     #[serde(borrow)]
     x_groq: Option<Groq<'a>>,
     #[serde(borrow)]
@@ -161,7 +162,7 @@ impl Events for Chunks {
             self.shape(shape, out);
         }
         let usage = chunk.usage.or_else(|| chunk.x_groq.and_then(|groq| groq.usage));
-        out.extend(usage.and_then(|usage| Usage::from_openai(usage.get().as_bytes())).map(Event::Usage));
+        out.extend(response::used(usage, chunk.service_tier).map(Event::Usage));
         Ok(())
     }
 }

@@ -4,7 +4,13 @@
 use bytes::Bytes;
 
 use super::{OpenAiStream, View, is_object, write_data};
-use crate::{json, price::nano_to_usd_string, splice::Editor, stream::output::Output, usage::Usage};
+use crate::{
+    json,
+    price::nano_to_usd_string,
+    splice::Editor,
+    stream::output::Output,
+    usage::{Service, Usage},
+};
 
 impl OpenAiStream {
     /// Reads the usage of a chunk and decides where the client sees it.
@@ -14,7 +20,8 @@ impl OpenAiStream {
         let Some(reported) = own.or_else(|| groq_usage(chunk.x_groq?.of(data))) else {
             return self.plain_chunk(view, out);
         };
-        self.usage = Usage::from_openai(reported).or(self.usage);
+        let service = Service::of(json::member(data, view.members, "service_tier"));
+        self.usage = Usage::from_openai(reported).map(|usage| usage.served(service)).or(self.usage);
         let choices = chunk.choices.map(|span| span.of(data)).filter(|choices| *choices != b"null");
         if choices.is_none_or(is_empty_array) && own.is_some() && self.include_usage {
             let usage = self.priced(reported);
