@@ -181,7 +181,7 @@ impl Drop for Busy {
 }
 
 /// Model calls by path.
-const CALLS: [(&str, Operation); 12] = [
+const CALLS: [(&str, Operation); 13] = [
     ("/chat/completions", Operation::Chat),
     ("/completions", Operation::Completions),
     ("/embeddings", Operation::Embeddings),
@@ -191,6 +191,7 @@ const CALLS: [(&str, Operation); 12] = [
     ("/rerank", Operation::Rerank),
     ("/moderations", Operation::Moderations),
     ("/images/generations", Operation::Images),
+    ("/images/edits", Operation::ImageEdits),
     ("/audio/speech", Operation::Speech),
     ("/audio/transcriptions", Operation::Transcriptions),
     ("/audio/translations", Operation::Translations),

@@ -118,6 +118,7 @@ pub fn operation(operation: Operation) -> &'static str {
         Operation::Rerank => "rerank",
         Operation::Moderations => "moderations",
         Operation::Images => "image_generation",
+        Operation::ImageEdits => "image_edit",
         Operation::Speech => "speech",
         Operation::Transcriptions => "transcription",
         Operation::Translations => "translation",

@@ -164,6 +164,7 @@ fn within_window(request: &Request, call: Call<'_>, tokens: u64) -> u64 {
         | Operation::Messages
         | Operation::CountTokens
         | Operation::Responses
+        | Operation::ImageEdits
         | Operation::Speech
         | Operation::Transcriptions
         | Operation::Translations => 1,

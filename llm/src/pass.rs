@@ -45,7 +45,7 @@ pub enum Reads {
 }
 
 /// Routes of the gateway's own, as providers have them.
-const OWN: [(&str, Operation); 12] = [
+const OWN: [(&str, Operation); 13] = [
     ("chat/completions", Operation::Chat),
     ("completions", Operation::Completions),
     ("embeddings", Operation::Embeddings),
@@ -55,6 +55,7 @@ const OWN: [(&str, Operation); 12] = [
     ("rerank", Operation::Rerank),
     ("moderations", Operation::Moderations),
     ("images/generations", Operation::Images),
+    ("images/edits", Operation::ImageEdits),
     ("audio/speech", Operation::Speech),
     ("audio/transcriptions", Operation::Transcriptions),
     ("audio/translations", Operation::Translations),

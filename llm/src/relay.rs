@@ -64,7 +64,7 @@ pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Result<Encoded, 
 pub(crate) fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
     match operation {
         Operation::Transcriptions | Operation::Translations => transcript(operation, body, shown),
-        Operation::Images => {
+        Operation::Images | Operation::ImageEdits => {
             let decoded = response::decode(operation, body, shown)?;
             let members = json::scan(body).map_err(|error| bad_answer(&error))?;
             let images = json::member(body, &members, "data").and_then(|data| json::elements(data).ok());
@@ -91,7 +91,7 @@ fn transcript(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decod
 pub fn estimate(operation: Operation, request: &Request) -> Option<Usage> {
     let estimated = Usage { estimated: true, ..Usage::default() };
     match operation {
-        Operation::Images => Some(Usage { queries: request.n(), ..estimated }),
+        Operation::Images | Operation::ImageEdits => Some(Usage { queries: request.n(), ..estimated }),
         Operation::Speech => {
             let input = request.member("input").and_then(json::as_str);
             let prompt = input.map_or(0, |text| text.chars().count() as u64);

@@ -84,7 +84,7 @@ impl Request {
         Ok(Self { body, members, fields, media, form: None })
     }
 
-    /// Reads a form instead of JSON: `model`, `stream` and `user` are those of its parts, and it has no members.
+    /// Reads a form instead of JSON: `model`, `stream`, `user` and `n` are those of its parts, and it has no members.
     ///
     /// # Errors
     /// The client's fault: no form, one that can be read in two ways, or a part that the gateway reads given twice.

@@ -64,6 +64,7 @@ pub fn is_kept(operation: Operation) -> bool {
         Operation::CountTokens
         | Operation::Moderations
         | Operation::Images
+        | Operation::ImageEdits
         | Operation::Speech
         | Operation::Transcriptions
         | Operation::Translations

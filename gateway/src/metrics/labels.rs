@@ -226,6 +226,7 @@ fn route(operation: Operation) -> &'static str {
         Operation::Rerank => "/v1/rerank",
         Operation::Moderations => "/v1/moderations",
         Operation::Images => "/v1/images/generations",
+        Operation::ImageEdits => "/v1/images/edits",
         Operation::Speech => "/v1/audio/speech",
         Operation::Transcriptions => "/v1/audio/transcriptions",
         Operation::Translations => "/v1/audio/translations",

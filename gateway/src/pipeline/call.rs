@@ -242,7 +242,7 @@ async fn whole(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Result
         let mut decoding = Decoding::of(&head.headers)?;
         let is_own = upstream_of(&prepared.model)?.adapter.speaks(prepared.operation);
         // Images are counted.
-        let is_read = matches!(prepared.operation, Operation::Embeddings | Operation::Images);
+        let is_read = prepared.operation == Operation::Embeddings || prepared.operation.draws();
         let converts = is_read || !is_own;
         let collected = collect(body, if converts { COLLECT_CONVERTED } else { COLLECT }).await?;
         meter.answered();

@@ -11,11 +11,12 @@ use turnpike_llm::provider::Operation;
 use super::generate::{self, Named};
 use crate::app::Worker;
 
-const SUFFIXES: [(&str, Operation); 7] = [
+const SUFFIXES: [(&str, Operation); 8] = [
     ("/chat/completions", Operation::Chat),
     ("/completions", Operation::Completions),
     ("/embeddings", Operation::Embeddings),
     ("/images/generations", Operation::Images),
+    ("/images/edits", Operation::ImageEdits),
     ("/audio/speech", Operation::Speech),
     ("/audio/transcriptions", Operation::Transcriptions),
     ("/audio/translations", Operation::Translations),

@@ -30,19 +30,25 @@ async fn row(stage: &Stage) -> Value {
     rows[0].clone()
 }
 
-/// A form with a model and a file, posted to a route.
-async fn transcribe(stage: &Stage, path: &str, more: &[(&str, &str)]) -> Reply {
+/// A form with texts and a file, posted to a route.
+async fn post_form(stage: &Stage, path: &str, texts: &[(&str, &str)], (name, file): (&str, &[u8])) -> Reply {
     let mut body = Vec::new();
-    for (name, text) in more {
+    for (name, text) in texts {
         body.extend_from_slice(
             format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n").as_bytes(),
         );
     }
-    body.extend_from_slice(b"--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.mp3\"\r\n\r\n");
-    body.extend_from_slice(&SOUND.repeat(20_000));
+    let head = format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"a\"\r\n\r\n");
+    body.extend_from_slice(head.as_bytes());
+    body.extend_from_slice(file);
     body.extend_from_slice(b"\r\n--B--\r\n");
     let request = stage.alice().request(Method::POST, path).header("content-type", "multipart/form-data; boundary=B");
     stage.alice().send(request.body(Bytes::from(body)).unwrap()).await
+}
+
+/// Sound with texts, posted to a route.
+async fn transcribe(stage: &Stage, path: &str, more: &[(&str, &str)]) -> Reply {
+    post_form(stage, path, more, ("file", &SOUND.repeat(20_000))).await
 }
 
 #[tokio::test]
@@ -92,6 +98,20 @@ async fn images_are_charged_one_by_one() {
     assert_eq!((reply.status, reply.json()["data"].as_array().unwrap().len()), (200, 3), "{reply:?}");
     let row = row(&stage).await;
     assert_eq!((&row["operation"], &row["cost_nano"]), (&json!("image_generation"), &json!(120_000_000)));
+}
+
+#[tokio::test]
+async fn edits_of_images_are_charged_one_by_one() {
+    let stage = media().await;
+    let texts = [("model", MODEL), ("prompt", "a hat on it"), ("n", "2"), ("size", "1024x1024")];
+    let picture = [b"\x89PNG\r\n\x1a\n".as_slice(), &[0xFF; 4000]].concat();
+    let reply = post_form(&stage, "/v1/images/edits", &texts, ("image", &picture)).await;
+    assert_eq!((reply.status, reply.json()["data"].as_array().unwrap().len()), (200, 2), "{reply:?}");
+    let row = row(&stage).await;
+    assert_eq!((&row["operation"], &row["cost_nano"]), (&json!("image_edit"), &json!(80_000_000)));
+    let odd = [("model", MODEL), ("prompt", "p"), ("n", "two")];
+    let refused = post_form(&stage, "/v1/images/edits", &odd, ("image", &picture)).await;
+    assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("n")));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(decoded) = adapter.decode(operation, body, &shown()) {
         // What is only relayed may be text or sound.
         let relayed = [Operation::Moderations, Operation::Images, Operation::Speech];
-        if relayed.contains(&operation) || [Operation::Transcriptions, Operation::Translations].contains(&operation) {
+        if relayed.contains(&operation) || [Operation::ImageEdits, Operation::Transcriptions, Operation::Translations].contains(&operation) {
             return;
         }
         let told = decoded.body.to_bytes();

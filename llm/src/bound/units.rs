@@ -1,6 +1,6 @@
 //! Bounds of what is not billed by the text alone: rankings, images, sound.
 
-use super::Call;
+use super::{Call, images};
 use crate::{
     json,
     provider::Operation,
@@ -28,6 +28,11 @@ pub(super) fn prompt(request: &Request, call: Call<'_>) -> Option<u64> {
             Some((request.bytes().len() as u64).saturating_add(documents.saturating_mul(query)))
         }
         Operation::Speech => Some(request.bytes().len() as u64),
+        Operation::ImageEdits => {
+            let form = request.form()?;
+            let text = (request.bytes().len() as u64).saturating_sub(form.files());
+            Some(text.saturating_add(form.file_count().saturating_mul(images::dearest(call.model))))
+        }
         Operation::Transcriptions | Operation::Translations => {
             let (seconds, text) = sound(request);
             Some(seconds.saturating_mul(PER_SECOND).saturating_add(text))
@@ -41,7 +46,7 @@ pub(super) fn output(request: &Request, call: Call<'_>) -> Option<u64> {
     let most = call.capabilities.max_output_tokens;
     match call.operation {
         operation if operation.generates() => None,
-        Operation::Images => Some(request.n().saturating_mul(most.unwrap_or(PER_IMAGE))),
+        Operation::Images | Operation::ImageEdits => Some(request.n().saturating_mul(most.unwrap_or(PER_IMAGE))),
         Operation::Speech => {
             let bytes = request.member("input").map_or(0, |input| input.len() as u64).saturating_mul(SOUND_PER_BYTE);
             Some(most.map_or(bytes, |most| bytes.min(most)))
@@ -64,7 +69,7 @@ pub fn queries(request: &Request, call: Call<'_>) -> u64 {
             let pieces = documents.saturating_add(request.bytes().len() as u64 / piece);
             pieces.div_ceil(DOCUMENTS_PER_UNIT)
         }
-        Operation::Images => request.n(),
+        Operation::Images | Operation::ImageEdits => request.n(),
         Operation::Transcriptions | Operation::Translations => sound(request).0,
         _ => 1,
     }

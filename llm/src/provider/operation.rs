@@ -23,6 +23,8 @@ pub enum Operation {
     Moderations,
     /// images/generations.
     Images,
+    /// images/edits: a form with images in, images out.
+    ImageEdits,
     /// audio/speech: text in, sound out.
     Speech,
     /// audio/transcriptions: a form with sound in, text out.
@@ -46,7 +48,7 @@ pub enum Dialect {
 
 impl Operation {
     /// Every one that adapters serve, in the order of their declaration.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Chat,
         Self::Completions,
         Self::Embeddings,
@@ -56,6 +58,7 @@ impl Operation {
         Self::Rerank,
         Self::Moderations,
         Self::Images,
+        Self::ImageEdits,
         Self::Speech,
         Self::Transcriptions,
         Self::Translations,
@@ -72,6 +75,7 @@ impl Operation {
             | Self::Rerank
             | Self::Moderations
             | Self::Images
+            | Self::ImageEdits
             | Self::Speech
             | Self::Transcriptions
             | Self::Translations
@@ -88,6 +92,7 @@ impl Operation {
             | Self::Rerank
             | Self::Moderations
             | Self::Images
+            | Self::ImageEdits
             | Self::Speech
             | Self::Transcriptions
             | Self::Translations
@@ -100,6 +105,7 @@ impl Operation {
         match self {
             Self::Moderations
             | Self::Images
+            | Self::ImageEdits
             | Self::Speech
             | Self::Transcriptions
             | Self::Translations
@@ -116,12 +122,18 @@ impl Operation {
 
     /// Whether its requests are forms (`multipart/form-data`) instead of JSON.
     pub fn is_form(self) -> bool {
-        matches!(self, Self::Transcriptions | Self::Translations)
+        matches!(self, Self::ImageEdits | Self::Transcriptions | Self::Translations)
+    }
+
+    /// Whether its answers are images, each of which is counted.
+    pub fn draws(self) -> bool {
+        matches!(self, Self::Images | Self::ImageEdits)
     }
 
     /// Whether its answers go out as they come in: asked for by the request's `stream`, or always, as sound is.
     pub fn is_streamed(self, asked: bool) -> bool {
-        self == Self::Speech || (asked && (self.generates() || matches!(self, Self::Images | Self::Transcriptions)))
+        let may = self.generates() || self.draws() || self == Self::Transcriptions;
+        self == Self::Speech || (asked && may)
     }
 }
 
@@ -137,6 +149,7 @@ pub(crate) fn no_route(name: &str, operation: Operation) -> EncodeError {
         Operation::Rerank => "reranking; ask for a reranking model of another provider",
         Operation::Moderations => "moderations; ask for a moderation model of another provider",
         Operation::Images => "image generation on this route; ask for an image model of another provider",
+        Operation::ImageEdits => "edits of images; ask for an image model of another provider",
         Operation::Speech => "speech; ask for a speech model of another provider",
         Operation::Transcriptions => "transcriptions; ask for a transcription model of another provider",
         Operation::Translations => "translations of sound; ask for a transcription model of another provider",

@@ -120,6 +120,7 @@ impl Routes {
             Operation::Chat | Operation::Messages | Operation::Responses => Some("/chat/completions"),
             Operation::Moderations => Some("/moderations"),
             Operation::Images => Some("/images/generations"),
+            Operation::ImageEdits => Some("/images/edits"),
             Operation::Speech => Some("/audio/speech"),
             Operation::Transcriptions => Some("/audio/transcriptions"),
             Operation::Translations => Some("/audio/translations"),
@@ -139,10 +140,19 @@ pub(crate) const OLDER_LIMIT: &str = "max_tokens";
 /// Sound both ways.
 const AUDIO: &[Operation] = &[Operation::Speech, Operation::Transcriptions, Operation::Translations];
 /// Pictures and sound.
-const MEDIA: &[Operation] = &[Operation::Images, Operation::Speech, Operation::Transcriptions, Operation::Translations];
+const MEDIA: &[Operation] =
+    &[Operation::Images, Operation::ImageEdits, Operation::Speech, Operation::Transcriptions, Operation::Translations];
+/// The same, without a route of its own for edits.
+const DRAWN: &[Operation] = &[Operation::Images, Operation::Speech, Operation::Transcriptions, Operation::Translations];
 /// All that OpenAI itself has.
-const ALL_RELAYED: &[Operation] =
-    &[Operation::Moderations, Operation::Images, Operation::Speech, Operation::Transcriptions, Operation::Translations];
+const ALL_RELAYED: &[Operation] = &[
+    Operation::Moderations,
+    Operation::Images,
+    Operation::ImageEdits,
+    Operation::Speech,
+    Operation::Transcriptions,
+    Operation::Translations,
+];
 
 /// The row from which the others differ.
 const PLAIN: Quirks = Quirks {
@@ -226,7 +236,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         encoding_format: EncodingFormat::Remove,
         rules: &[rules::NO_USER],
         rerank: Some(rerank::Api::JinaUncut),
-        relayed: MEDIA,
+        relayed: DRAWN,
         ..PLAIN
     },
     Quirks {

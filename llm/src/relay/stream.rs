@@ -66,7 +66,7 @@ impl Relayed {
             return Err(reported(data));
         }
         self.started = true;
-        let images = u64::from(kind == "image_generation.completed");
+        let images = u64::from(matches!(&*kind, "image_generation.completed" | "image_edit.completed"));
         let usage = json::member(data, &members, "usage").and_then(Usage::from_openai);
         if images > 0 || usage.is_some() {
             let before = self.usage.unwrap_or_default();

@@ -100,7 +100,9 @@ impl Fields {
         let mut fields = Self::default();
         let mut seen = 0_u32;
         for (name, text) in parts {
-            let Some(field @ (Field::Model | Field::Stream | Field::User)) = Field::of(name) else { continue };
+            let Some(field @ (Field::Model | Field::Stream | Field::User | Field::N)) = Field::of(name) else {
+                continue;
+            };
             let bit = 1 << field as u32;
             if seen & bit != 0 {
                 return Err(duplicate(field));
@@ -110,6 +112,7 @@ impl Fields {
             match field {
                 Field::Model => fields.model = Some(text.into()),
                 Field::Stream => fields.stream = matches!(text, "true" | "True" | "1"),
+                Field::N => fields.n = count(field, text.trim().as_bytes())?.map(|n| n.max(1)),
                 _ => fields.user = (!text.is_empty()).then(|| text.into()),
             }
         }

@@ -82,6 +82,11 @@ impl Form {
         self.parts.iter().filter(|part| part.is_file).map(|part| part.body.len() as u64).sum()
     }
 
+    /// How many files there are.
+    pub(crate) fn file_count(&self) -> u64 {
+        self.parts.iter().filter(|part| part.is_file).count() as u64
+    }
+
     /// The form with another model, the backend's `params` applied, and without what is the gateway's own. Files are shared.
     pub(crate) fn encode(&self, body: &Bytes, model: &str, params: &CompiledParams) -> Splices {
         let mut pieces = Vec::with_capacity(self.parts.len() * 3 + 4);

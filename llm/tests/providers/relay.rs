@@ -61,7 +61,7 @@ fn each_route_goes_to_those_that_have_it() {
                 Err(error) => writeln!(text, "  {operation:?}: {} {:?} {error}", error.code, error.param).unwrap(),
             }
         }
-        for operation in [Operation::Transcriptions, Operation::Translations] {
+        for operation in [Operation::ImageEdits, Operation::Transcriptions, Operation::Translations] {
             let (content_type, body) = form(&[("model", "any")]);
             let request = Request::scan_form(body, &content_type).unwrap();
             match backend.encode_request(operation, &request) {
@@ -160,6 +160,7 @@ fn what_an_answer_used_is_read() {
             r#"{"created":1,"data":[{"b64_json":"AAAA"}],"usage":{"input_tokens":13,"output_tokens":1056,"total_tokens":1069,"input_tokens_details":{"text_tokens":13,"image_tokens":0}}}"#,
         ),
         (Operation::Images, r#"{"created":1}"#),
+        (Operation::ImageEdits, r#"{"created":1,"data":[{"b64_json":"AAAA"},{"b64_json":"BBBB"}]}"#),
         (
             Operation::Transcriptions,
             r#"{"text":"Hi","usage":{"type":"tokens","input_tokens":14,"input_token_details":{"text_tokens":4,"audio_tokens":10},"output_tokens":45,"total_tokens":59}}"#,
@@ -197,6 +198,11 @@ fn what_a_request_uses_is_estimated() {
     let (kind, sound) = form(&[("model", "m"), ("file2", &"x".repeat(100_000))]);
     let sound = relay::estimate(Operation::Transcriptions, &Request::scan_form(sound, &kind).unwrap()).unwrap();
     assert_eq!((sound.queries, sound.total()), (1, 0));
+    let (kind, edit) = form(&[("model", "m"), ("n", "3")]);
+    let edit = relay::estimate(Operation::ImageEdits, &Request::scan_form(edit, &kind).unwrap()).unwrap();
+    assert_eq!((edit.queries, edit.total()), (3, 0));
+    let (kind, odd) = form(&[("n", "many")]);
+    assert_eq!(Request::scan_form(odd, &kind).unwrap_err().param, Some("n"));
     assert_eq!(relay::estimate(Operation::Moderations, &json(body(Operation::Moderations))), None);
 }
 

@@ -32,6 +32,7 @@ impl Dialect for Media {
             "/images/generations" => needs(&["prompt"], &["n", "size", "quality", "stream", "user"]),
             "/audio/speech" => needs(&["input", "voice"], &["response_format", "speed", "stream_format"]),
             "/rerank" => needs(&["query", "documents"], &["top_n"]),
+            "/images/edits" => edit(asked),
             "/audio/transcriptions" | "/audio/translations" => form(asked),
             _ => Err(Refusal::not_found("no such route")),
         }
@@ -42,6 +43,11 @@ impl Dialect for Media {
         match asked.path.strip_prefix("/v1").unwrap_or(asked.path) {
             "/moderations" => {
                 Parts::json(&json!({"id": "modr-1", "model": body["model"], "results": [{"flagged": false}]}))
+            }
+            "/images/edits" => {
+                let count = asked.text("n").and_then(|n| n.parse().ok()).unwrap_or(1);
+                let data: Vec<Value> = (0..count).map(|at: u64| json!({"b64_json": format!("AAA{at}")})).collect();
+                Parts::json(&json!({"created": 1_700_000_000, "data": data}))
             }
             "/images/generations" if asked.is_set("stream") => Parts::events(images()),
             "/images/generations" => {
@@ -88,6 +94,13 @@ fn images() -> Vec<Bytes> {
 }
 
 /// The form's parts were made members by the upstream: text as text, files as their size.
+fn edit(asked: &Asked<'_>) -> Result<(), Refusal> {
+    only(asked.body, &["model", "image", "mask", "prompt", "n", "size", "quality", "user"])?;
+    let has_image = asked.body.get("image").is_some_and(Value::is_u64);
+    let is_told = ["model", "prompt"].iter().all(|name| asked.text(name).is_some());
+    if has_image && is_told { Ok(()) } else { Err(Refusal::bad("an edit needs a model, a prompt and an image")) }
+}
+
 fn form(asked: &Asked<'_>) -> Result<(), Refusal> {
     only(asked.body, &["model", "file", "language", "prompt", "response_format", "temperature", "stream"])?;
     if asked.text("model").is_none() {
