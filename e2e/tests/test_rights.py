@@ -21,7 +21,7 @@ UNUSED = {
        for verb in ("get", "watch", "create", "patch", "delete")},
     **{("anywhere", group, resource, verb): why
        for group, resource in (("", "services"), ("", "serviceaccounts"), ("", "persistentvolumeclaims"),
-                               ("apps", "deployments"), ("networking.k8s.io", "networkpolicies"),
+                               ("apps", "deployments"), ("batch", "jobs"), ("networking.k8s.io", "networkpolicies"),
                                ("policy", "poddisruptionbudgets"))
        for verb, why in (("create", "an apply that creates needs it, and is a patch to the audit log"),
                          ("delete", "only a model that is no engine any more uses it"))},
@@ -58,6 +58,13 @@ def engine(namespace, replicas):
     return namespaced("ModelDeployment", namespace, "e", {"vllm": engine, "price": {"perRequest": "0"}})
 
 
+def volume(namespace):
+    """What the claim of that engine's cache is bound to, so that a Job is made to fill it."""
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain",
+            "hostPath": {"path": f"/tmp/{namespace}-e"}, "claimRef": {"namespace": namespace, "name": "e-engine"}}
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": f"{namespace}-e"}, "spec": spec}
+
+
 def operators(api, release, count):
     """Waits until there are so many."""
     api.merge("Deployment", release.namespace, f"{release.name}-operator", {"spec": {"replicas": count}})
@@ -72,7 +79,7 @@ def use_everything(api, release, namespace, value):
     operators(api, release, 0)
     operators(api, release, 1)
     budget = namespaced("Budget", namespace, "b", {"limits": [{"window": "Month", "usd": "5.00"}]})
-    api.apply(engine(namespace, 0), secret(namespace, "upstream", **{"api-key": "x"}), provider(namespace, "p", "https://api.example.com/v1"),
+    api.apply(volume(namespace), engine(namespace, 0), secret(namespace, "upstream", **{"api-key": "x"}), provider(namespace, "p", "https://api.example.com/v1"),
               mock(namespace, "m"), key(namespace, "k", value), generated(namespace, "g"), budget)
     for kind, name in (("ModelDeployment", "p"), ("VirtualKey", "k"), ("VirtualKey", "g"), ("Budget", "b")):
         kube.eventually(lambda: programmed(api, kind, namespace, name), f"{name} is programmed")
@@ -96,6 +103,7 @@ def use_everything(api, release, namespace, value):
         found = api.find("Deployment", namespace, "e-engine")
         return found and found["spec"]["replicas"]
     kube.eventually(lambda: replicas() == 0, "an engine is made", within=60)
+    kube.eventually(lambda: api.find("Job", namespace, "e-engine-fetch"), "a Job is to fill its cache", within=60)
     api.apply(engine(namespace, 1))
     kube.eventually(lambda: replicas() == 1, "the engine is scaled", within=60)
     for name in ("k", "g"):

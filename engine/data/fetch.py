@@ -50,6 +50,7 @@ except Exception as error:
 server = http.server.ThreadingHTTPServer(("", int(os.environ["PROGRESS_PORT"])), Progress)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 try:
+    # Safe beside others: the library locks each file, and gives it its name once it is whole.
     print(snapshot_download(repository, revision=revision, ignore_patterns=ignored))
 except Exception as error:
     sys.exit(f"cannot fetch {repository} at {revision}: " + " ".join(str(error).split()))

@@ -53,7 +53,8 @@ pub(crate) fn token(spec: &Vllm) -> Option<&SecretKeyRef> {
 
 /// Whether the operator alone sets a variable of the environment.
 pub(crate) fn is_own_variable(name: &str) -> bool {
-    let own = ["MODEL_REPOSITORY", "MODEL_REVISION", "MODEL_FROM", "MODEL_TO", "PROGRESS_PORT", "LLAMA_CACHE"];
+    let own =
+        ["MODEL_REPOSITORY", "MODEL_REVISION", "MODEL_FROM", "MODEL_TO", "MODEL_LOCK", "PROGRESS_PORT", "LLAMA_CACHE"];
     own.contains(&name) || children::PLACES.iter().any(|(place, _)| *place == name)
 }
 

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!  pod       Deployment ─ pod template ─ [fetch] → engine        source  where the model's files come from
+//!  fetch     Job ─ [fetch], for a cache that outlives pods
 //!  network   headless Service, NetworkPolicy, PodMonitor         volume  caches, shared memory, the cache's claim
 //! ```
 //! The same input gives the same objects: nothing here changes from one apply to the next by itself.
 
 mod deployment;
+mod fetch;
 mod network;
 mod pod;
 mod source;
@@ -17,7 +19,8 @@ use std::{collections::BTreeMap, time::Duration};
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, PodTemplateSpec, Service, ServiceAccount},
+        batch::v1::Job,
+        core::v1::{LocalObjectReference, PersistentVolumeClaim, PodTemplateSpec, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         policy::v1::PodDisruptionBudget,
     },
@@ -28,7 +31,7 @@ use turnpike_crds::{ModelDeployment, duration::DurationString, model_deployment:
 
 use crate::{Settings, names};
 pub use network::pod_monitor_kind;
-pub use source::lora_path;
+pub use source::{lora_path, named_claims};
 pub(crate) use {
     source::{is_file, path},
     volume::{CACHE, PLACES},
@@ -48,6 +51,8 @@ pub struct Children {
     pub service: Service,
     /// The cache, where one is to be made.
     pub claim: Option<PersistentVolumeClaim>,
+    /// Fills the cache, where it outlives pods and something is to be fetched.
+    pub fetch: Option<Job>,
     /// Lets nodes be drained of one replica after the other.
     pub disruption_budget: PodDisruptionBudget,
     /// Who may call the engines.
@@ -64,15 +69,23 @@ pub fn children(model: &ModelDeployment, settings: &Settings) -> Option<Children
         service_account: ServiceAccount {
             metadata: engine.metadata(),
             automount_service_account_token: Some(false),
+            image_pull_secrets: pull_secrets(settings),
             ..ServiceAccount::default()
         },
         deployment: deployment::deployment(engine),
         service: network::service(engine),
         claim: volume::claim(engine),
+        fetch: fetch::job(engine),
         disruption_budget: deployment::disruption_budget(engine),
         network_policy: network::policy(engine),
         pod_monitor: settings.pod_monitor.then(|| network::pod_monitor(engine)),
     })
+}
+
+/// Pods get them from their account.
+fn pull_secrets(settings: &Settings) -> Option<Vec<LocalObjectReference>> {
+    let named = settings.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
+    (!settings.image_pull_secrets.is_empty()).then(|| named.collect())
 }
 
 /// The pods' template alone, with default settings; `None` for a model that is no engine.

@@ -16,10 +16,17 @@ pub const MODEL_LABEL: &str = "turnpike.dev/model";
 pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// Value of [`COMPONENT_LABEL`].
 pub const COMPONENT: &str = "engine";
+/// The same for pods that only fetch: no engine's Service, budget or Deployment counts them.
+pub const FETCH_COMPONENT: &str = "engine-fetch";
 
 /// Deployment, Service and whatever else there is one of.
 pub fn child(name: &str) -> String {
     format!("{name}-engine")
+}
+
+/// Job that fills the cache.
+pub fn fetch(name: &str) -> String {
+    format!("{name}-engine-fetch")
 }
 
 /// Secret with the key that is made for an engine.

@@ -26,6 +26,8 @@ pub struct Settings {
     pub llama_cpp_image: String,
     /// Image with AWS's command line, for models from `s3://`.
     pub s3_image: String,
+    /// Secrets of each engine's namespace by which nodes pull its images.
+    pub image_pull_secrets: Vec<String>,
     /// Whether `PodMonitor`s are made.
     pub pod_monitor: bool,
 }
@@ -41,6 +43,7 @@ impl Default for Settings {
             vllm_image: format!("vllm/vllm-openai:v{VLLM_VERSION}"),
             llama_cpp_image: "ghcr.io/ggml-org/llama.cpp:server".to_owned(),
             s3_image: "public.ecr.aws/aws-cli/aws-cli:2.31.0".to_owned(),
+            image_pull_secrets: Vec::new(),
             pod_monitor: false,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  pods ──▶ what each is at (pod, container) ──▶ the worst of the newest template ──▶ EngineReady
-//!  claim, pods ──▶ CacheReady (cache)          observed.unscalable ──▶ ScalingReady
+//!  claim, Job (ahead), pods ──▶ CacheReady (cache)          observed.unscalable ──▶ ScalingReady
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +13,11 @@ use turnpike_crds::{
     model_deployment::{Autoscaling, Vllm},
 };
 
-use self::pod::Standing;
+pub use self::cache::{is_bound, may_fetch_ahead};
+use self::{ahead::Ahead, pod::Standing};
 use crate::{Observed, children::STARTUP, names};
 
+mod ahead;
 mod cache;
 mod container;
 mod pod;
@@ -97,23 +99,25 @@ pub fn state(model: &ModelDeployment, observed: &Observed) -> Option<State> {
     let spec = model.spec.vllm.as_ref()?;
     let name = model.metadata.name.as_deref().unwrap_or_default();
     let pods = Pods::new(spec, observed);
+    let ahead = ahead::ahead(name, observed);
+    let awaited = ahead.as_ref().and_then(Ahead::under);
     let wanted = wanted(spec, observed);
     let ready = pods.ready.len();
-    let engine = engine(spec, observed, &pods, wanted);
+    let engine = engine(spec, observed, (&pods, awaited), wanted);
     let is_stuck = engine.truth == Truth::False
         && engine.reason != Reason::ScaledToZero
         && pods.told.first().is_some_and(|worst| worst.trouble.reason == engine.reason && worst.trouble.is_stuck);
     Some(State {
-        cache: cache::cache(name, spec, observed.claim.as_deref(), &pods),
+        cache: cache::cache(name, spec, observed, (&pods, ahead.as_ref())),
         scaling: spec.autoscaling.as_ref().map(|scaling| follows(scaling, observed)),
         replicas: i32::try_from(pods.live).unwrap_or(i32::MAX),
         ready_replicas: i32::try_from(ready).unwrap_or(i32::MAX),
         replicas_text: format!("{ready}/{wanted}"),
-        progress: pods.told.first().and_then(progress),
+        progress: pods.told.first().and_then(progress).or_else(|| awaited.and_then(progress)),
         image: image(&pods),
         adapters: adapters(&pods, observed),
         selector: selector(name),
-        is_updating: ready > 0 && pods.old > 0,
+        is_updating: ready > 0 && (pods.old > 0 || awaited.is_some()),
         is_stuck,
         engine,
     })
@@ -150,7 +154,12 @@ fn wanted(spec: &Vllm, observed: &Observed) -> i32 {
     decided.unwrap_or(scaling.min_replicas).max(0)
 }
 
-fn engine(spec: &Vllm, observed: &Observed, pods: &Pods<'_>, wanted: i32) -> Verdict {
+fn engine(
+    spec: &Vllm,
+    observed: &Observed,
+    (pods, awaited): (&Pods<'_>, Option<&Standing<'_>>),
+    wanted: i32,
+) -> Verdict {
     let refusal = refusal(observed);
     if wanted == 0 {
         let message = if spec.autoscaling.is_some() {
@@ -161,7 +170,7 @@ fn engine(spec: &Vllm, observed: &Observed, pods: &Pods<'_>, wanted: i32) -> Ver
         return Verdict { truth: Truth::False, reason: Reason::ScaledToZero, message: noted(message, refusal) };
     }
     if !pods.ready.is_empty() {
-        return Verdict::yes(Reason::Ready, answering(pods, wanted, refusal));
+        return Verdict::yes(Reason::Ready, answering((pods, awaited), wanted, refusal));
     }
     if let Some(refused) = &observed.refused {
         return Verdict::no(Reason::Refused, unwritten(refused));
@@ -209,7 +218,7 @@ fn unwritten(refused: &str) -> String {
     format!("The apiserver refuses a part of the engine: {}; it is tried again by itself", words::of(refused))
 }
 
-fn answering(pods: &Pods<'_>, wanted: i32, refusal: Option<String>) -> String {
+fn answering((pods, awaited): (&Pods<'_>, Option<&Standing<'_>>), wanted: i32, refusal: Option<String>) -> String {
     let ready = pods.ready.len();
     let short = i32::try_from(ready).unwrap_or(i32::MAX) < wanted;
     let engines = match (short, ready) {
@@ -219,7 +228,8 @@ fn answering(pods: &Pods<'_>, wanted: i32, refusal: Option<String>) -> String {
         (false, _) => format!("{ready} engines answer"),
     };
     let rollout = (pods.old > 0).then(|| format!("A rollout has {} to replace", pods.old));
-    let rest = rollout.into_iter().chain(refusal.or_else(|| pods.told.first().map(Standing::message)));
+    let filling = awaited.map(|standing| format!("The cache is being filled: {}", standing.message()));
+    let rest = rollout.into_iter().chain(filling).chain(refusal.or_else(|| pods.told.first().map(Standing::message)));
     rest.fold(engines, |message, part| format!("{message}. {part}"))
 }
 

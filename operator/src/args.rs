@@ -79,6 +79,10 @@ pub struct Args {
     #[arg(long, value_name = "IMAGE", env = "TURNPIKE_ENGINE_S3_IMAGE")]
     pub engine_s3_image: Option<String>,
 
+    /// Secrets by which nodes pull engines' images, in each engine's own namespace
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', env = "TURNPIKE_ENGINE_IMAGE_PULL_SECRETS")]
+    pub engine_image_pull_secrets: Vec<String>,
+
     /// Whether engines get `PodMonitors` of the Prometheus operator
     #[arg(long, value_name = "BOOL", default_value_t = false, action = ArgAction::Set, env = "TURNPIKE_ENGINE_POD_MONITOR")]
     pub engine_pod_monitor: bool,
@@ -183,6 +187,7 @@ impl Args {
             vllm_image: self.engine_vllm_image.clone().unwrap_or(default.vllm_image),
             llama_cpp_image: self.engine_llama_cpp_image.clone().unwrap_or(default.llama_cpp_image),
             s3_image: self.engine_s3_image.clone().unwrap_or(default.s3_image),
+            image_pull_secrets: self.engine_image_pull_secrets.clone(),
             pod_monitor: self.engine_pod_monitor,
         }
     }

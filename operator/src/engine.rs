@@ -4,12 +4,14 @@
 //!  Deployments, Pods, claims, ... (watch) ─▶ observe ─▶ Engines ─▶ keep ─ mint, plan, write ─▶ children
 //!                                               ▲ Reports   │ └──▶ status, cost
 //!      what is refused, fetched, loaded ────────┘           └────▶ progress, adapters ─ HTTP ─▶ pods
+//!                                                           └────▶ claims ─▶ what specs name
 //! ```
 
 use crate::context::Context;
 
 pub mod adapters;
 pub mod ask;
+pub mod claims;
 pub mod cost;
 pub mod desired;
 pub mod keep;
@@ -36,6 +38,7 @@ pub async fn run(context: Context) {
     tokio::select! {
         () = keep::run(context.clone()) => {}
         () = progress::run(context.clone()) => {}
+        () = claims::run(context.clone()) => {}
         () = adapters::run(context) => {}
     }
 }

@@ -108,6 +108,13 @@ pub const RULES: &[Rule] = &[
         &["get", "list", "watch", "create", "patch", "delete"],
         "engines: what runs their pods",
     ),
+    rule(
+        Scope::Watched,
+        "batch",
+        &["jobs"],
+        &["get", "list", "watch", "create", "patch", "delete"],
+        "engines: what fills their caches",
+    ),
     rule(Scope::Watched, "apps", &["deployments/scale"], &["patch"], "engines: replicas by demand"),
     rule(
         Scope::Watched,

@@ -50,7 +50,7 @@ def llama(api, folder, namespace, name, **spec):
 
 def pods(api, namespace, name):
     """The engine's pods that are not being deleted."""
-    return [pod for pod in api.list("Pod", namespace, f"turnpike.dev/model={name}")
+    return [pod for pod in api.list("Pod", namespace, f"app.kubernetes.io/component=engine,turnpike.dev/model={name}")
             if "deletionTimestamp" not in pod["metadata"]]
 
 

@@ -9,7 +9,10 @@ use k8s_openapi::{
             NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
         },
     },
-    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, LabelSelectorRequirement},
+        util::intstr::IntOrString,
+    },
 };
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
@@ -62,11 +65,24 @@ pub(super) fn policy(engine: Engine<'_>) -> NetworkPolicy {
     NetworkPolicy {
         metadata: engine.metadata(),
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(engine.selector()),
+            pod_selector: Some(with_fetching(engine)),
             policy_types: Some(vec!["Ingress".to_owned()]),
             ingress: Some(rules),
             egress: None,
         }),
+    }
+}
+
+/// The engines, and the pod that fills their cache.
+fn with_fetching(engine: Engine<'_>) -> LabelSelector {
+    let component = LabelSelectorRequirement {
+        key: names::COMPONENT_LABEL.to_owned(),
+        operator: "In".to_owned(),
+        values: Some([names::COMPONENT, names::FETCH_COMPONENT].map(str::to_owned).into()),
+    };
+    LabelSelector {
+        match_expressions: Some(vec![component]),
+        ..selecting([(names::MODEL_LABEL.to_owned(), engine.own_name().to_owned())].into())
     }
 }
 

@@ -39,19 +39,26 @@ pub(super) fn template(engine: Engine<'_>) -> PodTemplateSpec {
     let template = PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(engine.labels()), ..ObjectMeta::default() }),
         spec: Some(PodSpec {
-            service_account_name: Some(engine.name()),
-            automount_service_account_token: Some(false),
-            // Variables such as VLLM_PORT, from a Service of that name, would be read as settings.
-            enable_service_links: Some(false),
-            security_context: Some(security(engine)),
             termination_grace_period_seconds: Some(DRAIN_SECONDS + i64::from(answer_seconds(engine))),
             init_containers: files.fetch.map(|fetch| vec![fetch]),
             containers: vec![serving(engine, files.mounts)],
             volumes: Some(volumes),
-            ..PodSpec::default()
+            ..bare(engine)
         }),
     };
     overlay::apply(template, &engine.spec.pod_overlay)
+}
+
+/// What all pods share.
+pub(super) fn bare(engine: Engine<'_>) -> PodSpec {
+    PodSpec {
+        service_account_name: Some(engine.name()),
+        automount_service_account_token: Some(false),
+        // Variables such as VLLM_PORT, from a Service of that name, would be read as settings.
+        enable_service_links: Some(false),
+        security_context: Some(security(engine)),
+        ..PodSpec::default()
+    }
 }
 
 /// The longest time that an answer may still take when its pod is to end.

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, ImageVolumeSource, Volume, VolumeMount};
-use turnpike_crds::model_deployment::{self, ModelSource, engine::HuggingFace};
+use turnpike_crds::model_deployment::{self, ModelSource, Vllm, engine::HuggingFace};
 
 use super::{Engine, pod, volume};
 use crate::names;
 
+/// The container that fetches, in whichever pod.
+pub(super) const FETCHING: &str = "fetch";
 /// Where files that nobody needs to fetch are mounted.
 const MODELS: &str = "/models";
 /// Where claims with adapters are mounted, each in a folder of its name.
@@ -16,14 +18,8 @@ const ADAPTERS: &str = "/adapters";
 const FILE_IN_IMAGE: &str = "model.gguf";
 /// Downloads a repository, and tells on a port of its own how far it is.
 const FETCH: &str = include_str!("../../data/fetch.py");
-/// A prefix without objects is no error to `aws s3 sync`, and the engine's own message would not say why its folder is empty.
-const SYNC: &str = r#"set -eu
-trap 'kill "$!"; exit 143' TERM
-mkdir -p "$MODEL_TO"
-aws s3 sync "$MODEL_FROM" "$MODEL_TO" --no-progress --only-show-errors --delete "$@" &
-wait "$!"
-[ -n "$(ls -A "$MODEL_TO")" ] || { echo "there are no objects at $MODEL_FROM" >&2; exit 1; }
-"#;
+/// Copies a folder of a bucket, and waits for who else does.
+const SYNC: &str = include_str!("../../data/sync.sh");
 
 /// The parts of a pod that bring the model's files.
 pub(super) struct Files {
@@ -100,6 +96,14 @@ fn adapter_claims(engine: Engine<'_>) -> BTreeSet<&str> {
     adapters.filter_map(|adapter| Some(adapter.source.pvc.as_ref()?.claim_name.as_str())).collect()
 }
 
+/// Claims that a spec names, for its cache, its model or adapters: others made them.
+pub fn named_claims(spec: &Vllm) -> BTreeSet<&str> {
+    let adapters = spec.lora.iter().flat_map(|lora| &lora.adapters).map(|adapter| &adapter.source);
+    let sources = std::iter::once(&spec.source).chain(adapters);
+    let volumes = sources.filter_map(|source| Some(source.pvc.as_ref()?.claim_name.as_str()));
+    volumes.chain(spec.cache.as_ref().and_then(|cache| cache.claim_name.as_deref())).collect()
+}
+
 fn hub(engine: Engine<'_>, repository: &HuggingFace) -> Container {
     let revision = repository.revision.as_deref().unwrap_or("main");
     let mut variables = vec![
@@ -129,6 +133,7 @@ fn sync(engine: Engine<'_>, place: &str) -> Container {
     let variables = vec![
         pod::variable("MODEL_FROM", &format!("s3://{from}")),
         pod::variable("MODEL_TO", &below(&format!("{}/s3", volume::CACHE), Some(from))),
+        pod::variable("MODEL_LOCK", &below(&format!("{}/locks", volume::CACHE), Some(&from.replace('/', "_")))),
     ];
     let mut command: Vec<String> = ["sh", "-c", SYNC, "sync"].map(str::to_owned).into();
     if let Some(file) = only {
@@ -146,7 +151,7 @@ pub(crate) fn is_file(name: &str) -> bool {
 fn fetching(engine: Engine<'_>, image: &str, variables: Vec<EnvVar>) -> Container {
     let paths = volume::variables(engine).into_iter().map(|(name, value)| pod::variable(name, &value));
     Container {
-        name: "fetch".to_owned(),
+        name: FETCHING.to_owned(),
         env: Some(pod::with_own(paths.chain(variables).collect(), &engine.spec.env)),
         volume_mounts: Some(volume::fetching_mounts()),
         ..pod::container(engine, image)

@@ -34,7 +34,14 @@ pub(crate) const PLACES: &[(&str, &str)] = &[
 pub(super) fn volumes(engine: Engine<'_>) -> Vec<Volume> {
     let shared = engine.spec.shared_memory.clone().unwrap_or_else(|| Quantity(SHARED_MEMORY.to_owned()));
     let shared = EmptyDirVolumeSource { medium: Some("Memory".to_owned()), size_limit: Some(shared) };
-    vec![cache(engine), empty("home"), empty("tmp"), temporary("shm", shared)]
+    let mut volumes = fetching_volumes(engine);
+    volumes.push(temporary("shm", shared));
+    volumes
+}
+
+/// Of a pod that only fetches files.
+pub(super) fn fetching_volumes(engine: Engine<'_>) -> Vec<Volume> {
+    vec![cache(engine), empty("home"), empty("tmp")]
 }
 
 pub(super) fn mounts() -> Vec<VolumeMount> {

@@ -35,7 +35,11 @@ pub(super) struct Standing<'a> {
     pub(super) lacks_files: bool,
 }
 
-impl Standing<'_> {
+impl<'a> Standing<'a> {
+    pub(super) fn of(name: &'a str, trouble: Trouble) -> Self {
+        Self { name, trouble, percent: None, lacks_files: false }
+    }
+
     /// Sorts the worst first, and of several that are as bad always the same.
     pub(super) fn rank(&self) -> (usize, Option<u8>, &str) {
         let rank = WORST_FIRST.iter().position(|reason| *reason == self.trouble.reason);
@@ -44,7 +48,8 @@ impl Standing<'_> {
 
     /// With the pod's name.
     pub(super) fn message(&self) -> String {
-        format!("Pod {} {}", self.name, self.trouble.message)
+        let space = if self.name.is_empty() { "" } else { " " };
+        format!("Pod{space}{} {}", self.name, self.trouble.message)
     }
 }
 
@@ -107,18 +112,12 @@ pub(super) fn end(pod: &Pod) -> String {
 pub(super) fn standing(pod: &Pod, percent: Option<u8>, startup_timeout: Duration) -> Standing<'_> {
     let none = PodStatus::default();
     let status = pod.status.as_ref().unwrap_or(&none);
-    let is = |trouble| Standing { name: name(pod), trouble, percent: None, lacks_files: false };
+    let is = |trouble| Standing::of(name(pod), trouble);
     if let Some(unscheduled) = unscheduled(pod) {
         return is(unscheduled);
     }
     if let Some(init) = status.init_container_statuses.as_deref().and_then(|statuses| current(pod, statuses)) {
-        let trouble = trouble(init, Role::Fetch).unwrap_or_else(|| {
-            let far = percent.map(|percent| format!(": {percent} %")).unwrap_or_default();
-            Trouble::passing(Reason::Downloading, format!("fetches the model's files{far}"))
-        });
-        let is_at_it = trouble.reason == Reason::Downloading;
-        let lacks_files = matches!(trouble.reason, Reason::Downloading | Reason::CrashLoop | Reason::OutOfMemory);
-        return Standing { percent: percent.filter(|_| is_at_it), lacks_files, ..is(trouble) };
+        return of_fetching(pod, init, percent);
     }
     let containers = status.container_statuses.as_deref().unwrap_or_default();
     let idle = containers.iter().filter(|container| !container.ready);
@@ -127,6 +126,28 @@ pub(super) fn standing(pod: &Pod, percent: Option<u8>, startup_timeout: Duration
         .map(is)
         .min_by(|a, b| a.rank().cmp(&b.rank()));
     worst.unwrap_or_else(|| is(if containers.is_empty() { preparing() } else { loading(pod, startup_timeout) }))
+}
+
+/// What a live pod of the Job that fills the cache is at.
+pub(super) fn fetching(pod: &Pod, percent: Option<u8>) -> Standing<'_> {
+    if let Some(unscheduled) = unscheduled(pod) {
+        return Standing::of(name(pod), unscheduled);
+    }
+    let containers = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    match containers.first() {
+        Some(container) => of_fetching(pod, container, percent),
+        None => Standing::of(name(pod), preparing()),
+    }
+}
+
+fn of_fetching<'a>(pod: &'a Pod, container: &ContainerStatus, percent: Option<u8>) -> Standing<'a> {
+    let trouble = trouble(container, Role::Fetch).unwrap_or_else(|| {
+        let far = percent.map(|percent| format!(": {percent} %")).unwrap_or_default();
+        Trouble::passing(Reason::Downloading, format!("fetches the model's files{far}"))
+    });
+    let is_at_it = trouble.reason == Reason::Downloading;
+    let lacks_files = matches!(trouble.reason, Reason::Downloading | Reason::CrashLoop | Reason::OutOfMemory);
+    Standing { percent: percent.filter(|_| is_at_it), lacks_files, ..Standing::of(name(pod), trouble) }
 }
 
 /// The first of the containers before the engine that has yet to do its work.

@@ -50,6 +50,7 @@ fn documents(made: &turnpike_engine::children::Children) -> String {
         serde_json::to_value(&made.service).unwrap(),
     ];
     all.extend(made.claim.as_ref().map(|claim| serde_json::to_value(claim).unwrap()));
+    all.extend(made.fetch.as_ref().map(|job| serde_json::to_value(job).unwrap()));
     all.push(serde_json::to_value(&made.disruption_budget).unwrap());
     all.push(serde_json::to_value(&made.network_policy).unwrap());
     all.extend(made.pod_monitor.as_ref().map(|monitor| serde_json::to_value(monitor).unwrap()));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kube::{ResourceExt, core::DynamicObject};
 use serde::Serialize;
 use serde_json::{Value, json};
+use turnpike_bundle::sha256_hex;
 use turnpike_crds::ModelDeployment;
 use turnpike_engine::{Settings, children::children};
 
@@ -13,6 +14,10 @@ use crate::engine::kind::Kind;
 /// Annotation of engines' pods: the digest of the credential by which gateways know the engine's key. A new key thereby
 /// reaches the engines, which read it only when they start.
 pub const KEY_ANNOTATION: &str = "turnpike.dev/engine-key";
+
+/// Annotation of the Job that fills the cache: the digest of its pods' template. A Job's template cannot be changed, so one of
+/// another digest is deleted and made anew.
+pub const FETCH_ANNOTATION: &str = "turnpike.dev/fetch";
 
 /// The children by kind; none for a model that is no engine. `credential`: digest of what gateways call it with.
 ///
@@ -39,6 +44,11 @@ pub fn desired(
     ]);
     if let Some(claim) = &children.claim {
         desired.insert(Kind::Claim, dynamic(claim)?);
+    }
+    if let Some(mut job) = children.fetch {
+        let digest = sha256_hex(&serde_json::to_vec(&job.spec)?);
+        job.metadata.annotations.get_or_insert_default().insert(FETCH_ANNOTATION.to_owned(), digest);
+        desired.insert(Kind::Fetch, dynamic(&job)?);
     }
     if let Some(monitor) = children.pod_monitor {
         desired.insert(Kind::PodMonitor, monitor);

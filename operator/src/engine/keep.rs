@@ -20,6 +20,7 @@ use turnpike_bundle::{
     problem::{ObjectId, ObjectKind},
 };
 use turnpike_crds::ModelDeployment;
+use turnpike_engine::state::may_fetch_ahead;
 
 use crate::{
     context::Context,
@@ -200,9 +201,12 @@ impl Keeper {
             return None;
         }
         let desired = desired(&model, &self.context.settings.engine, compiled.credential.as_deref());
-        let desired =
+        let mut desired =
             desired.inspect_err(|error| tracing::error!(%error, "an engine cannot be written as JSON")).ok()?;
         let known = self.known.get(at)?;
+        if !known.seen().contains_key(&Kind::Fetch) && !self.may_fetch_ahead(at, &model) {
+            desired.remove(&Kind::Fetch);
+        }
         let manager = self.context.names.field_manager();
         let facts =
             Facts { model: &model, desired: &desired, seen: known.seen(), applied: known.applied(), manager: &manager };
@@ -211,6 +215,12 @@ impl Keeper {
         let mut steps = plan(facts);
         steps.retain(|step| !matches!(step, Step::Make(kind) | Step::Apply(kind) if left_alone(kind)));
         (!steps.is_empty()).then_some(Task::Write(desired, steps))
+    }
+
+    fn may_fetch_ahead(&self, at: &ObjectRef, model: &ModelDeployment) -> bool {
+        let engines = self.context.engines.borrow();
+        let spec = model.spec.vllm.as_ref();
+        spec.zip(engines.get(at)).is_some_and(|(spec, observed)| may_fetch_ahead(spec, observed))
     }
 
     /// The next piece of work that is due.

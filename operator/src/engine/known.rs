@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use kube::{ResourceExt, core::DynamicObject};
 use tokio::time::Instant;
 use turnpike_bundle::entry::ObjectRef;
+use turnpike_engine::observed::Claims;
 
 use crate::engine::{Engines, kind::Kind, plan::Applied};
 
@@ -19,6 +20,7 @@ const TRUCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct Known {
     watched: BTreeMap<Kind, Arc<DynamicObject>>,
+    claims: Claims,
     written: BTreeMap<Kind, Written>,
     seen: BTreeMap<Kind, Arc<DynamicObject>>,
     applied: BTreeMap<Kind, Applied>,
@@ -50,8 +52,11 @@ impl Known {
         let is_known = |(kind, child): (Kind, &Arc<DynamicObject>)| {
             self.watched.get(&kind).is_some_and(|known| Arc::ptr_eq(known, child))
         };
+        let claims = engines.get(at).map(|observed| observed.claims.clone()).unwrap_or_default();
+        let is_news = claims != self.claims;
+        self.claims = claims;
         if told().count() == self.watched.len() && told().all(is_known) {
-            return false;
+            return is_news;
         }
         self.watched = told().map(|(kind, child)| (kind, Arc::clone(child))).collect();
         self.settle(now);
@@ -75,8 +80,9 @@ impl Known {
         self.settle(now);
     }
 
-    /// It was deleted, or begins to go.
+    /// It was deleted, or begins to go: the next news of it is what counts.
     pub fn deleted(&mut self, kind: Kind) {
+        self.watched.remove(&kind);
         self.applied.remove(&kind);
         self.written.remove(&kind);
         self.seen.remove(&kind);

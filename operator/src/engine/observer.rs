@@ -120,7 +120,8 @@ impl Observer {
         self.change(model, |observed| match report {
             Report::Refused(why) => observed.refused = why,
             Report::Unscalable(why) => observed.unscalable = why,
-            Report::Fetched(pod, percent) => match percent.filter(|_| observed.pods.contains_key(&pod)) {
+            Report::Claims(claims) => observed.claims = claims,
+            Report::Fetched(pod, percent) => match percent.filter(|_| is_there(observed, &pod)) {
                 Some(percent) => drop(observed.fetched.insert(pod, percent)),
                 None => drop(observed.fetched.remove(&pod)),
             },
@@ -154,10 +155,10 @@ impl Observer {
         if let (Some(model), Some(pod)) = (model, pod) {
             self.change(&model, |observed| {
                 // A pod's name can be had again; what was found out about the one before is not true of this one.
-                if observed.pods.get(&name.name).is_some_and(|known| known.uid() != pod.uid()) {
+                if pods_of(observed, &pod).get(&name.name).is_some_and(|known| known.uid() != pod.uid()) {
                     forget(observed, &name.name);
                 }
-                observed.pods.insert(name.name, pod);
+                pods_of(observed, &pod).insert(name.name, pod);
             });
         }
     }
@@ -192,6 +193,10 @@ impl Observer {
                 let claim = child.as_deref().and_then(typed);
                 self.change(model, |observed| observed.claim = claim);
             }
+            Kind::Fetch => {
+                let job = child.as_deref().and_then(typed);
+                self.change(model, |observed| observed.fetch = job);
+            }
             Kind::ServiceAccount | Kind::NetworkPolicy | Kind::Service | Kind::DisruptionBudget | Kind::PodMonitor => {}
         }
         let children = self.engines.children.entry(model.clone()).or_default();
@@ -220,8 +225,20 @@ impl Observer {
     }
 }
 
+/// Those that it is one of.
+fn pods_of<'a>(observed: &'a mut Observed, pod: &Pod) -> &'a mut BTreeMap<String, Arc<Pod>> {
+    let is_fetcher =
+        pod.labels().get(names::COMPONENT_LABEL).is_some_and(|component| component == names::FETCH_COMPONENT);
+    if is_fetcher { &mut observed.fetchers } else { &mut observed.pods }
+}
+
+fn is_there(observed: &Observed, pod: &str) -> bool {
+    observed.pods.contains_key(pod) || observed.fetchers.contains_key(pod)
+}
+
 fn forget(observed: &mut Observed, pod: &str) {
     observed.pods.remove(pod);
+    observed.fetchers.remove(pod);
     observed.fetched.remove(pod);
     observed.adapters.remove(pod);
 }
@@ -241,7 +258,7 @@ fn keep_child(kind: Kind, mut child: DynamicObject) -> Option<Child> {
     // In lists they are left out.
     child.types = Some(TypeMeta { api_version: resource.api_version, kind: resource.kind });
     let model = model(&child)?;
-    (child.name_any() == names::child(&model.name)).then(|| (model, Arc::new(child)))
+    (child.name_any() == kind.name(&model.name)).then(|| (model, Arc::new(child)))
 }
 
 fn model<K: Resource>(object: &K) -> Option<ObjectRef> {

@@ -3,6 +3,9 @@
 //!
 //! A child is applied where it is missing, where it is to be something else than what was last applied, or where somebody
 //! has changed what was applied. What the apiserver adds to it counts as neither.
+//!
+//! A Job cannot be changed, so one for something else is deleted and made anew. Until it has filled the cache, a Deployment that
+//! is there stays as it is, and serves.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,7 +14,7 @@ use serde_json::{Map, Value};
 use turnpike_crds::ModelDeployment;
 
 use crate::{
-    engine::kind::Kind,
+    engine::{desired::FETCH_ANNOTATION, kind::Kind},
     kit::owner::{Owner, owner},
 };
 
@@ -83,7 +86,16 @@ pub fn plan(facts: Facts<'_>) -> Vec<Step> {
                 steps.push(Step::Taken(*kind));
                 continue;
             }
+            Owner::This if *kind == Kind::Fetch => {
+                if !is_for(seen, desired) {
+                    steps.push(Step::Delete(*kind));
+                }
+                continue;
+            }
             Owner::This | Owner::Other => {}
+        }
+        if *kind == Kind::Deployment && awaits_files(facts) {
+            continue;
         }
         let handed = (*kind == Kind::Deployment).then(|| handed_over(facts, seen, desired)).flatten();
         if let Some(replicas) = handed {
@@ -107,6 +119,24 @@ pub fn plan(facts: Facts<'_>) -> Vec<Step> {
 
 fn is_as_applied(applied: &Applied, seen: &DynamicObject, desired: &DynamicObject) -> bool {
     applied.sent == *desired && projected(&value(seen), &value(desired)) == applied.shape
+}
+
+/// Whether a Job fetches what is to be fetched.
+fn is_for(seen: &DynamicObject, desired: &DynamicObject) -> bool {
+    seen.annotations().get(FETCH_ANNOTATION) == desired.annotations().get(FETCH_ANNOTATION)
+}
+
+/// Whether the cache is still to be filled.
+fn awaits_files(facts: Facts<'_>) -> bool {
+    let Some(desired) = facts.desired.get(&Kind::Fetch) else { return false };
+    let done =
+        facts.seen.get(&Kind::Fetch).filter(|seen| is_for(seen, desired)).is_some_and(|job| has(job, "Complete"));
+    !done
+}
+
+fn has(object: &DynamicObject, condition: &str) -> bool {
+    let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|one| one["type"] == condition && one["status"] == "True")
 }
 
 /// How many replicas there are to hand over: they are to be set by demand now, and we still own them, so that leaving them

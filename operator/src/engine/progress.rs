@@ -31,7 +31,7 @@ struct Progress {
 }
 
 /// A pod that fetches files.
-type Fetching = (ObjectRef, String);
+pub type Fetching = (ObjectRef, String);
 
 /// Asks until dropped.
 pub async fn run(context: Context) {
@@ -57,9 +57,11 @@ pub async fn run(context: Context) {
     }
 }
 
-/// The pods whose container fetches now.
-fn fetching(engines: &Engines) -> Vec<(Fetching, SocketAddr)> {
-    let pods = engines.iter().flat_map(|(model, engine)| engine.pods.iter().map(move |pod| (model, pod)));
+/// The pods whose container fetches now, and where they tell how far they are.
+pub fn fetching(engines: &Engines) -> Vec<(Fetching, SocketAddr)> {
+    let pods = engines
+        .iter()
+        .flat_map(|(model, engine)| engine.pods.iter().chain(&engine.fetchers).map(move |pod| (model, pod)));
     let running = pods.filter(|(_, (_, pod))| is_fetching(pod));
     running
         .filter_map(|(model, (name, pod))| Some(((model.clone(), name.clone()), address(pod, PROGRESS_PORT)?)))
@@ -67,9 +69,9 @@ fn fetching(engines: &Engines) -> Vec<(Fetching, SocketAddr)> {
 }
 
 fn is_fetching(pod: &Pod) -> bool {
-    let statuses = pod.status.as_ref().and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default();
+    let Some(status) = &pod.status else { return false };
+    let mut statuses = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
     statuses
-        .iter()
         .any(|status| status.name == CONTAINER && status.state.as_ref().is_some_and(|state| state.running.is_some()))
 }
 

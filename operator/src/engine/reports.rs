@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use tokio::sync::mpsc;
 use turnpike_bundle::entry::ObjectRef;
+use turnpike_engine::observed::Claims;
 
 /// A finding; each replaces the one before it of its kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     /// What the apiserver said when a child could not be written; `None` = all are written.
     Refused(Option<String>),
     /// Why replicas cannot be set by demand now; `None` = they can.
     Unscalable(Option<String>),
+    /// What the claims are at that the spec names.
+    Claims(Claims),
     /// How much of the model's files a pod has fetched, in percent; `None` = it fetches none now.
     Fetched(String, Option<u8>),
     /// Adapters that a pod has loaded; `None` = it is not asked any more.

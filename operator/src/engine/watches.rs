@@ -7,7 +7,7 @@ use kube::{
     core::DynamicObject,
     runtime::watcher::{Config, watcher},
 };
-use turnpike_engine::names::{COMPONENT, COMPONENT_LABEL};
+use turnpike_engine::names::{COMPONENT, COMPONENT_LABEL, FETCH_COMPONENT};
 
 pub(super) use crate::world::watches::scopes;
 use crate::{
@@ -28,13 +28,18 @@ pub(super) fn labels(context: &Context) -> String {
     format!("{COMPONENT_LABEL}={COMPONENT},{INSTANCE_LABEL}={}", context.names.instance)
 }
 
+/// What marks their pods, and those of the Jobs that fill their caches.
+fn pods(context: &Context) -> String {
+    format!("{COMPONENT_LABEL} in ({COMPONENT},{FETCH_COMPONENT}),{INSTANCE_LABEL}={}", context.names.instance)
+}
+
 /// Every watch.
 pub(super) fn all(context: &Context) -> SelectAll<Watch<Seen>> {
     let ours: Config = config().labels(&labels(context));
     let mut watches = SelectAll::new();
     for (at, scope) in scopes(context).into_iter().enumerate() {
         let (client, scope) = (&context.client, scope.as_deref());
-        let pods = watcher(api::<Pod>(client, scope), ours.clone());
+        let pods = watcher(api::<Pod>(client, scope), config().labels(&pods(context)));
         watches.push(tell(pods, move |event| Seen::Pod(at, event)));
         for kind in kinds(context) {
             let (client, resource) = (client.clone(), kind.resource());

@@ -136,7 +136,7 @@ impl Work {
     }
 
     fn taken(&self, kind: Kind) -> String {
-        let (kind, name) = (kind.resource().kind, turnpike_engine::names::child(&self.at.name));
+        let (kind, name) = (kind.resource().kind, kind.name(&self.at.name));
         format!("the {kind} {name} exists and was not made for this model; rename or delete it")
     }
 

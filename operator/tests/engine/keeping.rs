@@ -8,12 +8,12 @@ use turnpike_operator::engine::keep;
 
 use crate::apiserver::{Server, at};
 
-const ENGINE: &str = "llama-engine";
+pub(crate) const ENGINE: &str = "llama-engine";
 const ALL: [&str; 7] =
     ["deployments", "networkpolicies", "poddisruptionbudgets", "podmonitors", "secrets", "serviceaccounts", "services"];
 
-struct Running {
-    server: Server,
+pub(crate) struct Running {
+    pub(crate) server: Server,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -25,7 +25,7 @@ impl Drop for Running {
 
 impl Running {
     /// An operator that has just begun to lead, and time for it to do what it does.
-    async fn start(server: &Server) -> Self {
+    pub(crate) async fn start(server: &Server) -> Self {
         let (context, writer) = server.context();
         let running = Self { server: server.clone(), tasks: [tokio::spawn(keep::run(context)), tokio::spawn(writer)] };
         server.change(|_| ());
@@ -33,7 +33,7 @@ impl Running {
         running
     }
 
-    async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         sleep(Duration::from_secs(5)).await;
         // What tasks have told is told on.
         self.server.change(|_| ());
@@ -41,7 +41,7 @@ impl Running {
     }
 
     /// The writes since the last look.
-    fn writes(&self) -> Vec<String> {
+    pub(crate) fn writes(&self) -> Vec<String> {
         self.server.change(|state| std::mem::take(&mut state.writes))
     }
 
@@ -62,7 +62,7 @@ fn scaled() -> Value {
     json!({"vllm": {"source": {"huggingFace": {"repo": "a/llama"}}, "autoscaling": {"minReplicas": 0, "maxReplicas": 4}}})
 }
 
-async fn with(spec: &Value) -> Running {
+pub(crate) async fn with(spec: &Value) -> Running {
     let server = Server::new();
     server.change(|state| state.model("llama", spec));
     Running::start(&server).await

@@ -12,6 +12,7 @@ mod apiserver;
 #[path = "../kit/context.rs"]
 mod context;
 mod costs;
+mod filling;
 mod keeping;
 mod observing;
 mod scale;

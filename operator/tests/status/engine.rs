@@ -179,6 +179,11 @@ fn columns_are_filled() {
     let survey = place.survey(now());
     let found = status(of(&survey, "qwen"));
     assert_eq!((found.replicas, found.ready_replicas, found.replicas_text.as_deref()), (Some(2), Some(1), Some("1/2")));
+    let backends = found.backends.clone().unwrap();
+    assert_eq!(
+        (backends.healthy, backends.cooling, backends.total, found.backends_text.as_deref()),
+        (1, 0, 2, Some("1/2"))
+    );
     assert_eq!(found.selector.as_deref(), Some("app.kubernetes.io/component=engine,turnpike.dev/model=qwen"));
     assert_eq!(found.image.as_deref(), Some("docker.io/vllm/vllm-openai@sha256:6766ce0c"));
     assert_eq!(

@@ -1,7 +1,10 @@
 //! What the engine of a model adds to its status.
 
 use turnpike_bundle::entry::ObjectRef;
-use turnpike_crds::{ConditionType, ModelDeployment, Reason, Truth, model_deployment::ModelDeploymentStatus};
+use turnpike_crds::{
+    ConditionType, ModelDeployment, Reason, Truth,
+    model_deployment::{Backends, ModelDeploymentStatus},
+};
 use turnpike_engine::{Observed, State, Verdict};
 
 use crate::{
@@ -25,11 +28,14 @@ pub(super) fn fill(
     let observed = view.engines.get(object);
     let Some(state) = turnpike_engine::state(model, observed.map_or(&nothing, AsRef::as_ref)) else { return };
     // Nothing is made of a spec that cannot be used, and what stands in the way is told already.
-    if observed.is_some() || compiled.digest.is_some() {
+    if observed.is_some_and(|seen| seen.is_there()) || compiled.digest.is_some() {
         join(&state, common);
     }
     status.replicas = Some(state.replicas);
     status.ready_replicas = Some(state.ready_replicas);
+    let (healthy, total) = (state.ready_replicas, state.replicas);
+    status.backends = Some(Backends { healthy, cooling: 0, total });
+    status.backends_text = Some(format!("{healthy}/{total}"));
     status.replicas_text = Some(state.replicas_text);
     status.progress = state.progress;
     status.adapters = state.adapters;
