@@ -87,7 +87,7 @@ async fn a_job_that_is_not_wanted_any_more_goes() {
     running.settle().await;
     assert!(fetched(&running).is_some());
     running.server.change(|state| {
-        state.model("llama", &json!({"vllm": {"source": {"pvc": {"claimName": "weights"}}, "cache": {"size": "1Gi"}}}))
+        state.model("llama", &json!({"vllm": {"source": {"pvc": {"claimName": "weights"}}, "cache": {"size": "1Gi"}}}));
     });
     running.settle().await;
     assert_eq!(fetched(&running), None);
