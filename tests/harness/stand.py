@@ -66,6 +66,9 @@ def objects(up):
         provider(v1, "priced", provider={"model": "gpt-5-mini"}, price=price),
         provider(v1, "text-embedding-3-small"),
         provider(v1, "cached", provider={"model": "gpt-4o"}, cache={"enabled": True}),
+        provider(up, "rerank-v4.0", type="Cohere"),
+        *[provider(up, f"rerank-{fault}", type="Cohere", provider={"model": fault})
+          for fault in ("fail-400", "fail-429", "fail-500-once")],
         # Knows chats only.
         provider(v1, "compatible", type="OpenAICompatible"),
         provider(v1, "openai/*", name="wildcard", provider={"model": "*"}),

@@ -16,6 +16,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import cohere_rerank
 import openai_answers
 import openai_media
 import openai_rules
@@ -28,6 +29,7 @@ ROUTES = {
                         openai_answers.completion_chunks),
     "/v1/embeddings": (openai_rules.embedding, openai_answers.embedding, None),
     "/v1/responses": (openai_rules.response, openai_answers.response, openai_answers.response_events),
+    "/v2/rerank": (cohere_rerank.check, cohere_rerank.answer, None),
 }
 AZURE = re.compile(r"^/openai/deployments/([^/]+)(/chat/completions|/completions|/embeddings)"
                    r"\?api-version=(\d{4}-\d\d-\d\d(?:-preview)?)$")
@@ -165,7 +167,10 @@ class Handler(BaseHTTPRequestHandler):
         if name.startswith("fail-") and not (fault[3] and self.server.seen(name)):
             message, kind, code = ERRORS[int(fault[2])]
             headers = {"Retry-After": "1"} if fault[2] == "429" else {}
-            raise Refusal(int(fault[2]), message, kind, code=code, headers=headers)
+            refusal = Refusal(int(fault[2]), message, kind, code=code, headers=headers)
+            if whole is cohere_rerank.answer:
+                refusal.body = cohere_rerank.refused(refusal.status, message).body
+            raise refusal
         if name == "hang":
             self.wait_for_close(record)
             return

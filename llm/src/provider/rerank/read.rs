@@ -19,6 +19,8 @@ pub(super) struct Request {
     pub(super) texts: Vec<String>,
     pub(super) top_n: Option<u64>,
     pub(super) max_tokens_per_doc: Option<u64>,
+    /// Version 1's.
+    pub(super) max_chunks_per_doc: Option<u64>,
     /// `None` = as the upstream has it.
     pub(super) return_documents: Option<bool>,
     /// Members that are nobody's standard.
@@ -48,7 +50,7 @@ impl Request {
         let members = json::scan(&body).map_err(|error| invalid("body", &error))?;
         let (mut query, mut documents, mut fields): (Option<String>, Option<Vec<Value>>, Option<Vec<String>>) =
             Default::default();
-        let (mut top_n, mut max_tokens_per_doc, mut return_documents) = Default::default();
+        let (mut top_n, mut max_tokens_per_doc, mut max_chunks_per_doc, mut return_documents) = Default::default();
         let mut others = Vec::new();
         for member in &members {
             let (name, text) = (member.name(&body), member.value.of(&body));
@@ -58,6 +60,7 @@ impl Request {
                 "rank_fields" => fields = value("rank_fields", text)?,
                 "top_n" => top_n = value("top_n", text)?,
                 "max_tokens_per_doc" => max_tokens_per_doc = value("max_tokens_per_doc", text)?,
+                "max_chunks_per_doc" => max_chunks_per_doc = value("max_chunks_per_doc", text)?,
                 "return_documents" => return_documents = value("return_documents", text)?,
                 // The gateway's own, or for its log.
                 "model" | "user" | "metadata" => {}
@@ -73,7 +76,7 @@ impl Request {
         let fields = fields.unwrap_or_else(|| vec!["text".to_owned()]);
         let texts = documents.into_iter().enumerate().map(|(at, document)| text(at, document, &fields));
         let texts = texts.collect::<Result<_, _>>()?;
-        Ok(Self { query, texts, top_n, max_tokens_per_doc, return_documents, others })
+        Ok(Self { query, texts, top_n, max_tokens_per_doc, max_chunks_per_doc, return_documents, others })
     }
 
     /// What its answer is to hold.

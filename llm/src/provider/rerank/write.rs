@@ -18,6 +18,8 @@ struct Cohere<'a> {
     top_n: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens_per_doc: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_chunks_per_doc: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -53,14 +55,21 @@ pub(super) fn encode(
     request: &Request,
     target: &Target<'_>,
 ) -> Result<Encoded, EncodeError> {
-    let Request { query, texts, top_n, max_tokens_per_doc, others, .. } = request;
+    let Request { query, texts, top_n, max_tokens_per_doc, max_chunks_per_doc, others, .. } = request;
+    let support = Support::new(name, target);
     if !matches!(api, Api::Cohere | Api::Jina) {
-        Support::new(name, target).lacks("max_tokens_per_doc", max_tokens_per_doc.is_some())?;
+        support.lacks("max_tokens_per_doc", max_tokens_per_doc.is_some())?;
+    }
+    // Cohere's own second version no longer has it; servers in its shape may.
+    if api != Api::Jina {
+        support.lacks("max_chunks_per_doc", max_chunks_per_doc.is_some())?;
     }
     let encoded = match api {
         Api::Cohere | Api::Jina | Api::JinaUncut => {
             let max_tokens_per_doc = max_tokens_per_doc.filter(|_| api != Api::JinaUncut);
-            let body = Cohere { model: target.model, query, documents: texts, top_n: *top_n, max_tokens_per_doc };
+            let max_chunks_per_doc = max_chunks_per_doc.filter(|_| api == Api::Jina);
+            let (model, top_n) = (target.model, *top_n);
+            let body = Cohere { model, query, documents: texts, top_n, max_tokens_per_doc, max_chunks_per_doc };
             wire::encoded(&body, others)
         }
         Api::Tei => wire::encoded(&Tei { query, texts, raw_scores: false, return_text: false, truncate: true }, others),
