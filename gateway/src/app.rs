@@ -39,6 +39,7 @@ use crate::{
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
     probe::Unhealthy,
     record::Record,
+    responses::{Responses, saver::Saver},
     routes::{self, generate::Named, pass_through::PassThrough},
     spend, telemetry,
     upstream::{credentials::Credentials, fetch::Fetcher, pool::Pool},
@@ -72,6 +73,8 @@ pub struct App {
     pub media: Fetcher,
     /// Answers that are given again.
     pub cache: Arc<Cache>,
+    /// Answers that clients may go on from; `None` = none are kept.
+    pub responses: Option<Responses>,
     /// What was seen of models' backends.
     pub backends: Backends,
     /// Where engines in this cluster are.
@@ -102,7 +105,7 @@ impl App {
         if record.attempt.role == Role::Answer {
             telemetry::access(record);
         }
-        let Ended { slot, hold, recorded, refused, counted, kept } = ended;
+        let Ended { slot, hold, recorded, refused, counted, kept, saver } = ended;
         let settled = match spend::used(record).or(counted.then(Used::default)) {
             // Refused, or never sent: dropping the hold gives all of it back.
             None => Settled { postings: refused.into_iter().collect(), ..Settled::default() },
@@ -123,6 +126,9 @@ impl App {
         slot.submit(row);
         if let Some(kept) = kept {
             kept.keep(record);
+        }
+        if let Some(saver) = saver {
+            saver.keep(record);
         }
     }
 
@@ -149,6 +155,8 @@ pub struct Ended {
     pub counted: bool,
     /// Its answer, which may be given again.
     pub kept: Option<Box<Recorder>>,
+    /// Its answer, which may be gone on from.
+    pub saver: Option<Box<Saver>>,
 }
 
 /// One runtime's own part.
@@ -205,11 +213,13 @@ type BoxedAnswer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Every public route. Those of the API exist with and without `/v1`.
 fn router(worker: Arc<Worker>) -> Router {
     let mut listing = Router::new().route("/openai/models", get(routes::models::list));
+    let stored = get(routes::responses::show).delete(routes::responses::delete);
     let mut calls = Router::new().route("/openai/deployments/{*rest}", post(routes::deployments::call));
     for prefix in ["", "/v1"] {
         listing = listing
             .route(&format!("{prefix}/models"), get(routes::models::list))
-            .route(&format!("{prefix}/models/{{*id}}"), get(routes::models::show));
+            .route(&format!("{prefix}/models/{{*id}}"), get(routes::models::show))
+            .route(&format!("{prefix}/responses/{{id}}"), stored.clone());
         for (path, operation) in CALLS {
             let call = move |State(worker), request| answer(worker, operation, request);
             calls = calls.route(&format!("{prefix}{path}"), post(call));

@@ -69,6 +69,10 @@ pub struct Args {
     #[arg(long, value_name = "DAYS", env = "TURNPIKE_SPEND_RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     pub spend_retention_days: Option<u32>,
 
+    /// Days that answers of /v1/responses are kept, and what was asked, to be gone on from [default: none are]
+    #[arg(long, value_name = "DAYS", env = "TURNPIKE_RESPONSE_STORE_DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub response_store_days: Option<u32>,
+
     /// HTTP status of an exhausted budget: 429, or what versions of `LiteLLM` have
     #[arg(long, value_enum, default_value_t = BudgetExceeded::TooManyRequests, env = "TURNPIKE_BUDGET_EXCEEDED_STATUS")]
     pub budget_exceeded_status: BudgetExceeded,
@@ -329,9 +333,6 @@ impl BudgetExceeded {
     }
 }
 
-/// The admin key's arguments.
-const KEYS: [&str; 2] = ["admin_key", "master_key"];
-
 impl Args {
     /// Reads the command line; an empty variable counts as unset, as charts leave them. Ends the process where it is told
     /// to (`--help`) or cannot go on.
@@ -339,7 +340,7 @@ impl Args {
     pub fn read() -> Self {
         let command = Self::command().mut_args(|argument| {
             // An empty admin key is a weak one, and refused as such.
-            if KEYS.contains(&argument.get_id().as_str()) {
+            if ["admin_key", "master_key"].contains(&argument.get_id().as_str()) {
                 return argument;
             }
             let empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());

@@ -43,6 +43,14 @@ pub enum Error {
         "The model `{0}` does not exist or you do not have access to it. GET /v1/models lists the models that this key may call."
     )]
     ModelNotFound(Box<str>),
+    /// No answer of this id is kept for this key.
+    #[error("Response with id '{0}' not found.")]
+    ResponseNotFound(Box<str>),
+    /// Nor one to go on from.
+    #[error(
+        "Previous response with id '{0}' not found. It may be too old, have been deleted or made with another key or with store: false; send the whole conversation in 'input'."
+    )]
+    PreviousNotFound(Box<str>),
     /// The request names no model.
     #[error("Missing required parameter: 'model'.")]
     ModelMissing,

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod probe;
 pub mod record;
+pub mod responses;
 pub mod routes;
 pub mod run;
 pub mod spend;

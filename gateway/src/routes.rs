@@ -12,6 +12,7 @@ pub mod health;
 pub mod metrics;
 pub mod models;
 pub mod pass_through;
+pub mod responses;
 
 /// The answer to a path that there is not.
 pub async fn unknown(uri: Uri, headers: HeaderMap) -> Response {

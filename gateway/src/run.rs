@@ -102,6 +102,7 @@ async fn serve(args: Args, resolver: Resolver) -> anyhow::Result<()> {
         redis: args.redis_url.as_deref(),
         sync: args.wal_sync.into(),
         retention: args.spend_retention_days,
+        responses: args.response_store_days,
         longest: LONGEST,
     };
     let (books, keepers) = stores::open(places).await?;
@@ -278,7 +279,7 @@ fn app(
          --max-buffered-bytes (a quarter of the memory limit by default)",
         args.max_body_bytes
     );
-    let Books { spend, ledger, wal, unreadable } = books;
+    let Books { spend, ledger, wal, responses, unreadable } = books;
     let remote = args.redis_url.as_deref().filter(|_| args.cache_bytes > 0);
     let remote = remote.map(|url| Remote::open(url, Handle::current())).transpose().context("--redis-url")?;
     let buffered = Budget::new(buffered, "bytes of buffered requests");
@@ -296,6 +297,7 @@ fn app(
         exhausted: args.budget_exceeded_status.code(),
         wal,
         cache: Arc::new(Cache::new(args.cache_bytes, remote)),
+        responses,
         backends: Backends::default(),
         engines: Arc::new(Engines::default()),
         credentials: Arc::new(Credentials::new(exchange, Handle::current())),

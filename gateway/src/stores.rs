@@ -15,13 +15,17 @@ use anyhow::Context;
 use tokio::{task::JoinHandle, time::sleep};
 use turnpike_ledger::{
     engine::{Leases, Ledger, Running},
+    responses::ResponseStore,
     spend_log::{SpendSink, SpendStore, SpendWriter, WriterOptions},
     store::{LeaseStore, MemoryStore, PostgresStore, RedisStore, SqliteStore},
     wal::{self, Abandoned, Sync, Wal, WalError, WalOptions},
 };
 use uuid::Uuid;
 
-use crate::args::WalSync;
+use crate::{
+    args::WalSync,
+    responses::{self, Responses},
+};
 
 /// The spend database within the data folder.
 pub(crate) const DATABASE: &str = "turnpike.db";
@@ -48,6 +52,8 @@ pub struct Places<'a> {
     pub sync: Sync,
     /// Days that spend rows are kept; `None` = for ever.
     pub retention: Option<u32>,
+    /// Days that answers of `/v1/responses` are kept; `None` = none are.
+    pub responses: Option<u32>,
     /// How long a request may take.
     pub longest: Duration,
 }
@@ -60,6 +66,8 @@ pub struct Books {
     pub ledger: Ledger,
     /// Records attempts before they are sent.
     pub wal: Arc<Wal>,
+    /// Keeps answers of `/v1/responses`.
+    pub responses: Option<Responses>,
     /// Ended runs whose write-ahead files are of an unknown format.
     pub unreadable: Arc<AtomicU64>,
 }
@@ -69,6 +77,7 @@ pub struct Keepers {
     writer: SpendWriter,
     leases: Running,
     wal: Arc<Wal>,
+    responses: Option<Responses>,
     /// Brings home what an earlier run left.
     recovery: JoinHandle<()>,
 }
@@ -78,6 +87,7 @@ struct Opened<S> {
     rows: S,
     money: S,
     left: S,
+    answers: Option<S>,
 }
 
 /// Opens the database: PostgreSQL where there is a URL, else a file in the data folder. A PostgreSQL that is down is waited for
@@ -89,7 +99,8 @@ pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
     let redis = places.redis.map(RedisStore::open).transpose().context("--redis-url")?;
     if let Some(url) = places.database {
         let new = || anyhow::Ok(PostgresStore::new(url).context("--database-url")?.keeping(places.retention));
-        let opened = Opened { rows: new()?, money: new()?, left: new()? };
+        let answers = places.responses.map(|_| new()).transpose()?;
+        let opened = Opened { rows: new()?, money: new()?, left: new()?, answers };
         return match redis {
             Some(redis) => start(opened, redis, &places),
             None => start(opened, new()?, &places),
@@ -102,7 +113,11 @@ pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
             SqliteStore::open(&path).await.with_context(failed)?.keeping(places.retention).surviving(places.sync),
         )
     };
-    let opened = Opened { rows: open().await?, money: open().await?, left: open().await? };
+    let answers = match places.responses {
+        Some(_) => Some(open().await?),
+        None => None,
+    };
+    let opened = Opened { rows: open().await?, money: open().await?, left: open().await?, answers };
     match redis {
         Some(redis) => start(opened, redis, &places),
         // The only gateway on its file: nobody else needs to know of its rates.
@@ -110,7 +125,7 @@ pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
     }
 }
 
-fn start<S: SpendStore + LeaseStore>(
+fn start<S: SpendStore + LeaseStore + ResponseStore>(
     opened: Opened<S>,
     rates: impl LeaseStore,
     places: &Places<'_>,
@@ -126,7 +141,9 @@ fn start<S: SpendStore + LeaseStore>(
     let (ledger, leases) = Ledger::start(leases)?;
     let unreadable = Arc::new(AtomicU64::new(0));
     let recovery = tokio::spawn(recover(opened.left, folder, dead, Arc::clone(&unreadable)));
-    Ok((Books { spend, ledger, wal: Arc::clone(&wal), unreadable }, Keepers { writer, leases, wal, recovery }))
+    let responses = opened.answers.zip(places.responses).map(|(store, days)| responses::start(store, days));
+    let keepers = Keepers { writer, leases, wal: Arc::clone(&wal), responses: responses.clone(), recovery };
+    Ok((Books { spend, ledger, wal, responses, unreadable }, keepers))
 }
 
 /// Books what ended runs have left, and frees what they did not use, for as long as the gateway runs: one that still ended when
@@ -200,6 +217,9 @@ impl Keepers {
     /// Rows are left.
     pub async fn close(self) -> anyhow::Result<()> {
         self.recovery.abort();
+        if let Some(responses) = &self.responses {
+            responses.flush(FLUSH).await;
+        }
         let flushed = self.writer.flush(FLUSH).await;
         self.leases.stop(GIVE_BACK).await;
         if let Err(error) = self.wal.finish() {

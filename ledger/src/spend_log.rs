@@ -40,6 +40,9 @@ pub enum StoreError {
     /// An exchange of leases was not answered, or not in time.
     #[error("cannot exchange leases")]
     Exchange(#[source] sqlx::Error),
+    /// Kept answers were not written or found.
+    #[error("cannot use the store of responses")]
+    Response(#[source] sqlx::Error),
     /// Redis refused, or its connection broke.
     #[error("cannot exchange leases of rates")]
     Redis(#[source] redis::RedisError),

@@ -18,6 +18,7 @@ mod memory;
 mod plan;
 mod postgres;
 mod redis;
+mod responses;
 mod retention;
 mod rollup;
 mod sqlite;

@@ -14,6 +14,7 @@
 pub mod bound;
 pub mod canned;
 mod chat;
+pub mod conversation;
 pub mod embeddings;
 pub mod error;
 pub mod eventstream;

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    conversation::Stored,
     error::{EncodeError, UpstreamError},
     inbound,
     media::Fetched,
@@ -164,6 +165,8 @@ pub struct Shown {
     pub created: i64,
     /// Members of the request that its answer repeats, each behind a comma; see [`Shown::repeated`].
     pub repeated: Bytes,
+    /// What is kept here of the answer; from [`Request::stored`].
+    pub stored: Option<Arc<Stored>>,
     /// What the request said in other words than the client's; from [`Encoded::recall`].
     pub recall: Recall,
 }

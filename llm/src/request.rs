@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     bound::Media,
+    conversation::Stored,
     json::{self, Cause, JsonError, Member},
     splice::Editor,
 };
@@ -60,6 +61,7 @@ pub struct Request {
     fields: Fields,
     media: Media,
     form: Option<Arc<Form>>,
+    stored: Option<Arc<Stored>>,
 }
 
 impl std::fmt::Debug for Request {
@@ -81,7 +83,7 @@ impl Request {
         json::scan_into(&body, &mut members, &mut media)?;
         media.settle();
         let fields = Fields::read(&body, &members)?;
-        Ok(Self { body, members, fields, media, form: None })
+        Ok(Self { body, members, fields, media, form: None, stored: None })
     }
 
     /// Reads a form instead of JSON: `model`, `stream`, `user` and `n` are those of its parts, and it has no members.
@@ -91,7 +93,8 @@ impl Request {
     pub fn scan_form(body: Bytes, content_type: &str) -> Result<Self, ScanError> {
         let form = Form::scan(&body, content_type)?;
         let fields = Fields::of_form(form.texts(&body))?;
-        Ok(Self { body, members: Vec::new(), fields, media: Media::default(), form: Some(Arc::new(form)) })
+        let (members, media) = (Vec::new(), Media::default());
+        Ok(Self { body, members, fields, media, form: Some(Arc::new(form)), stored: None })
     }
 
     /// Takes what may be anything: where it is no request as [`Self::scan`] wants it, none of its members are known.
@@ -102,6 +105,7 @@ impl Request {
             fields: Fields::default(),
             media: Media::default(),
             form: None,
+            stored: None,
         })
     }
 
@@ -185,6 +189,16 @@ impl Request {
     /// The parts of a form; `None` = it is JSON.
     pub(crate) fn form(&self) -> Option<&Form> {
         self.form.as_deref()
+    }
+
+    /// Says what is kept of its answer.
+    pub fn keep(&mut self, stored: Stored) {
+        self.stored = Some(Arc::new(stored));
+    }
+
+    /// What is kept of its answer; `None` = nothing.
+    pub fn stored(&self) -> Option<&Arc<Stored>> {
+        self.stored.as_ref()
     }
 
     /// What the prompt holds beside text.

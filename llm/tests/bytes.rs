@@ -3,6 +3,7 @@
 
 mod bytes {
     mod arbitrary;
+    mod conversation;
     mod embeddings;
     mod eventstream;
     mod features;

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import re
+import secrets
 import struct
 
 CREATED = 1_700_000_000
@@ -220,7 +221,7 @@ def response(body, served):
     text = "You said: " + (last if isinstance(last, str) else last[-1]["text"])
     prompt, said = words(body["input"]) + 10, words(text)
     return {
-        "id": "resp_scripted", "object": "response", "created_at": CREATED, "model": served,
+        "id": f"resp_{secrets.token_hex(8)}", "object": "response", "created_at": CREATED, "model": served,
         "status": "completed", "error": None, "incomplete_details": None, "instructions": None,
         "parallel_tool_calls": True, "tool_choice": "auto", "tools": body.get("tools") or [],
         "temperature": 1.0, "top_p": 1.0, "metadata": body.get("metadata") or {},

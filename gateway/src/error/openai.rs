@@ -79,6 +79,10 @@ impl Error {
             Self::KeySuspended => Wire::new(401, INVALID, "suspended_api_key"),
             Self::AdminOnly => Wire::new(403, INVALID, "admin_key_required"),
             Self::ModelNotFound(_) => Wire::new(404, INVALID, "model_not_found").param("model"),
+            Self::ResponseNotFound(_) => Wire::new(404, INVALID, "response_not_found"),
+            Self::PreviousNotFound(_) => {
+                Wire::new(400, INVALID, "previous_response_not_found").param("previous_response_id")
+            }
             Self::ModelMissing => Wire::new(400, INVALID, "missing_required_parameter").param("model"),
             Self::Scan(error) => Wire::new(400, INVALID, error.code),
             Self::Encode(error) => Wire::new(400, INVALID, error.code),

@@ -171,6 +171,7 @@ impl Looking<'_> {
             call_id: Arc::clone(&arrival.request_id),
             created: arrival.at_us / 1_000_000,
             repeated: Shown::repeated(operation, request),
+            stored: request.stored().cloned(),
             ..Shown::default()
         };
         let kept = Arc::clone(&hit.kept);

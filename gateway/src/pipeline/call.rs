@@ -166,6 +166,7 @@ async fn prepare(call: Call<'_>, request: &Arc<Request>, stream: bool) -> Result
             call_id: Arc::clone(&call.arrival.request_id),
             created: call.arrival.at_us / 1_000_000,
             repeated: Shown::repeated(operation, request),
+            stored: request.stored().cloned(),
             recall: encoded.recall,
         },
         total: total(model).min(call.left),

@@ -36,6 +36,7 @@ use crate::{
     config::snapshot::{Caller, Pool},
     error::Error,
     record::{CacheUse, End, Record},
+    responses::saver::Saver,
     spend,
 };
 
@@ -62,12 +63,15 @@ pub struct Held {
     pub recorded: Option<SpendRow>,
     /// Keeps its answer.
     pub recorder: Option<Box<Recorder>>,
+    /// Stores it.
+    pub saver: Option<Box<Saver>>,
 }
 
 impl Held {
     /// Its places, before anything else is known.
     pub fn new(permit: Permit, slot: SpendSlot, wal: &Arc<WalWriter>) -> Self {
-        Self { permit, slot, hold: Hold::default(), wal: Arc::clone(wal), recorded: None, recorder: None }
+        let wal = Arc::clone(wal);
+        Self { permit, slot, hold: Hold::default(), wal, recorded: None, recorder: None, saver: None }
     }
 }
 
@@ -327,12 +331,12 @@ impl Meter {
         let Some(open) = self.open.take() else {
             return;
         };
-        let (mut record, Held { permit, slot, hold, wal, recorded, recorder: kept }) = *open;
+        let (mut record, Held { permit, slot, hold, wal, recorded, recorder: kept, saver }) = *open;
         if let Some(watched) = self.watched.take() {
             watched.ended(end, record.usage.as_ref());
         }
         let recorded = recorded.map(|row| (wal, row));
-        let ended = Ended { slot, hold, recorded, refused: self.refused.take(), counted: self.counted, kept };
+        let ended = Ended { slot, hold, recorded, refused: self.refused.take(), counted: self.counted, kept, saver };
         if self.lost.take().is_some_and(|lost| lost.load(Ordering::Acquire)) {
             record.attempt.role = Role::Hedged;
         }

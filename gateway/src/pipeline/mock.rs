@@ -71,6 +71,7 @@ impl Mock<'_> {
             call_id: Arc::clone(self.request_id),
             created: self.created,
             repeated: Shown::repeated(self.operation, request),
+            stored: request.stored().cloned(),
             ..Shown::default()
         }
     }

@@ -27,6 +27,7 @@ use crate::{
         sender::{Asked, Sender},
         wishes::Wishes,
     },
+    responses::resume::resume,
 };
 
 /// How a request names its model.
@@ -93,7 +94,10 @@ struct Incoming<'a> {
 impl Incoming<'_> {
     async fn run(&self, parts: Parts, body: Body, mut meter: Meter) -> Response {
         let prepared = match body::read(self.arrival.operation, &parts.headers, body, &self.worker.app.bodies).await {
-            Ok(buffered) => self.route(&parts.headers, buffered, &mut meter),
+            Ok(buffered) => match self.resume(buffered, &mut meter).await {
+                Ok(buffered) => self.route(&parts.headers, buffered, &mut meter),
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         match prepared {
@@ -107,6 +111,18 @@ impl Incoming<'_> {
             },
             Err(error) => attempts::fail(meter, error),
         }
+    }
+
+    /// With what was said before, where the request goes on from an answer that is kept.
+    async fn resume(&self, buffered: Buffered, meter: &mut Meter) -> Result<Buffered, Error> {
+        let app = &self.worker.app;
+        let Some(store) = app.responses.as_ref().filter(|_| self.arrival.operation == Operation::Responses) else {
+            return Ok(buffered);
+        };
+        // Boxed: only these requests pay for its size.
+        let (buffered, saver) = Box::pin(resume(store, self.caller, buffered, &app.bodies)).await?;
+        meter.store(saver);
+        Ok(buffered)
     }
 
     /// Answers what nobody can answer yet.

@@ -4,4 +4,5 @@
 mod crashes;
 mod deciding;
 mod outages;
+mod responses;
 mod stage;

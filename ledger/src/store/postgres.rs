@@ -17,7 +17,7 @@ use tokio::{task::JoinHandle, time::timeout};
 use uuid::Uuid;
 
 use self::session::Session;
-use super::{Answers, Balance, LeaseStore, Unattributed, retention::Retention};
+use super::{Answers, Balance, LeaseStore, Unattributed, responses::keeps_responses, retention::Retention};
 use crate::{
     account::AccountId,
     exchange::{Ask, LeaseId},
@@ -211,6 +211,8 @@ impl SpendStore for PostgresStore {
         Ok(new)
     }
 }
+
+keeps_responses!(PostgresStore);
 
 impl LeaseStore for PostgresStore {
     async fn exchange(&mut self, asks: &[Ask]) -> Result<Answers, StoreError> {

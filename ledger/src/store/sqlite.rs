@@ -13,7 +13,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use self::session::Session;
-use super::{Answers, Balance, LeaseStore, Unattributed, retention::Retention};
+use super::{Answers, Balance, LeaseStore, Unattributed, responses::keeps_responses, retention::Retention};
 use crate::{
     account::AccountId,
     exchange::{Ask, LeaseId},
@@ -119,6 +119,8 @@ impl SpendStore for SqliteStore {
         Ok(new)
     }
 }
+
+keeps_responses!(SqliteStore);
 
 impl LeaseStore for SqliteStore {
     async fn exchange(&mut self, asks: &[Ask]) -> Result<Answers, StoreError> {

@@ -27,5 +27,6 @@ mod leases;
 mod measure;
 mod postgres_only;
 mod redis_only;
+mod responses;
 mod standing;
 mod windows;

@@ -10,6 +10,7 @@ use crate::{
     cache::recorder::Recorder,
     config::snapshot::{Caller, Model},
     record::CacheUse,
+    responses::saver::Saver,
 };
 
 impl Meter {
@@ -30,6 +31,13 @@ impl Meter {
         }
     }
 
+    /// Its answer is stored, for requests that go on from it.
+    pub fn store(&mut self, saver: Option<Box<Saver>>) {
+        if let Some(open) = &mut self.open {
+            open.1.saver = saver;
+        }
+    }
+
     /// A kept answer of this backend, which took so much when it was made, and costs nothing now.
     pub fn hit(&mut self, model: &Arc<Model>, upstream_model: &str, usage: Usage) {
         self.chosen(model, &upstream_model.into());
@@ -41,8 +49,12 @@ impl Meter {
 
     /// The next bytes for the client.
     pub fn shown(&mut self, bytes: &[u8]) {
-        if let Some(recorder) = self.recorder() {
+        let Some(open) = &mut self.open else { return };
+        if let Some(recorder) = &mut open.1.recorder {
             recorder.see(bytes);
+        }
+        if let Some(saver) = &mut open.1.saver {
+            saver.see(bytes);
         }
     }
 

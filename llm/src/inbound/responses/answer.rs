@@ -64,7 +64,7 @@ struct Head<'a> {
     incomplete_details: Option<Incomplete>,
     model: &'a str,
     output: Vec<Wire<'a>>,
-    previous_response_id: (),
+    previous_response_id: Option<&'a str>,
     store: bool,
     usage: Option<Spent>,
 }
@@ -147,8 +147,8 @@ pub(super) fn object(state: &State<'_>, shown: &Shown, out: &mut Vec<u8>) {
         incomplete_details: state.reason.map(|reason| Incomplete { reason }),
         model: &shown.model,
         output: items.map(|(at, item)| item.wire(at, status(at), shown)).collect(),
-        previous_response_id: (),
-        store: false,
+        previous_response_id: shown.stored.as_ref().and_then(|stored| stored.previous.as_deref()),
+        store: shown.stored.as_ref().is_some_and(|stored| stored.is_kept),
         usage: state.usage.map(Spent::of),
     };
     // Writing to memory does not fail, and neither do these types.
