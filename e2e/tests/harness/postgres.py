@@ -36,7 +36,9 @@ class Postgres:
         """Starts it and waits until it answers."""
         container = {
             "name": "postgres", "image": IMAGE, "imagePullPolicy": "Never", "command": ["sh", "-c", START],
-            "readinessProbe": {"exec": {"command": ["pg_isready", "--host=/data"]}, "periodSeconds": 1},
+            # A busy machine is no reason to be taken out of the Service.
+            "readinessProbe": {"exec": {"command": ["pg_isready", "--host=/data"]}, "periodSeconds": 1, "timeoutSeconds": 30,
+                               "failureThreshold": 10},
             "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "tmp", "mountPath": "/tmp"}],
         }
         volumes = [{"name": "data", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]
