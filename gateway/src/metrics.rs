@@ -13,7 +13,7 @@ use prometheus::{
     process_collector::ProcessCollector,
 };
 use turnpike_bundle::entry::ObjectRef;
-use turnpike_ledger::account::Owner;
+use turnpike_ledger::account::{AccountSpec, Owner};
 use turnpike_llm::provider::Operation;
 
 use crate::{
@@ -26,6 +26,7 @@ mod engines;
 mod families;
 mod labels;
 mod queues;
+mod remaining;
 mod requests;
 mod tally;
 
@@ -74,6 +75,7 @@ pub struct Metrics {
     deployments: deployments::Deployments,
     queues: queues::Queues,
     engines: engines::Engines,
+    remaining: remaining::Remaining,
     sources: Mutex<Vec<(Polled, Source)>>,
 }
 
@@ -115,7 +117,8 @@ impl Metrics {
         let deployments = deployments::Deployments::register(&registry)?;
         let queues = queues::Queues::register(&registry)?;
         let engines = engines::Engines::register(&registry)?;
-        Ok(Self { registry, requests, own, deployments, queues, engines, sources: Mutex::new(Vec::new()) })
+        let remaining = remaining::Remaining::register(&registry)?;
+        Ok(Self { registry, requests, own, deployments, queues, engines, remaining, sources: Mutex::new(Vec::new()) })
     }
 
     /// Reads `source` at each scrape from now on.
@@ -133,6 +136,11 @@ impl Metrics {
     /// Reads at each scrape how many addresses each engine has, and how many of them are verified.
     pub fn poll_engines(&self, source: impl Fn() -> Vec<(ObjectRef, [usize; 2])> + Send + Sync + 'static) {
         self.engines.poll(Box::new(source));
+    }
+
+    /// Reads at each scrape what is left of the rates that keys have for one model.
+    pub fn poll_rates(&self, source: impl Fn(&Arc<AccountSpec>) -> i64 + Send + Sync + 'static) {
+        self.remaining.poll(Box::new(source));
     }
 
     /// A request waited for a limit, and then passed or not.
@@ -156,6 +164,7 @@ impl Metrics {
     pub fn config_loaded(&self, snapshot: &Snapshot, problems: usize, now: i64) {
         self.requests.retain(snapshot);
         self.deployments.retain(snapshot);
+        self.remaining.retain(snapshot);
         self.own.reloads.with_label_values(&["success"]).inc();
         self.own.config_problems.set(i64::try_from(problems).unwrap_or(i64::MAX));
         self.own.config_loaded_at.set(now);
@@ -192,6 +201,7 @@ impl Metrics {
         self.own.refresh(&self.sources.lock().unwrap_or_else(PoisonError::into_inner));
         self.queues.refresh();
         self.engines.refresh();
+        self.remaining.refresh();
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be rendered");

@@ -324,6 +324,8 @@ fn app(
     let ledger = app.ledger.clone();
     app.metrics.poll_queues(move || ledger.queued());
     let ledger = app.ledger.clone();
+    app.metrics.poll_rates(move |account| ledger.remaining(account));
+    let ledger = app.ledger.clone();
     app.metrics.poll(Polled::LedgerExchanges, move || ledger.exchanges());
     let ledger = app.ledger.clone();
     app.metrics.poll(Polled::LedgerOverdrawn, move || ledger.overdrawn().unsigned_abs());

@@ -8,10 +8,12 @@
 //! ```
 
 use std::{
+    future::{Future, poll_fn},
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -140,6 +142,12 @@ impl Ledger {
         self.shared.pot(account, self.shared.clock.now()).affordable()
     }
 
+    /// What could be had of a rate at most, as far as is known here; all of it where nobody used it in the last minute.
+    pub fn remaining(&self, account: &AccountSpec) -> i64 {
+        let pot = self.shared.lane(account).peek(&account.id);
+        pot.and_then(|pot| pot.affordable()).unwrap_or(account.limit).min(account.limit)
+    }
+
     /// Takes what all accounts must give, or nothing. `needs` must be sorted by account id, each account once; `caller` names
     /// who is slowed down where a limit throttles, and who takes turns where several wait.
     ///
@@ -165,21 +173,48 @@ impl Ledger {
     /// # Errors
     /// As [`Self::reserve`]; the hold is as it was.
     pub async fn extend(&self, hold: &mut Hold, needs: &[Need], caller: &str) -> Result<(), Refusal> {
-        if let Some(need) = needs.iter().find(|need| need.never_fits()) {
-            let pot = self.shared.pot(&need.account, self.shared.clock.now());
-            return Err(self.shared.refusal(&pot, need, Cause::TooLarge));
-        }
         if hold.parts.is_empty() {
             *hold = self.reserve(needs, caller).await?;
             return Ok(());
         }
-        let lacking: Vec<Need> = needs.iter().filter_map(|need| hold.lacks(need)).collect();
+        let lacking = lacking(hold, needs);
         if !lacking.is_empty() {
             hold.join(self.reserve(&lacking, caller).await?);
         }
         hold.keep(needs);
         Ok(())
     }
+
+    /// Makes `hold` cover one of `options`, each of them as [`Self::extend`] has it, and says which: the first that gives all
+    /// that it must. The request waits for all of them at once, and has its place in each one's order. `None` = they refuse it,
+    /// each after as long as its needs may wait; the hold is as it was.
+    pub async fn extend_any(&self, hold: &mut Hold, options: &[Vec<Need>], caller: &str) -> Option<usize> {
+        let lacking: Vec<Vec<Need>> = options.iter().map(|needs| lacking(hold, needs)).collect();
+        let mut asked: Vec<_> = lacking.iter().map(|needs| Some(Box::pin(self.reserve(needs, caller)))).collect();
+        let first = poll_fn(|context| {
+            for (at, option) in asked.iter_mut().enumerate() {
+                match option.as_mut().map(|waiting| waiting.as_mut().poll(context)) {
+                    Some(Poll::Ready(Ok(taken))) => return Poll::Ready(Some((at, taken))),
+                    Some(Poll::Ready(Err(_))) => *option = None,
+                    Some(Poll::Pending) | None => {}
+                }
+            }
+            if asked.iter().any(Option::is_some) { Poll::Pending } else { Poll::Ready(None) }
+        });
+        let first = first.await;
+        // It leaves the other queues before anything else happens.
+        drop(asked);
+        let (at, taken) = first?;
+        hold.join(taken);
+        hold.keep(options.get(at)?);
+        Some(at)
+    }
+}
+
+/// What a hold lacks of them. What never fits is asked for whole, to be refused for that.
+fn lacking(hold: &mut Hold, needs: &[Need]) -> Vec<Need> {
+    let lacks = |need: &Need| if need.never_fits() { Some(need.clone()) } else { hold.lacks(need) };
+    needs.iter().filter_map(lacks).collect()
 }
 
 impl Need {

@@ -1,6 +1,12 @@
 //! One backend: what is known of it, and what was seen of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use crate::health::Health;
 use crate::stats::Stats;
@@ -43,6 +49,8 @@ pub struct Live {
     pub stats: Stats,
     /// Whether it is asked.
     pub health: Health,
+    /// What it last said to be left of its own rates, plus 1: requests, tokens; 0 = it never said.
+    remaining: [AtomicU64; 2],
     /// What was seen of the deployment that it is a replica of; `None` = it is all of it.
     whole: Option<Arc<Self>>,
 }
@@ -56,6 +64,20 @@ impl Live {
     /// Whether it counts for this deployment.
     pub fn is_replica_of(&self, whole: &Arc<Self>) -> bool {
         self.whole.as_ref().is_some_and(|own| Arc::ptr_eq(own, whole))
+    }
+
+    /// It says so much to be left of its own rates, of requests and of tokens; `None` = it says nothing of that one.
+    pub fn has_left(&self, rates: [Option<u64>; 2]) {
+        for (kept, said) in self.remaining.iter().zip(rates) {
+            if let Some(said) = said {
+                kept.store(said.saturating_add(1), Relaxed);
+            }
+        }
+    }
+
+    /// What it last said to be left of its rates, of requests and of tokens; `None` = it never said.
+    pub fn remaining(&self) -> [Option<u64>; 2] {
+        [0, 1].map(|rate: usize| self.remaining.get(rate)?.load(Relaxed).checked_sub(1))
     }
 
     /// Numbers of the whole deployment, over all of its replicas.

@@ -241,6 +241,14 @@ impl Plan {
         self.closed(turn.now)
     }
 
+    /// An attempt that was passed over is made after all: at this member of a group that the request came to before.
+    pub fn back_to(&mut self, member: usize, now: Moment) {
+        self.tried = Set::default();
+        self.retries = 0;
+        // The same as any other, but for what comes next.
+        self.attempt(member, Duration::ZERO, now);
+    }
+
     /// A member that is well and did not fail for this request.
     fn pick(&self, group: &Group, features: &Features, turn: Turn) -> Result<usize, NoMember> {
         let able = filter::candidates(group, features, &self.tried, turn.now)?;

@@ -65,7 +65,7 @@ impl Deployments {
 }
 
 /// `None` = it has no backend.
-fn labels(model: &Model) -> Option<[String; 4]> {
+pub(super) fn labels(model: &Model) -> Option<[String; 4]> {
     let Backend::Provider(upstream) = &model.backend else { return None };
     let base = upstream.config.base_url.clone();
     Some([upstream.model.to_string(), model.id.to_string(), base, spend::provider(model).to_owned()])

@@ -60,9 +60,6 @@ impl Attempts<'_> {
             Ok(step) => step,
             Err(none) => return fail(meter, none.error(&self.sender.asked.name)),
         };
-        if step.is_fallback {
-            meter.fell();
-        }
         if let Some(mirror) = &self.journey.pool().group.mirror {
             mirror::send(mirror, self.snapshot, &self.sender, &mut meter, rand::random());
         }
@@ -71,9 +68,12 @@ impl Attempts<'_> {
             Ok(reserved) => {
                 let cap = reserved.cap;
                 meter.hold(reserved);
+                if step.is_fallback {
+                    meter.fell();
+                }
                 cap
             }
-            Err((error, _)) => match Box::pin(self.pass_over(error, &mut meter, &mut failed)).await {
+            Err((error, _)) => match Box::pin(self.pass_over(&step, error, &mut meter, &mut failed)).await {
                 Ok(next) => {
                     step = next.0;
                     next.1
@@ -136,17 +136,22 @@ impl Attempts<'_> {
     /// What comes after an attempt that a limit does not let pass.
     async fn pass_over(
         &mut self,
+        step: &Step,
         error: Error,
         meter: &mut Meter,
         failed: &mut Option<Failed>,
     ) -> Result<(Step, Option<u64>), Error> {
         let failure = failure::of(&error);
+        if failure::is_full(&error) {
+            self.journey.full(step);
+        }
         failed.get_or_insert(Failed { original: error, over_budget: false });
         let step = self.journey.passed_over(failure.cause, &self.sender.asked.source());
         self.prepare(step, meter, failed).await
     }
 
-    /// Holds what the next attempt may use; where a limit does not let it pass, what the one after it may.
+    /// Holds what the next attempt may use; where a limit does not let it pass, what the one after it may; at the end of all,
+    /// what the first may have that there was no room for.
     async fn prepare(
         &mut self,
         mut step: Result<Step, NoStep>,
@@ -155,8 +160,16 @@ impl Attempts<'_> {
     ) -> Result<(Step, Option<u64>), Error> {
         let worker = self.sender.worker;
         loop {
-            let (Ok(next), Ok(slot)) = (step, worker.app.spend.try_reserve()) else {
-                return Err(failed.take().map_or(Error::Internal, Failed::told));
+            let Ok(slot) = worker.app.spend.try_reserve() else { return Err(told(failed)) };
+            let Ok(next) = step else {
+                return match self.queue(meter).await {
+                    Some((next, reserved)) => {
+                        let cap = reserved.cap;
+                        meter.retry(slot, reserved, next.is_fallback);
+                        Ok((next, cap))
+                    }
+                    None => Err(told(failed)),
+                };
             };
             if !next.after.is_zero() {
                 tokio::time::sleep(next.after).await;
@@ -170,6 +183,9 @@ impl Attempts<'_> {
                 Err(refused) => refused,
             };
             meter.give_back(hold);
+            if failure::is_full(&error) {
+                self.journey.full(&next);
+            }
             let cause = match failure::of(&error).cause {
                 // The client's own limit: something cheaper may pass, after the same failure.
                 Cause::Client => {
@@ -186,13 +202,35 @@ impl Attempts<'_> {
 
     /// Holds what an attempt may use. Waiting for it is no time of the backend's.
     async fn reserve(&mut self, step: &Step, hold: Hold) -> Result<Reserved, (Error, Hold)> {
-        let most = self.sender.worker.app.queue_wait;
-        let left = self.journey.left();
-        let patience = Patience::new(most, left, self.journey.has_others());
+        let rest = self.journey.rest(self.sender.worker.app.queue_wait);
+        let patience = Patience::of_one(rest, self.journey.has_others());
         let began = Instant::now();
-        let reserved = self.sender.reserve(step, left, patience, hold).await;
-        self.journey.waited(began);
+        let reserved = self.sender.reserve(step, self.journey.left(), patience, hold).await;
+        self.journey.queued(began);
         reserved
+    }
+
+    /// Waits for the first of those for which there was no room. `None` = none of them has any in time.
+    async fn queue(&mut self, meter: &mut Meter) -> Option<(Step, Reserved)> {
+        let mut full = self.journey.take_full();
+        let rest = self.journey.rest(self.sender.worker.app.queue_wait);
+        if full.is_empty() || rest.is_zero() {
+            return None;
+        }
+        let (steps, left): (Vec<&Step>, _) = (full.iter().map(|full| &full.step).collect(), self.journey.left());
+        let began = Instant::now();
+        let reserved = self.sender.reserve_any(&steps, left, Patience::of_any(rest), meter.take_hold()).await;
+        self.journey.queued(began);
+        match reserved {
+            Ok((at, reserved)) => {
+                let step = self.journey.back_to(full.swap_remove(at), &self.sender.asked.source());
+                Some((step, reserved))
+            }
+            Err(hold) => {
+                meter.give_back(hold);
+                None
+            }
+        }
     }
 }
 
@@ -200,6 +238,11 @@ impl Failed {
     fn told(self) -> Error {
         if self.over_budget { Error::OverBudget(Box::new(self.original)) } else { self.original }
     }
+}
+
+/// What the client of a request is told that nobody takes.
+fn told(failed: &mut Option<Failed>) -> Error {
+    failed.take().map_or(Error::Internal, Failed::told)
 }
 
 /// The answer to a request that failed.

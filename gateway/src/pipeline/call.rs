@@ -218,6 +218,7 @@ async fn send(pool: &Pool, prepared: &mut Prepared, meter: &mut Meter) -> Result
     // Their bytes may go now.
     (prepared.headers, prepared.body) = Default::default();
     let response = sent?;
+    prepared.model.live.has_left(forward::remaining(response.headers()));
     if response.status().is_success() {
         return Ok(response);
     }

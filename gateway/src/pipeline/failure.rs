@@ -1,6 +1,9 @@
 //! What a failed attempt means to the choice of the next one.
 
-use turnpike_ledger::{account::OwnerKind, engine::Refusal};
+use turnpike_ledger::{
+    account::OwnerKind,
+    engine::{self, Refusal},
+};
 use turnpike_llm::error::ErrorClass;
 use turnpike_routing::failure::{Cause, Failure};
 
@@ -40,6 +43,11 @@ pub fn is_elsewhere(error: &Error, upstream_model: &str) -> bool {
 /// Whether a limit of the backend refused, not one of who asks.
 pub fn is_models_own(refusal: &Refusal) -> bool {
     refusal.account.owner.kind == OwnerKind::ModelDeployment
+}
+
+/// Whether a limit of the backend has no room for it now.
+pub fn is_full(error: &Error) -> bool {
+    matches!(error, Error::Limited { refusal, .. } if is_models_own(refusal) && refusal.cause == engine::Cause::Exhausted)
 }
 
 /// Why an upstream's error of this class makes an attempt fail.

@@ -27,6 +27,19 @@ const RESPONSE: [(HeaderName, HeaderName); 5] = [
 const RATE_LIMITS: [&str; 2] = ["x-ratelimit-", "anthropic-ratelimit-"];
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// What providers say to be left of their rates: of requests, of tokens.
+static REMAINING: [[HeaderName; 2]; 2] = [
+    [
+        HeaderName::from_static("x-ratelimit-remaining-requests"),
+        HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+    ],
+    [
+        HeaderName::from_static("x-ratelimit-remaining-tokens"),
+        HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+    ],
+];
+
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
@@ -89,6 +102,12 @@ pub fn response(upstream: &HeaderMap, shown: &mut HeaderMap) {
             shown.insert(alias.clone(), value.clone());
         }
     }
+}
+
+/// What the upstream says to be left of its rates, of requests and of tokens.
+pub fn remaining(upstream: &HeaderMap) -> [Option<u64>; 2] {
+    let number = |name: &HeaderName| upstream.get(name)?.to_str().ok()?.trim().parse().ok();
+    REMAINING.each_ref().map(|spellings| spellings.iter().find_map(number))
 }
 
 /// The client's own time limit, seconds in `x-litellm-timeout`.

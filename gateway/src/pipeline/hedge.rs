@@ -26,6 +26,14 @@ pub struct Race<'r, 'a> {
 impl Race<'_, '_> {
     /// The first answer, or the last failure. `step` and `cap` are then those of the attempt that gave it.
     pub async fn run(self, step: &mut Step, cap: &mut Option<u64>, mut meter: Meter) -> Answered {
+        // Whichever of them answers is kept.
+        let keeping = meter.take_keeping();
+        let mut answered = self.race(step, cap, meter).await;
+        meter_of(&mut answered).resume_keeping(keeping, *cap);
+        answered
+    }
+
+    async fn race(self, step: &mut Step, cap: &mut Option<u64>, mut meter: Meter) -> Answered {
         let left = self.journey.left();
         let app = &self.sender.worker.app;
         // Taken before it is known to be needed: the first attempt has the meter from here on.

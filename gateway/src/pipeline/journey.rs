@@ -45,6 +45,20 @@ pub struct Journey<'a> {
     cause: Cause,
     limit: Duration,
     deadline: Option<Instant>,
+    /// How long it has waited for limits.
+    queued: Duration,
+    /// The group is one that the request fell to, and none of its members was asked.
+    fell: bool,
+    /// Attempts since the last one that was made for which there was no room.
+    full: Vec<Full>,
+}
+
+/// An attempt for which there was no room.
+pub struct Full {
+    /// It.
+    pub step: Step,
+    pool: Arc<Pool>,
+    matched: Option<Box<str>>,
 }
 
 /// The next attempt.
@@ -58,7 +72,7 @@ pub struct Step {
     pub upstream_model: Option<Arc<str>>,
     /// Pause before it.
     pub after: Duration,
-    /// The first in a group that the request fell to.
+    /// The first that is made in a group that the request fell to.
     pub is_fallback: bool,
 }
 
@@ -102,6 +116,9 @@ impl<'a> Journey<'a> {
             cause: Cause::Client,
             limit,
             deadline: None,
+            queued: Duration::ZERO,
+            fell: false,
+            full: Vec::new(),
         }
     }
 
@@ -115,9 +132,23 @@ impl<'a> Journey<'a> {
         self.deadline.get_or_insert(since + self.limit);
     }
 
+    /// It has waited since then for limits.
+    pub fn queued(&mut self, since: Instant) {
+        self.waited(since);
+        self.queued = self.queued.saturating_add(since.elapsed());
+    }
+
+    /// How long it may still wait for limits, of `most` in all.
+    pub fn rest(&self, most: Duration) -> Duration {
+        most.saturating_sub(self.queued).min(self.left())
+    }
+
     /// Whether another member, or another group, could take the request.
     pub fn has_others(&self) -> bool {
-        self.pool.models.len() > 1 || !self.pool.group.fallbacks.is_empty()
+        self.pool.models.len() > 1
+            || !self.pool.group.fallbacks.is_empty()
+            || self.wishes.names_fallbacks()
+            || !self.full.is_empty()
     }
 
     /// The group that is being tried.
@@ -166,6 +197,7 @@ impl<'a> Journey<'a> {
     /// That was the last one.
     pub fn failed(&mut self, failure: &Failure, began: Instant, source: &Source<'_>) -> Result<Step, NoStep> {
         self.deadline.get_or_insert(began + self.limit);
+        self.made();
         self.cause = failure.cause;
         if failure.cause != Cause::Client && !self.pool.engines.is_empty() {
             self.pool.want(now(), true);
@@ -193,6 +225,30 @@ impl<'a> Journey<'a> {
         self.follow(next, source)
     }
 
+    /// There was no room for this attempt, which would have been the next one.
+    pub fn full(&mut self, step: &Step) {
+        self.full.push(Full { step: step.clone(), pool: Arc::clone(&self.pool), matched: self.matched.clone() });
+    }
+
+    /// All attempts since the last one that was made for which there was no room.
+    pub fn take_full(&mut self) -> Vec<Full> {
+        std::mem::take(&mut self.full)
+    }
+
+    /// There is room for it after all: it is the next one.
+    pub fn back_to(&mut self, Full { step, pool, matched }: Full, source: &Source<'_>) -> Step {
+        (self.pool, self.matched) = (pool, matched);
+        self.features = source.features(&self.pool.group);
+        self.plan.back_to(step.member, now());
+        step
+    }
+
+    /// An attempt was made.
+    fn made(&mut self) {
+        self.fell = false;
+        self.full.clear();
+    }
+
     fn enter(&mut self, source: &Source<'_>) -> Next {
         let group = &self.pool.group;
         if !self.pool.engines.is_empty() {
@@ -215,17 +271,16 @@ impl<'a> Journey<'a> {
     }
 
     fn follow(&mut self, mut next: Next, source: &Source<'_>) -> Result<Step, NoStep> {
-        let mut is_fallback = false;
         loop {
             next = match next {
-                Next::Try { member, after } => match self.step(member, after, is_fallback) {
+                Next::Try { member, after } => match self.step(member, after, self.fell) {
                     Some(step) => return Ok(step),
                     None => return Err(NoStep::Failed),
                 },
                 Next::Fall(hop) => match self.behind(&hop) {
                     None => self.plan.closed(now()),
                     Some(Routed { pool, matched }) => {
-                        is_fallback = true;
+                        self.fell = true;
                         self.pool = pool;
                         self.matched = matched.or_else(|| self.matched.take());
                         self.enter(source)

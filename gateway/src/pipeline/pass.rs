@@ -167,7 +167,7 @@ impl Passing<'_> {
             operation: Operation::PassThrough,
             request,
             longest: ready.total,
-            patience: Patience::new(app.queue_wait, ready.total, false),
+            patience: Patience::of_any(app.queue_wait.min(ready.total)),
             fixed: Some(Most::default()),
             counts: true,
         };

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use turnpike_ledger::account::{AccountSpec, OwnerKind, Unit};
+use turnpike_ledger::account::{AccountSpec, OwnerKind};
 
 /// How long one attempt may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// For places and rates of backends.
     pub backend: Duration,
-    /// For places of its key.
+    /// For places and rates of its key.
     pub key: Duration,
 }
 
@@ -18,19 +18,23 @@ impl Patience {
     /// Nothing is waited for.
     pub const NONE: Self = Self { backend: Duration::ZERO, key: Duration::ZERO };
 
-    /// With `most` configured and `left` until the request's deadline. Where another backend could take the request, it goes
-    /// there instead of waiting for this one.
-    pub fn new(most: Duration, left: Duration, has_others: bool) -> Self {
-        let wait = most.min(left);
-        Self { backend: if has_others { Duration::ZERO } else { wait }, key: wait }
+    /// For one attempt, with `rest` of what the request may wait in all. Where another backend could take it, it goes there
+    /// instead of waiting for this one.
+    pub fn of_one(rest: Duration, has_others: bool) -> Self {
+        Self { backend: if has_others { Duration::ZERO } else { rest }, key: rest }
     }
 
-    /// For this account. Rates of keys and budgets are not waited for: their clients are told when to come back.
+    /// For whichever backend is free first.
+    pub fn of_any(rest: Duration) -> Self {
+        Self { backend: rest, key: rest }
+    }
+
+    /// For this account. Budgets are not waited for like this.
     pub fn of(&self, account: &AccountSpec) -> Duration {
-        match (account.owner.kind, account.unit) {
-            (OwnerKind::ModelDeployment, _) => self.backend,
-            (OwnerKind::VirtualKey, Unit::Parallel) => self.key,
-            (OwnerKind::VirtualKey | OwnerKind::Budget, _) => Duration::ZERO,
+        match account.owner.kind {
+            OwnerKind::ModelDeployment => self.backend,
+            OwnerKind::VirtualKey if account.is_rate() => self.key,
+            OwnerKind::VirtualKey | OwnerKind::Budget => Duration::ZERO,
         }
     }
 }

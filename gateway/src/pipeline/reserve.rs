@@ -83,27 +83,57 @@ impl Reservation<'_> {
         accounts: Vec<Arc<AccountSpec>>,
         mut hold: Hold,
     ) -> Result<Reserved, (Error, Hold)> {
-        let price = match self.price(&accounts) {
-            Ok(price) => price,
+        let (bound, needs) = match self.needs(app, accounts, &hold).await {
+            Ok(known) => known,
             Err(error) => return Err((error, hold)),
         };
-        let bound = self.bound(&app.ledger, &accounts, price.as_deref(), &hold).await;
-        let needs: Vec<Need> = accounts
-            .into_iter()
-            .map(|account| {
-                let (amount, wait) = (bound.amount(&account), self.patience.of(&account));
-                Need { wait, ..Need::new(account, amount) }
-            })
-            .collect();
         let began = Instant::now();
         let extended = app.ledger.extend(&mut hold, &needs, &self.caller.key_id).await;
-        if began.elapsed() >= WAITED {
-            app.metrics.waited(began.elapsed(), extended.is_ok());
-        }
+        waited(app, began, extended.is_ok());
         match extended {
-            Ok(()) => Ok(Reserved { hold, cap: bound.cap, most: Some(bound.most()) }),
+            Ok(()) => Ok(bound.reserved(hold)),
             Err(refusal) => Err((Error::Limited { refusal: refusal.into(), exhausted: app.exhausted }, hold)),
         }
+    }
+
+    /// Holds what one of several attempts of a request may use, whichever can have it first; says which. `hold` as in
+    /// [`Self::reserve`].
+    ///
+    /// # Errors
+    /// None can. The hold comes back as it was.
+    pub async fn reserve_any(attempts: &[Self], app: &App, mut hold: Hold) -> Result<(usize, Reserved), Hold> {
+        let (mut bounds, mut options) = (Vec::new(), Vec::new());
+        for (at, attempt) in attempts.iter().enumerate() {
+            if let Ok((bound, needs)) = attempt.needs(app, attempt.accounts(app), &hold).await {
+                bounds.push((at, bound));
+                options.push(needs);
+            }
+        }
+        let Some(caller) = attempts.first().map(|attempt| attempt.caller) else { return Err(hold) };
+        let began = Instant::now();
+        let extended = app.ledger.extend_any(&mut hold, &options, &caller.key_id).await;
+        waited(app, began, extended.is_some());
+        match extended.and_then(|option| bounds.into_iter().nth(option)) {
+            Some((at, bound)) => Ok((at, bound.reserved(hold))),
+            None => Err(hold),
+        }
+    }
+
+    /// What it may use at most, and so needs of these accounts.
+    async fn needs(
+        &self,
+        app: &App,
+        accounts: Vec<Arc<AccountSpec>>,
+        hold: &Hold,
+    ) -> Result<(Bound<'_>, Vec<Need>), Error> {
+        let price = self.price(&accounts)?;
+        let bound = self.bound(&app.ledger, &accounts, price, hold).await;
+        let needs = accounts.into_iter().map(|account| {
+            let (amount, wait) = (bound.amount(&account), self.patience.of(&account));
+            Need { wait, ..Need::new(account, amount) }
+        });
+        let needs = needs.collect();
+        Ok((bound, needs))
     }
 
     /// The accounts that count it, sorted by id, each once.
@@ -165,7 +195,7 @@ impl Reservation<'_> {
         &'a self,
         ledger: &Ledger,
         accounts: &[Arc<AccountSpec>],
-        price: Option<&'a Price>,
+        price: Option<Cow<'a, Price>>,
         hold: &Hold,
     ) -> Bound<'a> {
         let call = self.call();
@@ -220,6 +250,13 @@ impl Reservation<'_> {
     }
 }
 
+/// Tells of a wait that is over.
+fn waited(app: &App, began: Instant, passed: bool) {
+    if began.elapsed() >= WAITED {
+        app.metrics.waited(began.elapsed(), passed);
+    }
+}
+
 fn call_of<'a>(model: &'a Model, operation: Operation, upstream_model: &'a str) -> Call<'a> {
     let params = match &model.backend {
         Backend::Provider(upstream) => Some(&upstream.params),
@@ -235,15 +272,19 @@ struct Bound<'a> {
     longest: Duration,
     /// Most output tokens of one choice, where that is less than the client says.
     cap: Option<u64>,
-    price: Option<&'a Price>,
+    price: Option<Cow<'a, Price>>,
     request: &'a Request,
     call: Call<'a>,
 }
 
 impl Bound<'_> {
+    fn reserved(self, hold: Hold) -> Reserved {
+        Reserved { hold, cap: self.cap, most: Some(self.most()) }
+    }
+
     fn most(&self) -> Most {
         let usage = Usage { prompt: self.prompt, completion: self.output, estimated: true, ..Usage::default() };
-        let cost = self.price.map(|_| self.of(Unit::NanoUsd, self.output));
+        let cost = self.price.as_ref().map(|_| self.of(Unit::NanoUsd, self.output));
         Most { usage, cost, longest: self.longest }
     }
 
@@ -269,7 +310,7 @@ impl Bound<'_> {
 
     fn with(&self, unit: Unit, prompt: u64, output: u64) -> i64 {
         match unit {
-            Unit::NanoUsd => self.price.map_or(0, |price| {
+            Unit::NanoUsd => self.price.as_deref().map_or(0, |price| {
                 price::worst(price, prompt, output, bound::queries(self.request, self.call), self.longest)
             }),
             Unit::Tokens => signed(prompt.saturating_add(output)),

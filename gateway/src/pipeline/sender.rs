@@ -117,10 +117,35 @@ impl Sender<'_> {
         patience: Patience,
         hold: Hold,
     ) -> Result<Reserved, (Error, Hold)> {
+        let reservation = self.reservation(step, left, patience);
+        let accounts = reservation.accounts(&self.worker.app);
+        if accounts.is_empty() {
+            return Ok(Reserved::default());
+        }
+        // Boxed: only requests with limits pay for its size.
+        Box::pin(reservation.reserve(&self.worker.app, accounts, hold)).await
+    }
+
+    /// Holds what one of these attempts may use, whichever can have it first, and says which; else as [`Self::reserve`].
+    ///
+    /// # Errors
+    /// None can have it. The hold comes back as it was.
+    pub async fn reserve_any(
+        &self,
+        steps: &[&Step],
+        left: Duration,
+        patience: Patience,
+        hold: Hold,
+    ) -> Result<(usize, Reserved), Hold> {
+        let attempts: Vec<_> = steps.iter().map(|step| self.reservation(step, left, patience)).collect();
+        Reservation::reserve_any(&attempts, &self.worker.app, hold).await
+    }
+
+    fn reservation<'s>(&'s self, step: &'s Step, left: Duration, patience: Patience) -> Reservation<'s> {
         let operation = self.asked.arrival.operation;
         let is_stream = operation.is_streamed(self.asked.request.stream());
         let total = meter::total(&step.model);
-        let reservation = Reservation {
+        Reservation {
             caller: self.asked.caller,
             name: &self.asked.name,
             model: &step.model,
@@ -132,13 +157,7 @@ impl Sender<'_> {
             patience,
             fixed: None,
             counts: self.counts,
-        };
-        let accounts = reservation.accounts(&self.worker.app);
-        if accounts.is_empty() {
-            return Ok(Reserved::default());
         }
-        // Boxed: only requests with limits pay for its size.
-        Box::pin(reservation.reserve(&self.worker.app, accounts, hold)).await
     }
 
     fn mock(&self, model: &Model, meter: &mut Meter) -> Result<Reply, Error> {

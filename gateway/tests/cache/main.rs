@@ -3,6 +3,7 @@
 
 mod control;
 mod exact;
+mod fallbacks;
 mod flight;
 mod keepable;
 mod keys;

@@ -6,6 +6,7 @@ mod auth;
 mod bodies;
 mod broken_streams;
 mod budgets;
+mod capacity;
 mod choosing;
 mod cluster;
 mod connections;

@@ -138,3 +138,32 @@ async fn a_request_waits_for_a_place_and_its_wait_has_a_bound() {
     assert!((1.0..=2.0).contains(&waited), "the first one may have waited for its lease: {waited}");
     stage.gateway.metric_is("turnpike_queue_wait_seconds_count", "passed=\"false\"", 2.0).await;
 }
+
+#[tokio::test]
+async fn what_is_left_of_rates_is_told() {
+    let stage = stage(json!({"perModel": [{"model": "gpt-test", "rpm": 5, "tpm": 1000}]})).await;
+    let of_key = ["litellm_remaining_api_key_requests_for_model", "litellm_remaining_api_key_tokens_for_model"];
+    let of_model = ["litellm_remaining_requests_metric", "litellm_remaining_tokens_metric"];
+    let told = async |names: [&str; 2], labels: &str, left: [f64; 2]| {
+        for (name, left) in names.into_iter().zip(left) {
+            stage.gateway.metric_is(name, labels, left).await;
+        }
+    };
+    let (bob_s, model_s) = ("api_key_alias=\"bob\"", "model_id=\"default/gpt-test\"");
+    told(of_key, bob_s, [5.0, 1000.0]).await;
+    let used = turnpike_testkit::upstream::Usage { prompt: 100, completion: 50, cached: 0, reasoning: 0 };
+    stage.upstream.next(
+        Script::chat("Hi")
+            .usage(used)
+            .header("x-ratelimit-remaining-requests", "41")
+            .header("x-ratelimit-remaining-tokens", "9000"),
+    );
+    assert_eq!(bob(&stage).post(CHAT, &chat()).await.status, 200);
+    told(of_model, model_s, [41.0, 9000.0]).await;
+    told(of_key, bob_s, [4.0, 850.0]).await;
+    // An error tells it too; what it does not say stays.
+    let refusal = Script::error(429, "slow down", "rate_limit_exceeded").header("x-ratelimit-remaining-requests", "0");
+    stage.upstream.next(refusal);
+    assert_eq!(stage.alice().post(CHAT, &chat()).await.status, 429);
+    told(of_model, model_s, [0.0, 9000.0]).await;
+}

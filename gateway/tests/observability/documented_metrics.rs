@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use http::StatusCode;
-use turnpike_bundle::entry::ObjectRef;
+use turnpike_bundle::entry::{KeyEntry, KeyLimits, ObjectRef, PerModelLimit};
 use turnpike_gateway::{
     metrics::Metrics,
     record::{CacheUse, End, Record},
@@ -15,7 +15,9 @@ use crate::finished::{key, model, served, snapshot};
 
 /// One of everything, so that every metric has a series.
 fn rendered() -> String {
-    let snapshot = snapshot(vec![model("gpt")], vec![key("a")]);
+    let limit = PerModelLimit { model: "gpt".to_owned(), rpm: Some(1), tpm: Some(2) };
+    let limits = KeyLimits { per_model: vec![limit], ..KeyLimits::default() };
+    let snapshot = snapshot(vec![model("gpt")], vec![KeyEntry { limits, ..key("a") }]);
     let metrics = Metrics::new().unwrap();
     let ok = served(&snapshot, "a", "gpt");
     for cache in [CacheUse::Miss, CacheUse::Hit] {
@@ -27,6 +29,8 @@ fn rendered() -> String {
     let owner = Owner { kind: OwnerKind::ModelDeployment, namespace: "ns".into(), name: "gpt".into() };
     metrics.poll_queues(move || vec![(owner.clone(), 1)]);
     let object = ObjectRef { namespace: "ns".into(), name: "gpt".into() };
+    snapshot.models[0].live.has_left([Some(1), Some(2)]);
+    metrics.poll_rates(|account| account.limit);
     metrics.poll_engines(move || vec![(object.clone(), [2, 1])]);
     metrics.render()
 }

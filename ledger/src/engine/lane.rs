@@ -38,6 +38,11 @@ impl Lane {
         queued.into_iter().collect()
     }
 
+    /// The account, if it is in memory.
+    pub(super) fn peek(&self, id: &AccountId) -> Option<Arc<Pot>> {
+        self.pots.pin().get(id).map(Arc::clone)
+    }
+
     /// The account in memory, made where it is not there; `number` numbers its lease.
     pub(super) fn pot(&self, spec: &Arc<AccountSpec>, now: Now, number: impl FnOnce() -> u64) -> Arc<Pot> {
         let pots = self.pots.pin();

@@ -14,6 +14,9 @@ use crate::{
     window::Slot,
 };
 
+/// What a rate is counted over; microseconds.
+const MINUTE: i64 = 60_000_000;
+
 /// What is leased of an account for one slot.
 #[derive(Debug)]
 pub(super) struct Grant {
@@ -193,6 +196,8 @@ pub(super) struct Pot {
     minute: AtomicI64,
     /// When it was last used, by the steady clock.
     pub(super) used_at: AtomicI64,
+    /// Since when it has been used without a minute's pause, by the steady clock.
+    busy_since: AtomicI64,
     /// It was dropped from memory; look it up again.
     pub(super) gone: AtomicBool,
 }
@@ -219,6 +224,7 @@ impl Pot {
             overdraft: AtomicI64::new(0),
             minute: AtomicI64::new(0),
             used_at: AtomicI64::new(now.steady),
+            busy_since: AtomicI64::new(now.steady),
             gone: AtomicBool::new(false),
         }
     }
@@ -234,9 +240,18 @@ impl Pot {
         if self.largest.load(Ordering::Relaxed) < amount {
             self.largest.fetch_max(amount, Ordering::Relaxed);
         }
-        if now.steady - self.used_at.load(Ordering::Relaxed) > 1_000_000 {
+        let idle = now.steady - self.used_at.load(Ordering::Relaxed);
+        if idle > 1_000_000 {
             self.used_at.store(now.steady, Ordering::Relaxed);
+            if idle > MINUTE {
+                self.busy_since.store(now.steady, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// When the first of what was used here as a rate leaves the last minute, by the steady clock.
+    pub(super) fn comes_back(&self) -> i64 {
+        self.busy_since.load(Ordering::Relaxed).saturating_add(MINUTE)
     }
 
     /// The largest amount is forgotten bit by bit while others are taken.
@@ -255,7 +270,7 @@ impl Pot {
     /// Lets `amount` through without the store, if no more than `most` were let through.
     pub(super) fn overdraw(&self, amount: i64, most: i64, now: Now) -> bool {
         let spec = self.spec.load();
-        let minute = now.steady.div_euclid(60_000_000);
+        let minute = now.steady.div_euclid(MINUTE);
         if spec.window.is_minute() && self.minute.swap(minute, Ordering::AcqRel) != minute {
             self.overdraft.store(0, Ordering::Release);
         }

@@ -260,7 +260,8 @@ impl Shared {
             return Ok(Some(Lack::Unknown));
         }
         let others = known.others > 0 || grant.held() > 0;
-        if may_come(need, amount, others) { Ok(Some(Lack::UsedUp)) } else { Err(Cause::Exhausted) }
+        let back = Duration::from_micros(u64::try_from(pot.comes_back() - now.steady).unwrap_or(0));
+        if may_come(need, amount, (others, back)) { Ok(Some(Lack::UsedUp)) } else { Err(Cause::Exhausted) }
     }
 
     fn pass(&self, pot: &Arc<Pot>, need: &Need, cause: Cause, caller: &str) -> Pass {
@@ -275,13 +276,14 @@ impl Shared {
     }
 }
 
-/// Whether what is used up may be there again before the request gives up. `others`: requests under way hold something.
-fn may_come(need: &Need, amount: i64, others: bool) -> bool {
+/// Whether what is used up may be there again before the request gives up. `others`: requests under way hold something; `back`:
+/// how long until the first of what was used as a rate leaves its minute.
+fn may_come(need: &Need, amount: i64, (others, back): (bool, Duration)) -> bool {
     let spec = &need.account;
     match spec.unit {
         _ if !spec.is_rate() => others,
         Unit::Parallel => others && !need.wait.is_zero(),
-        Unit::NanoUsd | Unit::Tokens | Unit::Requests => retry_after(spec, amount) <= need.wait,
+        Unit::NanoUsd | Unit::Tokens | Unit::Requests => retry_after(spec, amount).max(back) <= need.wait,
     }
 }
 

@@ -38,6 +38,21 @@ impl Meter {
         }
     }
 
+    /// What kept answers have to do with the request, while it is open which of two attempts answers it.
+    pub fn take_keeping(&mut self) -> (CacheUse, Option<Box<Recorder>>) {
+        let Some((record, held)) = self.open.as_deref_mut() else { return (CacheUse::None, None) };
+        (std::mem::replace(&mut record.cache, CacheUse::None), held.recorder.take())
+    }
+
+    /// This one answers it, within this cap.
+    pub fn resume_keeping(&mut self, (used, recorder): (CacheUse, Option<Box<Recorder>>), cap: Option<u64>) {
+        self.cache(used);
+        if let Some(recorder) = recorder {
+            self.keep(recorder);
+            self.capped(cap);
+        }
+    }
+
     /// A kept answer of this backend, which took so much when it was made, and costs nothing now.
     pub fn hit(&mut self, model: &Arc<Model>, upstream_model: &str, usage: Usage) {
         self.chosen(model, &upstream_model.into());

@@ -14,7 +14,8 @@ async fn warm() -> Cast {
     let cast = Cast::new(|upstream| {
         let target = |name: &str| json!({"modelRef": {"name": name}, "weight": 1});
         let route = json!({"strategy": "RoundRobin", "targets": [target("one"), target("two")], "hedge": {"afterPercentile": 95}});
-        let mut objects = vec![manifest::mock("entry", "").without("mock").with("route", route)];
+        let entry = manifest::mock("entry", "").without("mock").with("route", route);
+        let mut objects = vec![entry.with("cache", json!({"enabled": true}))];
         objects.extend(["one", "two"].map(|name| model(name, upstream).with("visibility", "Internal")));
         objects
     })
@@ -22,7 +23,8 @@ async fn warm() -> Cast {
     let alice = cast.alice();
     let mut connection = alice.connect().await;
     for _ in 0..130 {
-        let request = alice.json(CHAT, &with(asking("entry"), "stream", json!(true)), &[]);
+        let request = with(with(asking("entry"), "stream", json!(true)), "cache", json!({"use-cache": false}));
+        let request = alice.json(CHAT, &request, &[]);
         assert_eq!(connection.send(request).await.unwrap().status, 200);
     }
     cast
@@ -57,4 +59,24 @@ async fn the_faster_one_answers_and_the_other_is_given_up() {
     );
     // Each request counts once.
     cast.gateway.metric_is("litellm_requests_metric_total", "", 132.0).await;
+}
+
+#[tokio::test]
+async fn the_faster_ones_answer_is_kept() {
+    let cast = warm().await;
+    let never = Gate::default();
+    for stream in [true, false] {
+        let request = with(asking("entry"), "stream", json!(stream));
+        let before = cast.asked().len();
+        cast.upstream.next(Script::chat("late").head_after(&never));
+        let hedged = cast.alice().post(CHAT, &request).await;
+        assert_eq!((hedged.status, hedged.header("x-litellm-cache-hit")), (200, None), "{}", hedged.text());
+        assert_eq!(cast.asked().len(), before + 2);
+        let again = cast.alice().post(CHAT, &request).await;
+        assert_eq!((again.status, again.header("x-litellm-cache-hit")), (200, Some("True")), "{}", again.text());
+        assert_eq!(again.header("x-litellm-model-id"), hedged.header("x-litellm-model-id"));
+        assert_eq!(cast.asked().len(), before + 2, "nobody was asked again");
+    }
+    cast.gateway.metric_is("litellm_cache_misses_metric_total", "", 2.0).await;
+    cast.gateway.metric_is("litellm_cache_hits_metric_total", "", 2.0).await;
 }
