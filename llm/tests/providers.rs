@@ -4,10 +4,12 @@
 mod providers {
     mod bedrock;
     mod capping;
+    mod charges;
     mod failures;
     mod fixture;
     mod frames;
     mod gemini;
+    mod lossless;
     mod matrix;
     mod parameters;
     mod pass;

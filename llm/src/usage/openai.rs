@@ -17,6 +17,9 @@ struct Counts {
     reasoning: Option<u64>,
     audio_input: Option<u64>,
     audio_output: Option<u64>,
+    /// What Perplexity's deep research read of the pages that it found. Only that model counts it, and what it read and
+    /// thought is beside the prompt and the answer.
+    citations: Option<u64>,
     queries: Option<u64>,
     /// Says how much of the web it read: the answer was one search (Perplexity), unless it counts them.
     searched: bool,
@@ -112,6 +115,7 @@ impl Counts {
             b"prompt_cache_hit_tokens" | b"cached_tokens" | b"cache_read_input_tokens" => &mut self.cached,
             b"cache_creation_input_tokens" => &mut self.cache_write,
             b"reasoning_tokens" => &mut self.reasoning,
+            b"citation_tokens" => &mut self.citations,
             // Perplexity; sound that is billed by its length.
             b"num_search_queries" | b"seconds" => &mut self.queries,
             _ => return,
@@ -155,9 +159,10 @@ impl Counts {
         let reasoning = self.reasoning.unwrap_or(0);
         // Some servers (xAI) count reasoning beside the completion; the total then gives it away.
         let beside = prompt.saturating_add(completion).saturating_add(reasoning);
-        if reasoning > 0 && self.total == Some(beside) {
+        if reasoning > 0 && (self.total == Some(beside) || self.citations.is_some()) {
             completion = completion.saturating_add(reasoning);
         }
+        let prompt = prompt.saturating_add(self.citations.unwrap_or(0));
         let cached = cached.min(prompt);
         let written = written.min(prompt - cached);
         let cache_write_1h = self.cache_write_1h.unwrap_or(0).min(written);

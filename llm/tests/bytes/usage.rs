@@ -58,6 +58,12 @@ fn reads_other_ways_of_counting() {
             json!({"prompt_tokens": p, "completion_tokens": c, "num_search_queries": 3, "reasoning_tokens": 5, "cost": {"total_cost": 0.1}}),
             Usage { queries: 3, reasoning: 5, ..plain },
         ),
+        // Perplexity's deep research: what it read and thought is counted beside.
+        (
+            json!({"prompt_tokens": p, "completion_tokens": c, "total_tokens": 120, "citation_tokens": 50, "num_search_queries": 3,
+                "reasoning_tokens": 700}),
+            Usage { prompt: 150, completion: 720, queries: 3, reasoning: 700, ..plain },
+        ),
         // xAI counts reasoning beside the completion.
         (
             json!({"prompt_tokens": p, "completion_tokens": 12, "total_tokens": 120, "completion_tokens_details": {"reasoning_tokens": 8}}),

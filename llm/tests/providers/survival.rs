@@ -27,7 +27,8 @@ const KNOWN: &[&str] = &[
     "presence_penalty",
 ];
 
-fn value() -> impl Strategy<Value = Value> {
+/// Any JSON of a few levels.
+pub(crate) fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -43,7 +44,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 /// Members with a name that no table has.
-fn unknown() -> impl Strategy<Value = Map<String, Value>> {
+pub(crate) fn unknown() -> impl Strategy<Value = Map<String, Value>> {
     btree_map("x[^\u{0}]{0,8}", value(), 0..6).prop_map(|map| map.into_iter().collect())
 }
 
