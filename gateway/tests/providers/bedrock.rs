@@ -128,6 +128,23 @@ async fn gives_an_answer_of_a_schema() {
 }
 
 #[tokio::test]
+async fn reranks_and_charges_by_the_search() {
+    for (model, cost) in [("cohere.rerank-v3-5:0", 2 * 2_000_000), ("amazon.rerank-v1:0", 2 * 1_000_000)] {
+        let stage = of(model).await;
+        // One search for every hundred documents.
+        let documents: Vec<String> = (0..150).map(|at| format!("d{at}")).collect();
+        let body = json!({"model": MODEL, "query": "q", "documents": documents, "top_n": 1, "return_documents": true});
+        let reply = stage.post("/v1/rerank", &body).await;
+        assert_eq!(reply.status, 200, "{reply:?}; {:?}", stage.upstream.log().last());
+        let expected = json!([{"index": 149, "relevance_score": 0.98, "document": {"text": "d149"}}]);
+        assert_eq!(reply.json()["results"], expected);
+        assert!(stage.upstream.only().target.ends_with("/invoke"));
+        let rows = spend::rows(&stage.gateway.database(), ("spend", "sequence"), &["cost_nano"], 1).await;
+        assert_eq!(rows[0], json!({ "cost_nano": cost }));
+    }
+}
+
+#[tokio::test]
 async fn embeds() {
     let titan = of("amazon.titan-embed-text-v2:0").await;
     let one = titan.post("/v1/embeddings", &json!({"model": MODEL, "input": "a", "encoding_format": "base64"})).await;

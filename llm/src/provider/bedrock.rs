@@ -1,4 +1,4 @@
-//! AWS Bedrock: `Converse` and `ConverseStream` for chats, `InvokeModel` for embeddings.
+//! AWS Bedrock: `Converse` and `ConverseStream` for chats, `InvokeModel` for embeddings and rerankers.
 //!
 //! The model is part of the path, a stream comes as AWS event-stream messages, and what models have beyond the API that
 //! they share goes into `additionalModelRequestFields`.
@@ -14,7 +14,7 @@ use crate::{
     error::{EncodeError, UpstreamError},
     inbound,
     provider::{
-        AuthScheme, Decoded, Encoded, Operation, Provider, Recall, Shown, Target, failure::aws_error, no_route,
+        AuthScheme, Decoded, Encoded, Operation, Provider, Recall, Shown, Target, failure::aws_error, no_route, rerank,
     },
     request::Request,
     stream::{Framing, StreamDecoder, Translated},
@@ -62,6 +62,9 @@ impl Provider for Bedrock {
     }
 
     fn url(&self, operation: Operation, stream: bool, target: &Target<'_>) -> String {
+        if operation == Operation::Rerank {
+            return rerank::Api::Bedrock.url(target);
+        }
         let base = target.base_url.trim_end_matches('/');
         let model = utf8_percent_encode(target.model, SEGMENT);
         let action = match operation {
@@ -74,6 +77,9 @@ impl Provider for Bedrock {
     }
 
     fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
+        if operation == Operation::Rerank {
+            return rerank::Api::Bedrock.encode(NAME, request, target);
+        }
         let (body, recall) = match operation {
             Operation::Chat | Operation::Messages | Operation::Responses => {
                 request::encode(inbound::read(operation, request, target)?, target)?
@@ -93,6 +99,9 @@ impl Provider for Bedrock {
     fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
         if operation == Operation::Embeddings {
             return embeddings::decode(&body)?.write(shown);
+        }
+        if operation == Operation::Rerank {
+            return rerank::decode_searches(&body, shown);
         }
         let answer = response::decode(&body)?;
         Ok(Decoded { body: inbound::write(operation, &answer, shown), usage: answer.usage })

@@ -6,7 +6,7 @@ mod messages;
 mod rules;
 
 pub(crate) use messages::{Answers, Parts, Unread};
-use messages::{OTHERS, OTHERS_AND_NAMES};
+use messages::{NAMES, OTHERS, REASONING};
 pub(crate) use rules::{Act, Family, Rule};
 
 /// What tells one upstream of OpenAI's dialect from another.
@@ -31,7 +31,7 @@ pub(crate) struct Quirks {
     /// What a message's content may be.
     pub(crate) parts: Parts,
     /// Members of messages that are removed: the upstream answers 400 to them.
-    pub(crate) unread: &'static [Unread],
+    pub(crate) unread: &'static [&'static [Unread]],
     /// Members of functions in `tools` that are removed: the upstream answers 400 to them.
     pub(crate) undeclared: &'static [&'static str],
     /// Models that know no schemas but can be held to JSON.
@@ -224,9 +224,9 @@ pub(crate) static TABLE: &[Quirks] = &[
         stream_usage: StreamUsage::Unasked,
         encoding_format: EncodingFormat::Remove,
         parts: Parts::Joined,
-        unread: OTHERS_AND_NAMES,
+        unread: &[OTHERS, NAMES, REASONING],
         answers: Answers::InParts,
-        rules: &[rules::MISTRAL, rules::MAX_TOKENS],
+        rules: &[rules::MISTRAL, rules::NO_HINTS, rules::NO_SERVICE, rules::NO_EXTRAS, rules::MAX_TOKENS],
         relayed: &[Operation::Moderations, Operation::Transcriptions],
         ..PLAIN
     },
@@ -243,9 +243,9 @@ pub(crate) static TABLE: &[Quirks] = &[
         kind: ProviderKind::Groq,
         name: "Groq",
         routes: Routes::CHAT,
-        unread: OTHERS,
+        unread: &[OTHERS, NAMES],
         no_schemas: Some(rules::GROQ_WITHOUT_SCHEMAS),
-        rules: &[rules::NO_USER, rules::NO_LOGPROBS, rules::NO_TOP_K, rules::GROQ_REASONING],
+        rules: &[rules::NO_USER, rules::ONE_CHOICE, rules::NO_LOGPROBS, rules::NO_TOP_K, rules::GROQ_REASONING],
         relayed: AUDIO,
         ..PLAIN
     },
@@ -255,7 +255,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         encoding_format: EncodingFormat::Remove,
         model_prefix: "accounts/fireworks/models/",
         undeclared: &["strict"],
-        rules: &[rules::TOOL_CHOICE_ANY],
+        rules: &[rules::TOOL_CHOICE_ANY, rules::NO_HINTS, rules::NO_EXTRAS],
         rerank: Some(rerank::Api::JinaUncut),
         ..PLAIN
     },
@@ -298,7 +298,14 @@ pub(crate) static TABLE: &[Quirks] = &[
         kind: ProviderKind::NvidiaNIM,
         name: "NVIDIA NIM",
         encoding_format: EncodingFormat::Remove,
-        rules: &[rules::NO_USER, rules::MAX_TOKENS, rules::NIM_EMBEDDINGS],
+        rules: &[
+            rules::NO_USER,
+            rules::NO_HINTS,
+            rules::NO_SERVICE,
+            rules::NO_EXTRAS,
+            rules::MAX_TOKENS,
+            rules::NIM_EMBEDDINGS,
+        ],
         rerank: Some(rerank::Api::Nim),
         ..PLAIN
     },

@@ -17,11 +17,14 @@ mod answer;
 mod read;
 mod write;
 
-pub(crate) use answer::decode;
+pub(crate) use answer::{decode, decode_searches};
 pub(crate) use read::Asked;
 
 /// What a model's name keeps in a path: its slashes too.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// What a path segment may hold unescaped (RFC 3986, unreserved).
+const SEGMENT: &AsciiSet = &PATH.add(b'/');
 
 /// How an upstream is asked to rerank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,10 @@ pub(crate) enum Api {
     Tei,
     /// NVIDIA's: `{query: {text}, passages: [{text}]}`.
     Nim,
+    /// Amazon's and Cohere's models at Bedrock, by `InvokeModel`: Cohere's shape without the model, which the URL names.
+    Bedrock,
+    /// Google's: `{model, query, records: [{id, content}]}`.
+    Vertex,
 }
 
 impl Api {
@@ -49,6 +56,8 @@ impl Api {
             // The route is at the server's root, where OpenAI's routes are under /v1.
             Self::Tei => format!("{}/rerank", base.strip_suffix("/v1").unwrap_or(base)),
             Self::Nim => nim_url(base, target.model),
+            Self::Bedrock => format!("{base}/model/{}/invoke", utf8_percent_encode(target.model, SEGMENT)),
+            Self::Vertex => vertex_url(base, target.project.unwrap_or_default()),
         }
     }
 
@@ -64,6 +73,14 @@ impl Api {
     ) -> Result<Encoded, EncodeError> {
         write::encode(self, name, &read::Request::read(request, target)?, target)
     }
+}
+
+/// Google ranks in one place for all, on another host than its models' of any region.
+fn vertex_url(base: &str, project: &str) -> String {
+    const HOST: &str = "https://discoveryengine.googleapis.com";
+    let is_google = base.ends_with("aiplatform.googleapis.com") || base.ends_with(".rep.googleapis.com");
+    let root = if is_google { HOST } else { base.strip_suffix("/v1").unwrap_or(base) };
+    format!("{root}/v1/projects/{project}/locations/global/rankingConfigs/default_ranking_config:rank")
 }
 
 /// NVIDIA hosts each of its rerankers at a path of its own, on another host than its chats; a container serves the one that

@@ -40,8 +40,14 @@ fn requests() -> [(&'static str, Value); 7] {
 #[test]
 fn every_upstream_is_asked_in_its_own_words() {
     let mut text = String::new();
-    for kind in KINDS.into_iter().chain([ProviderKind::Cohere, ProviderKind::Anthropic, ProviderKind::Bedrock]) {
-        let backend = Backend::new(kind, "org/reranker-v1.5");
+    let others = [ProviderKind::Cohere, ProviderKind::Anthropic, ProviderKind::Bedrock, ProviderKind::VertexAI];
+    for kind in KINDS.into_iter().chain(others) {
+        let model = match kind {
+            ProviderKind::Bedrock => "cohere.rerank-v3-5:0",
+            ProviderKind::VertexAI => "semantic-ranker-default-004",
+            _ => "org/reranker-v1.5",
+        };
+        let backend = Backend::new(kind, model);
         writeln!(text, "{kind:?} {}", backend.url(Operation::Rerank, false)).unwrap();
         for (name, body) in requests() {
             match backend.encode(Operation::Rerank, body.to_string()) {
@@ -103,6 +109,8 @@ fn every_answer_is_shown_in_cohere_s_shape() {
     let fireworks = r#"{"object":"list","model":"m","data":[{"index":2,"relevance_score":0.9}],"usage":{"prompt_tokens":10,"total_tokens":10,"completion_tokens":0}}"#;
     let tei = r#"[{"index":0,"score":0.2},{"index":2,"score":0.99875},{"index":1,"score":0.5}]"#;
     let nim = r#"{"rankings":[{"index":1,"logit":4.25},{"index":0,"logit":-3.5},{"index":2,"logit":-900.0}],"usage":{"prompt_tokens":40,"total_tokens":40}}"#;
+    let bedrock = r#"{"results":[{"index":2,"relevance_score":0.9},{"index":0,"relevance_score":0.2},{"index":1,"relevance_score":0.1}]}"#;
+    let vertex = r#"{"records":[{"id":"1","score":0.98},{"id":"0","score":0.64},{"id":"2","score":0.2}]}"#;
     let asked = with(with(plain(), "top_n", json!(2)), "return_documents", json!(true));
     let bare = with(plain(), "return_documents", json!(false));
     let mut text = String::new();
@@ -114,6 +122,8 @@ fn every_answer_is_shown_in_cohere_s_shape() {
         (ProviderKind::FireworksAI, fireworks),
         (ProviderKind::HuggingFaceTGI, tei),
         (ProviderKind::NvidiaNIM, nim),
+        (ProviderKind::Bedrock, bedrock),
+        (ProviderKind::VertexAI, vertex),
     ] {
         for (name, request) in [("plain", &plain()), ("two with documents", &asked), ("without documents", &bare)] {
             let (shown, usage) = shown(kind, request, answer);
@@ -158,5 +168,11 @@ fn hosts_keep_rerankers_where_they_are() {
     assert_eq!(url(ProviderKind::HuggingFaceTGI, "http://tei:8080"), "http://tei:8080/rerank");
     assert_eq!(url(ProviderKind::HuggingFaceTGI, "http://tei:8080/v1"), "http://tei:8080/rerank");
     assert_eq!(url(ProviderKind::Cohere, "https://api.cohere.com/v2"), "https://api.cohere.com/v2/rerank");
+    let google = "https://discoveryengine.googleapis.com/v1/projects/my-project/locations/global/rankingConfigs/default_ranking_config:rank";
+    for base in ["https://us-east1-aiplatform.googleapis.com", "https://aiplatform.eu.rep.googleapis.com"] {
+        assert_eq!(url(ProviderKind::VertexAI, base), google);
+    }
+    let own = url(ProviderKind::VertexAI, "https://proxy/v1");
+    assert!(own.starts_with("https://proxy/v1/projects/my-project/locations/global/"), "{own}");
     assert_eq!(url(ProviderKind::VLLM, "http://vllm:8000/v1"), "http://vllm:8000/v1/rerank");
 }

@@ -73,6 +73,7 @@ impl Dialect for Bedrock {
         }
         match action {
             "converse" | "converse-stream" => converse(asked.body),
+            "invoke" if id.contains("rerank") => rerank(&id, asked.body),
             "invoke" => embed(&id, asked.body),
             _ => Err(unknown()),
         }
@@ -81,6 +82,7 @@ impl Dialect for Bedrock {
     fn answer(&self, asked: &Asked<'_>, say: &Say) -> Parts {
         match route(asked.path) {
             Some((_, "converse-stream")) => streamed(say),
+            Some((model, "invoke")) if model.contains("rerank") => ranking(asked.body),
             Some((_, "invoke")) => vectors(asked.body, say),
             _ => whole(say),
         }
@@ -301,6 +303,25 @@ fn embed(model: &str, body: &Value) -> Result<(), Refusal> {
     };
     only(body, known).map_err(|_| malformed("#: extraneous key is not permitted"))?;
     if text(body, "/inputText").is_empty() { Err(malformed("expected minLength: 1, actual: 0")) } else { Ok(()) }
+}
+
+fn rerank(model: &str, body: &Value) -> Result<(), Refusal> {
+    only(body, &["query", "documents", "top_n", "api_version"])?;
+    let is_text = list(body, "documents").iter().all(Value::is_string) && !list(body, "documents").is_empty();
+    let version = body.get("api_version").and_then(Value::as_u64);
+    let expected = model.starts_with("cohere.").then_some(2);
+    if is_text && !text(body, "/query").is_empty() && version == expected {
+        return Ok(());
+    }
+    Err(Refusal::bad("Malformed input request: query, documents and, of Cohere's models, api_version are required"))
+}
+
+/// The last document first.
+fn ranking(body: &Value) -> Parts {
+    let count = list(body, "documents").len();
+    let most = body.get("top_n").and_then(Value::as_u64).and_then(|most| usize::try_from(most).ok()).unwrap_or(count);
+    let result = |at: usize| json!({"index": at, "relevance_score": if at + 1 == count { 0.98 } else { 0.25 }});
+    Parts::json(&json!({"results": (0..count).rev().take(most).map(result).collect::<Vec<Value>>()}))
 }
 
 fn usage(say: &Say) -> Value {

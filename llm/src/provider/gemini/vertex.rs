@@ -20,6 +20,7 @@ use crate::{
     provider::{
         AuthScheme, Decoded, Encoded, Operation, Provider, ProviderKind, Recall, Shown, Target, anthropic, no_route,
         quirks::{self, Quirks},
+        rerank,
     },
     request::Request,
     splice::Editor,
@@ -114,6 +115,9 @@ impl Provider for Vertex {
     }
 
     fn url(&self, operation: Operation, stream: bool, target: &Target<'_>) -> String {
+        if operation == Operation::Rerank {
+            return rerank::Api::Vertex.url(target);
+        }
         let base = target.base_url.trim_end_matches('/');
         let base = base.strip_suffix("/v1").unwrap_or(base);
         // Without either it is refused by `encode`; this URL is never called.
@@ -142,6 +146,9 @@ impl Provider for Vertex {
                 let body = if embeds_in_batches(name) { embed::configured(&embed) } else { embed::instances(&embed) };
                 Ok(encoded(body, Recall::default()))
             }
+            (Operation::Rerank, Model::Google(name)) => {
+                rerank::Api::Vertex.encode(Platform::Vertex.name(), request, &Target { model: name, ..*target })
+            }
             _ => Err(no_route(Platform::Vertex.name(), operation)),
         }
     }
@@ -151,6 +158,7 @@ impl Provider for Vertex {
         match (model, operation) {
             (Model::Anthropic(_), _) => anthropic::Anthropic.decode(operation, body, shown),
             (_, Operation::Embeddings) => embed::vectors(&body)?.write(shown),
+            (_, Operation::Rerank) => rerank::decode_searches(&body, shown),
             _ => match model.quirks() {
                 Some(quirks) => quirks.decode(operation, body, shown),
                 None => response::decode(operation, &body, shown),

@@ -54,6 +54,8 @@ impl Quirks {
         let unread: Vec<&str> = self
             .unread
             .iter()
+            .copied()
+            .flatten()
             .filter(|unread| unread.is_in(role, text, &members))
             .map(|unread| unread.member)
             .collect();

@@ -65,18 +65,8 @@ pub(super) const OTHERS: &[Unread] = &[
     never("cache_control"),
 ];
 
-/// The same for one that takes names of tools only.
-pub(super) const OTHERS_AND_NAMES: &[Unread] = &[
-    Unread { member: "name", except: "\"tool\"", null: false },
-    never("reasoning"),
-    never("reasoning_content"),
-    never("reasoning_details"),
-    never("thinking_blocks"),
-    never("refusal"),
-    never("annotations"),
-    null("audio"),
-    null("function_call"),
-    never("images"),
-    never("provider_specific_fields"),
-    never("cache_control"),
-];
+/// For one that takes names of tools only.
+pub(super) const NAMES: &[Unread] = &[Unread { member: "name", except: "\"tool\"", null: false }];
+
+/// Groq's and vLLM's name of `reasoning_content`.
+pub(super) const REASONING: &[Unread] = &[never("reasoning")];

@@ -136,7 +136,7 @@ pub(crate) const NO_TOP_K: &[Rule] = &[chat("top_k", Family::All, Act::Refuse(&[
 /// Ignores it, which would change the answer.
 pub(crate) const NO_LOGIT_BIAS: &[Rule] = &[any("logit_bias", Act::Refuse(EMPTY))];
 
-/// Ignores `n` and gives one choice.
+/// Ignores `n` and gives one choice, or refuses it.
 pub(crate) const ONE_CHOICE: &[Rule] = &[any("n", Act::Refuse(ONE))];
 
 /// `required` is called `any`.
@@ -149,10 +149,26 @@ pub(crate) const MISTRAL: &[Rule] = &[
     chat("tool_choice", Family::All, Act::Map("\"required\"", "\"any\"")),
     any("logit_bias", Act::Refuse(EMPTY)),
     any("user", Act::Remove),
-    any("store", Act::Remove),
+    any("logprobs", Act::Refuse(OFF)),
+    any("top_logprobs", Act::Refuse(OFF)),
+];
+
+/// Hints to OpenAI itself, which have no bearing on the answer: refused where unknown members are.
+pub(crate) const NO_HINTS: &[Rule] = &[any("store", Act::Remove), any("safety_identifier", Act::Remove)];
+
+/// How it is served and what is kept of it, where that cannot be chosen.
+pub(crate) const NO_SERVICE: &[Rule] = &[
     any("service_tier", Act::Remove),
-    any("safety_identifier", Act::Remove),
+    any("prompt_cache_key", Act::Remove),
+    any("prompt_cache_retention", Act::Remove),
+];
+
+/// What only OpenAI's models do, likewise.
+pub(crate) const NO_EXTRAS: &[Rule] = &[
     chat("modalities", Family::All, Act::Refuse(&["[\"text\"]"])),
+    chat("audio", Family::All, Act::Refuse(&[])),
+    chat("verbosity", Family::All, Act::Refuse(&["\"medium\""])),
+    chat("web_search_options", Family::All, Act::Refuse(&[])),
 ];
 
 /// Thinks unless told not to, and takes `none` for an error.

@@ -1,7 +1,7 @@
 //! A whole rerank answer of any upstream, written in Cohere's shape.
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::{Value, json, value::RawValue};
 
 use super::read::Asked;
@@ -17,8 +17,8 @@ use crate::{
 #[derive(Deserialize)]
 struct Wire {
     id: Option<String>,
-    /// Cohere, Jina; `data` at Fireworks and Voyage, `rankings` at NVIDIA.
-    #[serde(alias = "data", alias = "rankings")]
+    /// Cohere, Jina; `data` at Fireworks and Voyage, `rankings` at NVIDIA, `records` at Google.
+    #[serde(alias = "data", alias = "rankings", alias = "records")]
     results: Option<Vec<Scored>>,
     meta: Option<Meta>,
     usage: Option<Box<RawValue>>,
@@ -26,12 +26,27 @@ struct Wire {
 
 #[derive(Deserialize)]
 struct Scored {
+    /// A number; at Google the id that it was sent with.
+    #[serde(alias = "id", deserialize_with = "place")]
     index: usize,
     #[serde(alias = "score")]
     relevance_score: Option<f64>,
     /// NVIDIA's: any number; higher is better.
     logit: Option<f64>,
     document: Option<Value>,
+}
+
+fn place<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a result's place is no index of a document")]
+    enum Place {
+        Number(usize),
+        Text(String),
+    }
+    match Place::deserialize(deserializer)? {
+        Place::Number(index) => Ok(index),
+        Place::Text(id) => id.parse().map_err(D::Error::custom),
+    }
 }
 
 #[derive(Deserialize)]
@@ -87,6 +102,18 @@ pub(crate) fn decode(body: &Bytes, shown: &Shown) -> Result<Decoded, UpstreamErr
     };
     let text = serde_json::to_vec(&answer).map_err(|error| bad_answer(&error))?;
     Ok(Decoded { body: Splices::from(Bytes::from(text)), usage })
+}
+
+/// The same of an upstream that bills searches, each of up to a hundred documents, and does not say how many there were.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_searches(body: &Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
+    const DOCUMENTS: usize = 100;
+    let decoded = decode(body, shown)?;
+    let documents = shown.recall.asked().map_or(1, |asked| asked.documents);
+    let queries = u64::try_from(documents.div_ceil(DOCUMENTS)).unwrap_or(u64::MAX);
+    Ok(Decoded { usage: decoded.usage.or(Some(Usage { queries, ..Usage::default() })), ..decoded })
 }
 
 /// The best first, as many as were asked for.

@@ -23,6 +23,35 @@ struct Cohere<'a> {
 }
 
 #[derive(Serialize)]
+struct Bedrock<'a> {
+    query: &'a str,
+    documents: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_n: Option<u64>,
+    /// Which shape of Cohere's it is; Amazon's own models have but one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<u8>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Vertex<'a> {
+    model: &'a str,
+    query: &'a str,
+    records: Vec<Record<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_n: Option<u64>,
+    ignore_record_details_in_response: bool,
+}
+
+/// Its place among the documents is its id.
+#[derive(Serialize)]
+struct Record<'a> {
+    id: String,
+    content: &'a str,
+}
+
+#[derive(Serialize)]
 struct Tei<'a> {
     query: &'a str,
     texts: &'a [String],
@@ -71,6 +100,17 @@ pub(super) fn encode(
             let (model, top_n) = (target.model, *top_n);
             let body = Cohere { model, query, documents: texts, top_n, max_tokens_per_doc, max_chunks_per_doc };
             wire::encoded(&body, others)
+        }
+        Api::Bedrock => {
+            let api_version = target.model.contains("cohere.").then_some(2);
+            wire::encoded(&Bedrock { query, documents: texts, top_n: *top_n, api_version }, others)
+        }
+        Api::Vertex => {
+            let places = texts.iter().enumerate();
+            let records = places.map(|(at, content)| Record { id: at.to_string(), content }).collect();
+            let ignore_record_details_in_response = true;
+            let model = target.model;
+            wire::encoded(&Vertex { model, query, records, top_n: *top_n, ignore_record_details_in_response }, others)
         }
         Api::Tei => wire::encoded(&Tei { query, texts, raw_scores: false, return_text: false, truncate: true }, others),
         Api::Nim => {
