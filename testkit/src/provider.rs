@@ -16,6 +16,8 @@ mod google;
 mod media;
 mod ollama;
 mod openai;
+mod openai_like;
+mod rows;
 
 pub use anthropic::Anthropic;
 pub use bedrock::{Bedrock, event, exception};
@@ -24,6 +26,7 @@ pub use google::{Gemini, Vertex};
 pub use media::{Media, SOUND};
 pub use ollama::Ollama;
 pub use openai::OpenAi;
+pub use openai_like::OpenAiLike;
 
 /// One request, as far as it came whole.
 #[derive(Debug)]

@@ -38,8 +38,19 @@ impl Stage {
         dialect: &'static dyn Dialect,
         edit: impl FnOnce(Manifest) -> Manifest,
     ) -> Self {
+        Self::under("", kind, model, dialect, edit).await
+    }
+
+    /// The same where the base URL has this path.
+    pub(crate) async fn under(
+        base: &str,
+        kind: &str,
+        model: &str,
+        dialect: &'static dyn Dialect,
+        edit: impl FnOnce(Manifest) -> Manifest,
+    ) -> Self {
         let upstream = Demands::default().speaks(dialect).api_key(UPSTREAM_KEY).start().await;
-        let model = manifest::provider(kind, MODEL, &upstream.root())
+        let model = manifest::provider(kind, MODEL, &format!("{}{base}", upstream.root()))
             .with("provider.model", model)
             // A failure that is scripted is the one that the client sees.
             .with("retry", json!({"attempts": 0}))
