@@ -23,6 +23,7 @@ pub mod features;
 pub mod forward;
 pub mod hedge;
 pub mod journey;
+pub mod keepalive;
 pub mod media;
 pub mod meter;
 pub mod mirror;

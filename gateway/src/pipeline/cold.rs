@@ -33,6 +33,11 @@ pub async fn meet(sender: &Sender<'_>, pool: &Pool, left: Duration) -> Met {
     }
 }
 
+/// Whether requests wait for an engine of this cold pool.
+pub fn holds(pool: &Pool) -> bool {
+    matches!(policy(&pool.engines), Policy::Hold { .. })
+}
+
 async fn wait(sender: &Sender<'_>, engine: &Engine, hold: Duration) -> Met {
     let Ok(_place) = engine.interest.held.take(1) else { return Met::Nobody };
     let is_cold = |snapshot: &Snapshot| {

@@ -63,8 +63,7 @@ pub fn respond(reply: Reply, mut meter: Meter, model: &Arc<Model>, group: &str) 
         }
     };
     if events {
-        shown.insert(header::CONTENT_TYPE, EVENT_STREAM);
-        unbuffered(&mut shown);
+        as_events(&mut shown);
     }
     // Sound, subtitles: the client asked for what it gets.
     if let Some(kind) = upstream.get(header::CONTENT_TYPE).filter(|_| is_relayed && !events) {
@@ -75,6 +74,12 @@ pub fn respond(reply: Reply, mut meter: Meter, model: &Arc<Model>, group: &str) 
     let mut response = Response::new(body);
     *response.headers_mut() = shown;
     response
+}
+
+/// Says that what comes is a stream of events.
+pub fn as_events(headers: &mut HeaderMap) {
+    headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
+    unbuffered(headers);
 }
 
 /// Keeps proxies from holding a stream back.

@@ -22,6 +22,7 @@ use crate::{
         body::{self, Buffered},
         cached, cold, deliver, forward,
         journey::{Journey, NoStep},
+        keepalive,
         meter::{Arrival, Held, Meter},
         pass, route,
         sender::{Asked, Sender},
@@ -82,10 +83,34 @@ pub(super) fn admit(
     Ok((caller, meter))
 }
 
+/// A stream that waits for an engine.
+struct Waiting {
+    worker: Arc<Worker>,
+    snapshot: Arc<Snapshot>,
+    arrival: Arrival,
+    caller: Arc<Caller>,
+    client: HeaderMap,
+    asked: (Arc<str>, Arc<LlmRequest>),
+    provider: Option<ProviderKind>,
+    permit: Permit,
+}
+
+impl Waiting {
+    async fn answer(self, mut meter: Meter) -> Response {
+        let Self { worker, snapshot, arrival, caller, client, asked: (name, request), provider, permit } = self;
+        let named = Named { path: None, provider };
+        let incoming = Incoming { worker: &worker, snapshot: &snapshot, arrival: &arrival, caller: &caller, named };
+        match incoming.attempts((&client, name), request, permit, &mut meter) {
+            Ok(attempts) => incoming.cold(attempts, meter).await,
+            Err(error) => attempts::fail(meter, error),
+        }
+    }
+}
+
 /// A request that was let in.
 struct Incoming<'a> {
     worker: &'a Arc<Worker>,
-    snapshot: &'a Snapshot,
+    snapshot: &'a Arc<Snapshot>,
     arrival: &'a Arrival,
     caller: &'a Arc<Caller>,
     named: Named<'a>,
@@ -104,7 +129,7 @@ impl Incoming<'_> {
             Ok(attempts) => match cached::look(&attempts, self.snapshot, meter).await {
                 // Boxed: only requests that wait pay for its size.
                 ControlFlow::Continue(meter) if attempts.journey.pool().is_cold() => {
-                    Box::pin(self.cold(attempts, meter)).await
+                    Box::pin(self.wait(attempts, meter)).await
                 }
                 ControlFlow::Continue(meter) => attempts.answer(meter).await,
                 ControlFlow::Break(kept) => kept,
@@ -125,7 +150,26 @@ impl Incoming<'_> {
         Ok(buffered)
     }
 
-    /// Answers what nobody can answer yet.
+    /// Answers what nobody can answer yet. A stream may begin before its answer, and then needs nothing of this call.
+    async fn wait(&self, attempts: Attempts<'_>, meter: Meter) -> Response {
+        if !attempts.sender.asked.request.stream() || !cold::holds(attempts.journey.pool()) {
+            return self.cold(attempts, meter).await;
+        }
+        let Attempts { sender: Sender { asked: Asked { client, name, request, .. }, .. }, permit, .. } = attempts;
+        let waiting = Waiting {
+            worker: Arc::clone(self.worker),
+            snapshot: Arc::clone(self.snapshot),
+            arrival: self.arrival.clone(),
+            caller: Arc::clone(self.caller),
+            client: client.clone(),
+            asked: (name, request),
+            provider: self.named.provider,
+            permit,
+        };
+        keepalive::kept_alive(Box::pin(waiting.answer(meter)), self.arrival.operation.dialect()).await
+    }
+
+    /// Answers once somebody can.
     async fn cold(&self, attempts: Attempts<'_>, mut meter: Meter) -> Response {
         let began = Instant::now();
         let Attempts { sender, journey, .. } = &attempts;

@@ -4,5 +4,6 @@
 mod addresses;
 mod compiled;
 mod fixture;
+mod keepalive;
 mod serving;
 mod stage;

@@ -21,6 +21,7 @@ use super::{Pod, TOKEN, contents};
 use crate::stage::{ALICE, CHAT, with};
 
 const NAME: &str = "qwen";
+const BOB: &str = "sk-bob-0123456789abcdef";
 /// Longer than any test.
 const LONG: u64 = 600_000;
 
@@ -270,4 +271,57 @@ async fn an_engine_is_wanted_where_others_answer_unless_they_come_first() {
         assert_eq!(reply.header("x-litellm-model-id"), Some("default/other"), "{reply:?}");
         assert_eq!(engine.demand().await, Demand { in_flight: 0, waiting: 0, wanted }, "priority {priority}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_is_kept_alive_and_then_answered_or_told_why_not() {
+    let streamed = with(asking(), "stream", json!(true));
+    let answered = async {
+        let engine = Engine::new(&entry(ColdStart::Hold, LONG)).await;
+        // Its head comes after 15 s, before there is an engine.
+        let held = engine.alice().stream(CHAT, &streamed).await;
+        assert_eq!(held.status, 200);
+        assert!(held.headers.contains_key("x-request-id"), "{held:?}");
+        assert_eq!(engine.demand().await.waiting, 1);
+        let _upstream = engine.start().await;
+        let rest = held.rest().await;
+        assert!(rest.clean, "{rest:?}");
+        assert_eq!(rest.events.last().unwrap().data, "[DONE]", "{rest:?}");
+    };
+    let refused = async {
+        let engine = Engine::new(&entry(ColdStart::Hold, 16_000)).await;
+        let rest = engine.alice().stream(CHAT, &streamed).await.rest().await;
+        assert!(rest.clean, "{rest:?}");
+        let error: Value = serde_json::from_str(&rest.events.last().unwrap().data).unwrap();
+        assert_eq!(error["error"]["code"], "model_starting", "{rest:?}");
+        engine.pod.gateway.metric_is("litellm_in_flight_requests", "", 0.0).await;
+    };
+    futures_util::future::join(answered, refused).await;
+}
+
+/// One at a time, were they under way: those that wait are not, and those that have given up are not either.
+#[tokio::test]
+async fn what_waits_holds_nothing_of_its_keys_limits() {
+    let engine = Engine::with(&entry(ColdStart::Hold, 3000), |model| {
+        let limits = json!({"maxParallel": 1, "perModel": [{"model": NAME, "rpm": 1}]});
+        vec![model, manifest::mock("paid", "from afar"), manifest::key("bob", BOB).with("limits", limits)]
+    })
+    .await;
+    let bob = engine.pod.gateway.client().with_key(BOB);
+    let paid = with(asking(), "model", json!("paid"));
+    let asking = asking();
+    let held = futures_util::future::join_all((0..4).map(|_| bob.post(CHAT, &asking)));
+    let (replies, ()) = futures_util::future::join(held, async {
+        engine.waiting(4).await;
+        let reply = bob.post(CHAT, &paid).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    })
+    .await;
+    replies.iter().for_each(is_starting);
+    engine.waiting(0).await;
+    let _upstream = engine.start().await;
+    eventually("the only request of this minute is answered", || async {
+        (bob.post(CHAT, &asking).await.status == 200).then_some(())
+    })
+    .await;
 }
