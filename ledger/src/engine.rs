@@ -262,6 +262,7 @@ impl Shared {
         }
         let grant = pot.grant.load_full();
         if now.time >= grant.slot.end
+            || pot.may_be_given_up(&spec, now)
             || spec.limit < pot.limit.load(Ordering::Relaxed) && !pot.down.load(Ordering::Relaxed)
         {
             return Err(pot);

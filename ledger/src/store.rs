@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
@@ -25,6 +26,7 @@ mod sqlite;
 mod text;
 
 pub use memory::MemoryStore;
+pub(crate) use plan::SILENCE;
 pub use postgres::{AccountAt, KeyUse, PostgresStore, Pot, Pots, Used};
 pub use redis::{Breaker, RedisStore, Turn};
 pub use sqlite::SqliteStore;
@@ -94,6 +96,24 @@ pub trait LeaseStore: Send + 'static {
     /// # Errors
     /// Nothing was changed.
     fn reap(&mut self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Tells other holders that somebody waits here for these accounts: they give back what they do not use.
+    ///
+    /// # Errors
+    /// Nobody was told, or the answer was lost: what is idle then comes back at the next round of whoever holds it.
+    fn recall(
+        &mut self,
+        _holder: Uuid,
+        _accounts: &[AccountId],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Accounts that other holders recall, for as long as the receiver lives; asked for once, in a runtime. Some may be lost.
+    /// A store of one holder has none.
+    fn recalls(&mut self, _holder: Uuid) -> mpsc::Receiver<AccountId> {
+        mpsc::channel(1).1
+    }
 
     /// How accounts stand, in the order of `accounts`; each with the first slot that counts and the slot of its leases.
     ///

@@ -7,10 +7,12 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
+use turnpike_crds::budget::WindowType;
 
 use super::{Now, turn::Turns};
 use crate::{
     account::{AccountSpec, Unit},
+    store::SILENCE,
     window::Slot,
 };
 
@@ -142,6 +144,8 @@ pub(super) struct Known {
     pub(super) answers: u64,
     /// When the last one was, by the steady clock.
     pub(super) at: i64,
+    /// When it was asked for.
+    pub(super) asked: i64,
     /// Which lease was asked about.
     pub(super) lease: u64,
     /// The limit that was in force.
@@ -227,6 +231,15 @@ impl Pot {
             busy_since: AtomicI64::new(now.steady),
             gone: AtomicBool::new(false),
         }
+    }
+
+    /// Whether this gateway may have been given up since it was last heard of. What it held is then booked in the rolling window
+    /// where it was missed, and leaves it from there on: nothing more may be taken of that. Of a calendar's window it is booked
+    /// for as long as the lease is good, and rates are not worth a refusal.
+    pub(super) fn may_be_given_up(&self, spec: &AccountSpec, now: Now) -> bool {
+        spec.window.window_type() == Some(WindowType::Rolling)
+            && !spec.is_rate()
+            && now.steady - self.known.load().asked > SILENCE
     }
 
     /// Somebody waits for it.

@@ -24,6 +24,8 @@ use crate::{
 const IDLE: i64 = 60_000_000;
 /// What is at hand of an account of which plenty is left is asked about this often; microseconds.
 const POLL: i64 = 1_000_000;
+/// Others are asked to give back what is idle this often, while somebody waits; microseconds.
+const RECALL: i64 = 500_000;
 /// A clock that goes back further than this was wrong before; microseconds.
 const CORRECTION: i64 = 3_600_000_000;
 
@@ -38,7 +40,11 @@ pub(super) struct Side {
     /// Use in a second and for how long there was none, as last measured.
     used: (i64, i64),
     /// By the last answer there is something to give back.
+    surplus: bool,
+    /// Somebody waits for it at another gateway.
     recalled: bool,
+    /// When others were last asked to give back what is idle, by the steady clock.
+    recalled_at: Option<i64>,
 }
 
 struct Leased {
@@ -106,7 +112,8 @@ impl Leased {
 impl Side {
     pub(super) fn new(pot: Arc<Pot>) -> Self {
         let current = Leased::new(pot.grant.load_full());
-        Self { pot, current, retired: Vec::new(), pace: Pace::default(), used: (0, 0), recalled: false }
+        let (pace, used) = (Pace::default(), (0, 0));
+        Self { pot, current, retired: Vec::new(), pace, used, surplus: false, recalled: false, recalled_at: None }
     }
 
     /// What to ask now. `number` numbers a new lease. In order: [`Self::answered`] must be told the replies.
@@ -146,8 +153,13 @@ impl Side {
             // Nobody takes from it before the answer, but something must be there.
             Charge::After => spec.limit / 100 + 1,
         };
+        let mut known = **pot.known.load();
+        if self.recalled {
+            // As the one who waits was told.
+            known.left = known.left.min(0);
+        }
         Outlook {
-            known: **pot.known.load(),
+            known,
             free: self.current.grant.free(),
             first: pot.is_waited_for().then(|| pot.first.load(Ordering::Acquire)),
             wanted: pot.wanted.load(Ordering::Acquire),
@@ -164,6 +176,7 @@ impl Side {
         }
         self.used = self.pace.measure(now.steady, taken);
         let outlook = self.outlook();
+        self.recalled = false;
         let Leased { grant, holder, .. } = &mut self.current;
         grant.low.store(outlook.low(), Ordering::Relaxed);
         match outlook.step() {
@@ -190,11 +203,30 @@ impl Side {
 
     /// Whether it should not be left to the next round: somebody waits here, or may wait elsewhere.
     pub(super) fn is_urgent(&self, now: Now) -> bool {
-        (self.pot.is_waited_for() || self.recalled) && now.steady - self.pot.known.load().at >= FRESH
+        (self.pot.is_waited_for() || self.surplus) && now.steady - self.pot.known.load().at >= FRESH
     }
 
-    /// The replies to the last asks, in their order, at the store's time `time`; `None` = the store did not answer.
-    pub(super) fn answered(&mut self, replies: Option<&[Reply]>, time: i64, now: Now) {
+    /// Somebody waits for it at another gateway. Whether there is anything to give back.
+    pub(super) fn is_recalled(&mut self) -> bool {
+        self.recalled = self.current.grant.free() > 0;
+        self.recalled
+    }
+
+    /// Whether to ask others for what they do not use: somebody waits here, nobody but them has it, and they were not asked
+    /// just now.
+    pub(super) fn recalls(&mut self, now: Now) -> bool {
+        let known = self.pot.known.load();
+        let in_vain = self.pot.is_waited_for() && known.in_vain && !known.withheld && known.others > 0;
+        let recalls =
+            in_vain && !self.pot.spec.load().is_rate() && self.recalled_at.is_none_or(|at| now.steady - at >= RECALL);
+        if recalls {
+            self.recalled_at = Some(now.steady);
+        }
+        recalls
+    }
+
+    /// The replies to the last asks of `asked`, in their order, at the store's time `time`; `None` = the store did not answer.
+    pub(super) fn answered(&mut self, replies: Option<&[Reply]>, time: i64, asked: Now, now: Now) {
         let Some((last, earlier)) = replies.and_then(<[Reply]>::split_last) else {
             for leased in &mut self.retired {
                 // It is said again, with what is free by then.
@@ -233,6 +265,7 @@ impl Side {
         pot.known.store(Arc::new(Known {
             answers,
             at: now.steady,
+            asked: asked.steady,
             lease,
             limit,
             in_vain,
@@ -244,7 +277,7 @@ impl Side {
         pot.limit.store(limit, Ordering::Release);
         pot.is_up();
         pot.changed.notify_waiters();
-        self.recalled = last.left < 0 || matches!(self.outlook().step(), Step::GiveBack(_));
+        self.surplus = last.left < 0 || matches!(self.outlook().step(), Step::GiveBack(_));
     }
 
     /// Nobody used it for a while and nothing of it is held here: it can leave memory.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use super::{Clock, Ledger, Shared, lane::Lane, micros, task::Task};
@@ -60,10 +60,12 @@ impl Ledger {
         });
         let (stop, stopped) = watch::channel(false);
         let (end, ended) = oneshot::channel();
-        let money = Task::new(Arc::clone(&shared), |shared| &shared.money, money);
+        let mut money = Task::new(Arc::clone(&shared), |shared| &shared.money, money);
         let rates = Task::new(Arc::clone(&shared), |shared| &shared.rates, rates);
         let tasks = async move {
-            tokio::join!(money.run(stopped.clone()), rates.run(stopped));
+            // Permits of rates come back by themselves.
+            let (recalls, none) = (money.recalls(), mpsc::channel(1).1);
+            tokio::join!(money.run(stopped.clone(), recalls), rates.run(stopped, none));
             // Nobody may be waiting any more.
             let _ = end.send(());
         };

@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
+    iter,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
@@ -44,8 +45,13 @@ impl<S: LeaseStore> Task<S> {
         Self { shared, lane, store, sides: HashMap::new(), is_down: false, up_since: None }
     }
 
+    /// What others recall; called in a runtime.
+    pub(super) fn recalls(&mut self) -> mpsc::Receiver<AccountId> {
+        self.store.recalls(self.shared.holder)
+    }
+
     /// Runs until told to stop, then gives everything back.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>, mut recalls: mpsc::Receiver<AccountId>) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick: u32 = 0;
@@ -54,6 +60,7 @@ impl<S: LeaseStore> Task<S> {
         loop {
             tokio::select! {
                 _ = stop.changed() => break,
+                Some(id) = recalls.recv() => self.recalled(id, &mut recalls).await,
                 () = lane.wake.notified() => self.urged().await,
                 _ = ticks.tick() => {
                     self.tick(tick).await;
@@ -80,6 +87,14 @@ impl<S: LeaseStore> Task<S> {
             }
             ids.push(id);
         }
+        self.exchange(ids).await;
+    }
+
+    /// Others wait for what may be idle here.
+    async fn recalled(&mut self, first: AccountId, recalls: &mut mpsc::Receiver<AccountId>) {
+        let all = iter::once(first).chain(iter::from_fn(|| recalls.try_recv().ok()));
+        let sides = &mut self.sides;
+        let ids = all.filter(|id| sides.get_mut(id).is_some_and(Side::is_recalled)).collect();
         self.exchange(ids).await;
     }
 
@@ -139,9 +154,23 @@ impl<S: LeaseStore> Task<S> {
                 replies = rest;
                 if let Some(side) = self.sides.get_mut(id) {
                     let time = answers.as_ref().map_or(now.time, |answers| answers.now);
-                    side.answered(some, time, self.shared.clock.now());
+                    side.answered(some, time, now, self.shared.clock.now());
                 }
             }
+            self.recall(ids).await;
+        }
+    }
+
+    /// Has others give back what they do not use, where somebody waits here in vain.
+    async fn recall(&mut self, ids: &[AccountId]) {
+        let now = self.shared.clock.now();
+        let sides = &mut self.sides;
+        let wanted = ids.iter().filter(|id| sides.get_mut(id).is_some_and(|side| side.recalls(now)));
+        let wanted: Vec<AccountId> = wanted.cloned().collect();
+        if !wanted.is_empty() {
+            self.shared.exchanges.fetch_add(1, Ordering::Relaxed);
+            // Without it they do so at their next round.
+            let _ = timeout(LIMIT, self.store.recall(self.shared.holder, &wanted)).await;
         }
     }
 

@@ -243,7 +243,8 @@ impl Shared {
         let down = pot.down_for(now);
         let in_time = now.time < grant.slot.end;
         let lowered = need.account.limit < pot.limit.load(Ordering::Acquire) && down.is_none();
-        if pot.gone.load(Ordering::Acquire) || in_time && !lowered && grant.free() >= amount {
+        let usable = in_time && !lowered && !pot.may_be_given_up(&need.account, now);
+        if pot.gone.load(Ordering::Acquire) || usable && grant.free() >= amount {
             return Ok(None);
         }
         // What must not pass unseen waits out a hiccup of the store.

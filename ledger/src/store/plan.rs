@@ -20,7 +20,7 @@ use crate::{
 pub(super) type Key = i64;
 
 /// Beyond a holder's longest request, until it is given up. Microseconds.
-pub(super) const SILENCE: i64 = 60_000_000;
+pub(crate) const SILENCE: i64 = 60_000_000;
 
 /// How long a lease that its holder has finished is kept, so that a repeated message of it still finds it. Microseconds.
 pub(super) const REMEMBERED: i64 = 600_000_000;

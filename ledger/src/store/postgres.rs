@@ -13,7 +13,7 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgSslMode},
 };
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use uuid::Uuid;
 
 use self::session::Session;
@@ -29,6 +29,7 @@ mod copy;
 mod lease;
 mod ledger;
 mod partitions;
+mod recall;
 mod session;
 mod standing;
 
@@ -233,5 +234,13 @@ impl LeaseStore for PostgresStore {
 
     async fn balances(&mut self, accounts: &[(AccountId, i64, i64)]) -> Result<Vec<Balance>, StoreError> {
         self.with(async |session| session.balances(accounts).await).await.map_err(StoreError::Exchange)
+    }
+
+    async fn recall(&mut self, holder: Uuid, accounts: &[AccountId]) -> Result<(), StoreError> {
+        self.with(async |session| session.recall(holder, accounts).await).await.map_err(StoreError::Exchange)
+    }
+
+    fn recalls(&mut self, holder: Uuid) -> mpsc::Receiver<AccountId> {
+        recall::listen(self.options.clone(), holder)
     }
 }

@@ -116,6 +116,26 @@ async fn a_request_that_waits_gets_what_another_gateway_does_not_use() {
     fleet.first().reserve(&account, 100).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_idle_elsewhere_is_recalled_and_not_waited_for() {
+    for phase in 0..12 {
+        let fleet = Fleet::new(3);
+        let account = Terms { limit: 1000, ..Terms::default() }.account();
+        for gateway in &fleet.gateways[1..] {
+            drop(gateway.reserve(&account, 20).await.unwrap());
+        }
+        // There is plenty, so that they keep what they have for a while, and look now and then whether there still is.
+        sleep(MS * (1000 + 130 * phase)).await;
+        assert!(fleet.world.outstanding(&account.id) >= 40, "the other gateways are warm");
+        let began = Instant::now();
+        fleet.first().reserve(&account, 1000).await.unwrap();
+        let took = began.elapsed();
+        // A gateway that waits asks again at the first of its ticks that is 100 ms later.
+        assert!(took < MS * 250, "{took:?}");
+        fleet.check();
+    }
+}
+
 /// Two accounts that are both scarce: each request needs both, and there are requests that need one of them.
 #[tokio::test(start_paused = true)]
 async fn requests_do_not_send_each_other_from_queue_to_queue() {

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use turnpike_ledger::engine::{Cause, Used};
+use turnpike_crds::budget::{Window, WindowType};
+use turnpike_ledger::{
+    engine::{Cause, Used},
+    window::WindowSpec,
+};
 
 use crate::fleet::{Fleet, Terms};
 
@@ -72,4 +76,31 @@ async fn a_clock_that_was_wrong_by_days_is_put_right() {
     fleet.world.lock().clock -= 40 * 86_400 * SECOND;
     sleep(MS * 6000).await;
     assert_eq!(fleet.first().reserve(&account, 20).await.unwrap().bound()[0].slot, APRIL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_have_been_given_up_takes_nothing_more_of_a_rolling_window() {
+    for kind in [WindowType::Rolling, WindowType::Calendar] {
+        let fleet = Fleet::new(2);
+        let window = WindowSpec::new(Window::Day, Some(kind), jiff::tz::TimeZone::UTC);
+        let account = Terms { limit: 10_000, window, ..Terms::default() }.account();
+        drop(fleet.first().reserve(&account, 20).await.unwrap());
+        sleep(MS * 2000).await;
+        assert!(fleet.world.outstanding(&account.id) >= 20, "it has something at hand");
+        fleet.world.lock().cut_off.insert(fleet.first().holder);
+        for _ in 0..5 {
+            sleep(MS * 10_000).await;
+            let hold = fleet.first().reserve(&account, 1).await.unwrap();
+            fleet.first().pay(hold, 1);
+        }
+        sleep(MS * 15_000).await;
+        // From here on others may have its part: of a day that has an end it was booked there, of another it comes back.
+        let tried = fleet.first().reserve(&account, 1).await.map(drop).map_err(|refusal| refusal.cause);
+        let expected = if kind == WindowType::Rolling { Err(Cause::Unavailable) } else { Ok(()) };
+        assert_eq!(tried, expected, "{kind:?}");
+        fleet.world.lock().cut_off.clear();
+        sleep(MS * 5000).await;
+        fleet.first().reserve(&account, 20).await.unwrap();
+        fleet.check();
+    }
 }

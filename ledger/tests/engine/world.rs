@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 use turnpike_ledger::{
     account::{AccountId, Unit},
     exchange::{self, Ask, Grants, Lease, LeaseId, Reply, Standing},
@@ -48,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) accounts: BTreeMap<AccountId, Account>,
     beats: HashMap<Uuid, (i64, Duration)>,
     pub(crate) mode: Mode,
+    listeners: Vec<(Uuid, mpsc::Sender<AccountId>)>,
     /// Gateways that do not reach it.
     pub(crate) cut_off: HashSet<Uuid>,
     /// What its clock said at the start, and by how much it was moved since.
@@ -268,5 +272,22 @@ impl LeaseStore for MemoryStore {
             })
         };
         Ok(accounts.iter().map(balance).collect())
+    }
+
+    async fn recall(&mut self, holder: Uuid, accounts: &[AccountId]) -> Result<(), StoreError> {
+        self.reach().await?;
+        for (_, listener) in self.world.lock().listeners.iter().filter(|(other, _)| *other != holder) {
+            for account in accounts {
+                // As PostgreSQL does: a recall may be lost.
+                let _ = listener.try_send(account.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn recalls(&mut self, holder: Uuid) -> mpsc::Receiver<AccountId> {
+        let (sender, receiver) = mpsc::channel(16);
+        self.world.lock().listeners.push((holder, sender));
+        receiver
     }
 }

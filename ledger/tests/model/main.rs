@@ -7,13 +7,17 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod properties;
+mod rolling;
 mod state;
 mod steps;
+
+use std::{fmt::Debug, hash::Hash};
 
 use stateright::{Checker as _, HasDiscoveries, Model, Property};
 
 use self::{
-    properties::{BEHIND, BOTH, COVERED, LOST, RECOVERED, SERVES_ON, USED_UP},
+    properties::{BEHIND, BOTH, COVERED, EARLY, LOST, RECOVERED, SERVES_ON, USED_UP},
+    rolling::{Rolling, Told},
     state::{Budget, State},
     steps::Step,
 };
@@ -51,14 +55,18 @@ impl Model for Protocol {
 }
 
 /// Checks all that is reachable and says how much that was.
-fn check(name: &str, protocol: Protocol, reached: &[&'static str]) {
-    let checker = protocol.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+fn check_all<M>(name: &str, model: M, safe: &[&'static str], reached: &[&'static str])
+where
+    M: Model<State: Clone + Debug + Hash + PartialEq + Send + Sync, Action: Clone + Debug + PartialEq>,
+    M: Send + Sync + 'static,
+{
+    let checker = model.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     for (property, path) in checker.discoveries() {
-        if !properties::is_goal(property) {
+        if safe.contains(&property) {
             println!("{name}: {property}:\n{path}");
         }
     }
-    for property in properties::SAFE {
+    for property in safe {
         checker.assert_no_discovery(property);
     }
     // A check that cannot reach what it is about proves nothing.
@@ -69,8 +77,12 @@ fn check(name: &str, protocol: Protocol, reached: &[&'static str]) {
     println!("{name}: {} unique states, depth {}", checker.unique_state_count(), checker.max_depth());
 }
 
+fn check(name: &str, protocol: Protocol, reached: &[&'static str]) {
+    check_all(name, protocol, &properties::SAFE, reached);
+}
+
 const NONE: Budget =
-    Budget { raises: 0, returns: 0, reserves: 0, crashes: 0, burnt: 0, expiries: 0, repeats: 0, ticks: 0 };
+    Budget { raises: 0, returns: 0, reserves: 0, crashes: 0, burnt: 0, expiries: 0, repeats: 0, ticks: 0, skews: 0 };
 
 #[test]
 fn three_gateways_share_a_budget_and_one_crashes() {
@@ -96,9 +108,48 @@ fn three_gateways_cross_the_end_of_a_window() {
     check("three gateways, a window's end", Protocol { gateways: 3, limit: 2, budget }, &[BEHIND, BOTH]);
 }
 
+#[test]
+fn three_gateways_whose_clocks_disagree_with_the_stores() {
+    let budget = Budget { raises: 2, reserves: 2, ticks: 1, skews: 2, ..NONE };
+    check(
+        "three gateways, clocks ahead and behind",
+        Protocol { gateways: 3, limit: 2, budget },
+        &[EARLY, BEHIND, BOTH],
+    );
+}
+
+#[test]
+fn two_gateways_with_clocks_apart_and_one_crashes() {
+    let budget = Budget { raises: 2, reserves: 2, crashes: 1, ticks: 1, skews: 1, ..NONE };
+    let reached = [EARLY, BEHIND, BOTH, RECOVERED];
+    check("two gateways, clocks apart, a crash", Protocol { gateways: 2, limit: 2, budget }, &reached);
+}
+
+#[test]
+fn a_rate_is_leased_to_three_gateways_and_one_is_lost() {
+    let budget = Budget { raises: 2, reserves: 2, burnt: 1, ticks: 3, ..NONE };
+    let model = Rolling { gateways: 3, limit: 1, told: Told::ByExchanges, skew: 0, budget };
+    check_all(
+        "a rate, three gateways, one lost",
+        model,
+        &rolling::SAFE,
+        &[rolling::FULL, rolling::AGAIN, rolling::LOST],
+    );
+}
+
+#[test]
+fn a_rolling_window_is_leased_to_gateways_that_are_given_up_and_lost() {
+    let reached = [rolling::FULL, rolling::AGAIN, rolling::LOST, rolling::COVERED];
+    let budget = Budget { raises: 2, reserves: 2, burnt: 1, expiries: 1, ticks: 3, ..NONE };
+    for (name, skew) in [("a rolling window", 0), ("a rolling window, clocks apart", 1)] {
+        let model = Rolling { gateways: 2, limit: 1, told: Told::ByRows, skew, budget };
+        check_all(name, model, &rolling::SAFE, &reached);
+    }
+}
+
 /// Each trouble at most once, and all of them at the same time.
 const EVERYTHING: Budget =
-    Budget { raises: 2, returns: 1, reserves: 1, crashes: 1, burnt: 1, expiries: 1, repeats: 1, ticks: 1 };
+    Budget { raises: 2, returns: 1, reserves: 1, crashes: 1, burnt: 1, expiries: 1, repeats: 1, ticks: 1, skews: 0 };
 
 #[test]
 fn two_gateways_meet_everything() {

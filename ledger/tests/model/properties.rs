@@ -8,11 +8,12 @@ use super::{
 };
 
 /// Names of what must always hold.
-pub(super) const SAFE: [&str; 4] = ["never overspent", "use is covered", "nothing negative", "nothing stays blocked"];
+pub(super) const SAFE: [&str; 5] =
+    ["never overspent", "use is covered", "nothing negative", "nothing stays blocked", "nothing before its window"];
 
 type Condition = fn(&Protocol, &State) -> bool;
 
-const ALWAYS: [Condition; 4] = [never_overspent, covered, nothing_negative, nothing_blocked];
+const ALWAYS: [Condition; 5] = [never_overspent, covered, nothing_negative, nothing_blocked, nothing_early];
 
 pub(super) const USED_UP: &str = "the limit is used to the last unit";
 pub(super) const COVERED: &str = "a row covers what was unattributed";
@@ -21,9 +22,11 @@ pub(super) const BOTH: &str = "both windows are used";
 pub(super) const RECOVERED: &str = "a crash with an attempt under way is recovered";
 pub(super) const LOST: &str = "use is lost with a disk";
 pub(super) const SERVES_ON: &str = "a given up gateway serves on";
+pub(super) const EARLY: &str = "a lease is asked for before its window begins";
 
 /// What must be reachable, for a check to be worth something.
-const GOALS: [(&str, Condition); 7] = [
+const GOALS: [(&str, Condition); 8] = [
+    (EARLY, |_, state| state.now == 0 && state.leases(1).next().is_some()),
     (USED_UP, |model, state| state.spent[0] == model.limit && state.real[0] == model.limit),
     (COVERED, |_, state| state.leases(0).any(|lease| lease.closed && lease.unattributed > 0 && lease.booked > 0)),
     (BEHIND, |_, state| {
@@ -50,10 +53,6 @@ pub(super) fn all() -> Vec<Property<Protocol>> {
     safe.chain(goals).collect()
 }
 
-pub(super) fn is_goal(name: &str) -> bool {
-    GOALS.iter().any(|(goal, _)| *goal == name)
-}
-
 /// In no window is more let through than its limit, counting all that attempts under way may yet use.
 fn never_overspent(model: &Protocol, state: &State) -> bool {
     state.real.iter().all(|real| *real <= model.limit)
@@ -73,6 +72,11 @@ fn nothing_negative(_: &Protocol, state: &State) -> bool {
     });
     let sides = state.gateways.iter().flat_map(|gateway| &gateway.sides);
     leases && sides.into_iter().all(|side| side.free >= 0) && state.spent.iter().all(|spent| *spent >= 0)
+}
+
+/// However far ahead a holder's clock is, a window is opened by the store's.
+fn nothing_early(_: &Protocol, state: &State) -> bool {
+    state.now > 0 || state.real[1] == 0 && state.leases(1).all(|lease| lease.granted == 0)
 }
 
 /// From here, when attempts end, rows are written, and gateways say their last words, are recovered or are given up: no lease

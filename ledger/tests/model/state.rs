@@ -24,6 +24,8 @@ pub(super) struct Budget {
     pub(super) repeats: u8,
     /// Ends of a window.
     pub(super) ticks: u8,
+    /// Clocks of gateways that run ahead of the store's, by up to a window. That they are behind takes none of these.
+    pub(super) skews: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -41,6 +41,10 @@ pub(super) enum Step {
     Tick,
     /// The gateway notices that.
     Notice(usize),
+    /// Its clock says that the window has ended, and the store's does not.
+    Ahead(usize),
+    /// It hears the store's time.
+    Learn(usize),
 }
 
 /// What holders ask for: all or nothing, as well as what a fair share leaves.
@@ -121,6 +125,12 @@ impl State {
         if gateway.clock < self.now {
             steps.push(Step::Notice(g));
         }
+        if gateway.clock > self.now {
+            steps.push(Step::Learn(g));
+        }
+        if gateway.clock == self.now && self.now == 0 && self.left.skews > 0 {
+            steps.push(Step::Ahead(g));
+        }
     }
 
     pub(super) fn take(&mut self, step: Step, limit: i64) {
@@ -182,6 +192,11 @@ impl State {
                 self.now += 1;
             }
             Step::Notice(g) => self.gateways[g].clock += 1,
+            Step::Ahead(g) => {
+                self.left.skews -= 1;
+                self.gateways[g].clock += 1;
+            }
+            Step::Learn(g) => self.gateways[g].clock = self.now,
         }
     }
 
@@ -256,7 +271,8 @@ impl State {
         if let Some(side) = gateway.sides.iter_mut().find(|side| side.number == number)
             && side.holder.clone().raise(0, 0).sequence == wish.sequence + 1
         {
-            side.answer = Some((done.reply.granted, done.reply.closed));
+            // A slot that has not begun by the store's clock is waited for.
+            side.answer = Some((done.reply.granted, done.reply.closed && now >= start_of(slot)));
         }
     }
 
@@ -335,7 +351,7 @@ fn start_of(slot: usize) -> i64 {
     i64::try_from(slot).unwrap() * WINDOW
 }
 
-fn as_sent((number, slot): (u64, usize), wish: Wish, limit: i64) -> Ask {
+pub(super) fn as_sent((number, slot): (u64, usize), wish: Wish, limit: i64) -> Ask {
     let start = start_of(slot);
     Ask {
         lease: LeaseId { holder: Uuid::nil(), number },

@@ -1,16 +1,21 @@
 //! What only PostgreSQL has: a server that may be another one, partitions, and several processes that migrate.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use sqlx::Connection as _;
 use turnpike_ledger::{
+    account::AccountId,
     exchange::Ask,
     spend_log::{SpendStore as _, StoreError},
     store::{LeaseStore as _, PostgresStore},
 };
+use turnpike_testkit::wait;
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, ask, lifetime, now, plain, then};
@@ -284,4 +289,43 @@ async fn rows_that_came_before_their_partition_move_to_it() {
     assert_eq!(other.append(&[plain(holder, 1), plain(holder, 2)]).await.unwrap(), 1);
     assert_eq!(fixture.numbers("SELECT count(*) FROM spend_row_default").await, [0]);
     assert_eq!(fixture.numbers("SELECT count(*) FROM spend").await, [2]);
+}
+
+#[tokio::test]
+async fn a_recall_reaches_the_other_gateways() {
+    let (_, url) = fixture().await;
+    let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let mut store = PostgresStore::open(&url).await.unwrap();
+    let mut own = store.recalls(first);
+    let mut others = PostgresStore::open(&url).await.unwrap().recalls(second);
+    let of = |name: &str| AccountId::from_stored(name);
+    let account = of("Budget/ns/b/usd/Month/Calendar/UTC/user:ann lee");
+    let accounts = [account.clone(), of(&"x".repeat(9_000))];
+    // Until both listen.
+    for (listener, from) in [(&mut others, first), (&mut own, second)] {
+        let heard = wait::within("a recall is heard", async {
+            loop {
+                store.recall(from, &accounts).await.unwrap();
+                match listener.try_recv() {
+                    Ok(heard) => return heard,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        });
+        assert_eq!(heard.await, account);
+    }
+    // All that came is of others: a last one of each is behind it.
+    let last = of("last");
+    for from in [first, second] {
+        store.recall(from, std::slice::from_ref(&last)).await.unwrap();
+    }
+    for listener in [&mut own, &mut others] {
+        let mut lasts = 0;
+        while lasts == 0 {
+            lasts += usize::from(wait::within("the last", listener.recv()).await.unwrap() == last);
+        }
+    }
+    store.recall(first, std::slice::from_ref(&account)).await.unwrap();
+    store.recall(second, std::slice::from_ref(&last)).await.unwrap();
+    assert_eq!(wait::within("only what others recall", own.recv()).await, Some(last));
 }
