@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Copies a folder of a bucket to MODEL_TO. Only one at a time, since each would delete what another has not finished: whoever
 # holds MODEL_LOCK writes to it, and one that is not written to for a minute belonged to a container that was killed.
 set -eu
@@ -14,6 +15,7 @@ until mkdir "$MODEL_LOCK" 2>/dev/null; do
     still=$((still + 1))
     sleep 1
 done
+# shellcheck disable=SC3028 # a container has it from its runtime
 (n=0; while echo "${HOSTNAME:-} $n" >"$MODEL_LOCK/beat"; do n=$((n + 1)); sleep 3; done) >/dev/null 2>&1 &
 beats="$!"
 trap 'kill "$beats" ${sync:-} 2>/dev/null || true; rm -rf "$MODEL_LOCK"' EXIT

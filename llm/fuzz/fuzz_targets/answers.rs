@@ -11,8 +11,16 @@ fuzz_target!(|data: &[u8]| {
     let _ = adapter.error(StatusCode::BAD_REQUEST, &HeaderMap::new(), &body);
     if let Ok(decoded) = adapter.decode(operation, body, &shown()) {
         // What is only relayed may be text or sound.
-        let relayed = [Operation::Moderations, Operation::Images, Operation::Speech];
-        if relayed.contains(&operation) || [Operation::ImageEdits, Operation::Transcriptions, Operation::Translations].contains(&operation) {
+        let relayed = matches!(
+            operation,
+            Operation::Moderations
+                | Operation::Images
+                | Operation::ImageEdits
+                | Operation::Speech
+                | Operation::Transcriptions
+                | Operation::Translations
+        );
+        if relayed {
             return;
         }
         let told = decoded.body.to_bytes();
