@@ -3,9 +3,11 @@
 import os
 import secrets
 import subprocess
+from datetime import UTC, datetime
 
 import pytest
 
+import audit
 import engines
 from kube import Kube, eventually
 from release import ROOT, Release
@@ -81,4 +83,9 @@ def restart():
     """Restarts a component of the test cluster, as a crash would."""
     if "STATE" not in os.environ:
         pytest.skip("only the tests' own cluster can have its apiserver killed")
-    return lambda component: subprocess.run([ROOT / "e2e/cluster/restart", component], check=True, timeout=120)
+    def restarted(component):
+        begun = datetime.now(UTC)
+        subprocess.run([ROOT / "e2e/cluster/restart", component], check=True, timeout=120)
+        if component == "apiserver":
+            audit.STARTS.append((begun, datetime.now(UTC)))
+    return restarted
