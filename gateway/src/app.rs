@@ -188,23 +188,6 @@ impl Drop for Busy {
     }
 }
 
-/// Model calls by path.
-const CALLS: [(&str, Operation); 13] = [
-    ("/chat/completions", Operation::Chat),
-    ("/completions", Operation::Completions),
-    ("/embeddings", Operation::Embeddings),
-    ("/messages", Operation::Messages),
-    ("/messages/count_tokens", Operation::CountTokens),
-    ("/responses", Operation::Responses),
-    ("/rerank", Operation::Rerank),
-    ("/moderations", Operation::Moderations),
-    ("/images/generations", Operation::Images),
-    ("/images/edits", Operation::ImageEdits),
-    ("/audio/speech", Operation::Speech),
-    ("/audio/transcriptions", Operation::Transcriptions),
-    ("/audio/translations", Operation::Translations),
-];
-
 /// Where Cohere's own clients look for it.
 const COHERE_RERANK: &str = "/v2/rerank";
 
@@ -220,7 +203,7 @@ fn router(worker: Arc<Worker>) -> Router {
             .route(&format!("{prefix}/models"), get(routes::models::list))
             .route(&format!("{prefix}/models/{{*id}}"), get(routes::models::show))
             .route(&format!("{prefix}/responses/{{id}}"), stored.clone());
-        for (path, operation) in CALLS {
+        for (path, operation) in Operation::PATHS {
             let call = move |State(worker), request| answer(worker, operation, request);
             calls = calls.route(&format!("{prefix}{path}"), post(call));
         }
@@ -291,7 +274,7 @@ fn operation(path: &str) -> Option<Operation> {
         return Some(Operation::Rerank);
     }
     let path = path.strip_prefix("/v1").unwrap_or(path);
-    CALLS.iter().find(|(known, _)| *known == path).map(|(_, operation)| *operation)
+    Operation::PATHS.iter().find(|(known, _)| *known == path).map(|(_, operation)| *operation)
 }
 
 /// Boxed: the framework moves a handler's future from layer to layer, and this one is large.

@@ -44,23 +44,6 @@ pub enum Reads {
     Free,
 }
 
-/// Routes of the gateway's own, as providers have them.
-const OWN: [(&str, Operation); 13] = [
-    ("chat/completions", Operation::Chat),
-    ("completions", Operation::Completions),
-    ("embeddings", Operation::Embeddings),
-    ("messages", Operation::Messages),
-    ("messages/count_tokens", Operation::CountTokens),
-    ("responses", Operation::Responses),
-    ("rerank", Operation::Rerank),
-    ("moderations", Operation::Moderations),
-    ("images/generations", Operation::Images),
-    ("images/edits", Operation::ImageEdits),
-    ("audio/speech", Operation::Speech),
-    ("audio/transcriptions", Operation::Transcriptions),
-    ("audio/translations", Operation::Translations),
-];
-
 /// What may stand before a route, the longest first.
 const VERSIONS: [&str; 6] = ["openai/v1/", "inference/v1/", "openai/", "v1/", "v2/", ""];
 
@@ -98,7 +81,7 @@ fn own(kind: ProviderKind, path: &str) -> Option<Passed<'_>> {
         }
         None => (None, bare),
     };
-    let (_, operation) = OWN.iter().find(|(known, _)| *known == route)?;
+    let (_, operation) = Operation::PATHS.iter().find(|(known, _)| known.strip_prefix('/') == Some(route))?;
     adapter.speaks(*operation).then_some(Passed::Own(*operation, model))
 }
 

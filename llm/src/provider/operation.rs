@@ -64,6 +64,23 @@ impl Operation {
         Self::Translations,
     ];
 
+    /// Where clients call each, below the version.
+    pub const PATHS: [(&'static str, Self); 13] = [
+        ("/chat/completions", Self::Chat),
+        ("/completions", Self::Completions),
+        ("/embeddings", Self::Embeddings),
+        ("/messages", Self::Messages),
+        ("/messages/count_tokens", Self::CountTokens),
+        ("/responses", Self::Responses),
+        ("/rerank", Self::Rerank),
+        ("/moderations", Self::Moderations),
+        ("/images/generations", Self::Images),
+        ("/images/edits", Self::ImageEdits),
+        ("/audio/speech", Self::Speech),
+        ("/audio/transcriptions", Self::Transcriptions),
+        ("/audio/translations", Self::Translations),
+    ];
+
     /// What its clients speak.
     pub fn dialect(self) -> Dialect {
         match self {
