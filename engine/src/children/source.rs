@@ -44,7 +44,7 @@ pub(super) fn files(engine: Engine<'_>) -> Files {
         (_, Some(place)) => Some(sync(engine, place)),
         _ => None,
     };
-    for (at, claim) in adapter_claims(engine).into_iter().enumerate() {
+    for (at, claim) in adapter_claims(engine.spec).into_iter().enumerate() {
         let name = format!("adapters-{at}");
         let source = volume::claimed(&name, claim.to_owned(), Some(true));
         files.mount(&name, source, &format!("{ADAPTERS}/{claim}"));
@@ -91,17 +91,19 @@ fn bucket(source: &ModelSource) -> Option<&str> {
     source.uri.as_deref()?.strip_prefix("s3://")
 }
 
-fn adapter_claims(engine: Engine<'_>) -> BTreeSet<&str> {
-    let adapters = engine.spec.lora.iter().flat_map(|lora| &lora.adapters);
-    adapters.filter_map(|adapter| Some(adapter.source.pvc.as_ref()?.claim_name.as_str())).collect()
+fn adapter_claims(spec: &Vllm) -> BTreeSet<&str> {
+    let adapters = spec.lora.iter().flat_map(|lora| &lora.adapters);
+    adapters.filter_map(|adapter| claim(&adapter.source)).collect()
+}
+
+fn claim(source: &ModelSource) -> Option<&str> {
+    Some(source.pvc.as_ref()?.claim_name.as_str())
 }
 
 /// Claims that a spec names, for its cache, its model or adapters: others made them.
 pub fn named_claims(spec: &Vllm) -> BTreeSet<&str> {
-    let adapters = spec.lora.iter().flat_map(|lora| &lora.adapters).map(|adapter| &adapter.source);
-    let sources = std::iter::once(&spec.source).chain(adapters);
-    let volumes = sources.filter_map(|source| Some(source.pvc.as_ref()?.claim_name.as_str()));
-    volumes.chain(spec.cache.as_ref().and_then(|cache| cache.claim_name.as_deref())).collect()
+    let cache = spec.cache.as_ref().and_then(|cache| cache.claim_name.as_deref());
+    adapter_claims(spec).into_iter().chain(claim(&spec.source)).chain(cache).collect()
 }
 
 fn hub(engine: Engine<'_>, repository: &HuggingFace) -> Container {
