@@ -12,8 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 use tokio::time::timeout;
 
-pub use crate::kit::ask::{AskError, MAX_BODY};
-use crate::kit::ask::{body, connect};
+use crate::kit::ask::{AskError, body, connect};
 
 const CONNECT: Duration = Duration::from_secs(2);
 /// Bytes of an engine's words that people are shown.
