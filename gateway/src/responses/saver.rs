@@ -15,7 +15,6 @@ use crate::{
 };
 
 /// What is stored beside the answer.
-#[derive(Clone)]
 pub struct Plan {
     /// Whose it is.
     pub key_id: Arc<str>,
@@ -41,12 +40,6 @@ impl Saver {
     pub fn new(store: &Responses, plan: Plan) -> Self {
         let permit = store.under_way.take(plan.input.len()).ok();
         Self { store: store.clone(), plan, body: Vec::new(), permit }
-    }
-
-    /// For another attempt at the same answer.
-    #[must_use]
-    pub fn again(&self) -> Self {
-        Self::new(&self.store, self.plan.clone())
     }
 
     /// The next bytes for the client.

@@ -149,9 +149,6 @@ impl Meter {
     /// [`Lost`] is set was the slower one.
     pub fn race(&mut self, permit: Permit, slot: SpendSlot) -> Option<(Self, [Lost; 2])> {
         let mut second = self.beside(permit, slot, Role::Hedged)?;
-        if let (Some(first), Some(second)) = (&self.open, &mut second.open) {
-            second.1.saver = first.1.saver.as_ref().map(|saver| Box::new(saver.again()));
-        }
         let lost = [Lost::default(), Lost::default()];
         let [own, other] = lost.clone();
         (self.lost, second.lost) = (Some(own), Some(other));

@@ -13,6 +13,14 @@ use crate::{
     responses::saver::Saver,
 };
 
+/// What a request's answer is kept for.
+#[derive(Default)]
+pub struct Keeping {
+    used: CacheUse,
+    recorder: Option<Box<Recorder>>,
+    saver: Option<Box<Saver>>,
+}
+
 impl Meter {
     /// Who makes the request; `None` = it has ended.
     pub fn caller(&self) -> Option<Arc<Caller>> {
@@ -38,15 +46,17 @@ impl Meter {
         }
     }
 
-    /// What kept answers have to do with the request, while it is open which of two attempts answers it.
-    pub fn take_keeping(&mut self) -> (CacheUse, Option<Box<Recorder>>) {
-        let Some((record, held)) = self.open.as_deref_mut() else { return (CacheUse::None, None) };
-        (std::mem::replace(&mut record.cache, CacheUse::None), held.recorder.take())
+    /// What its answer is kept for, while it is open which of two attempts gives it.
+    pub fn take_keeping(&mut self) -> Keeping {
+        let Some((record, held)) = self.open.as_deref_mut() else { return Keeping::default() };
+        let used = std::mem::take(&mut record.cache);
+        Keeping { used, recorder: held.recorder.take(), saver: held.saver.take() }
     }
 
     /// This one answers it, within this cap.
-    pub fn resume_keeping(&mut self, (used, recorder): (CacheUse, Option<Box<Recorder>>), cap: Option<u64>) {
+    pub fn resume_keeping(&mut self, Keeping { used, recorder, saver }: Keeping, cap: Option<u64>) {
         self.cache(used);
+        self.store(saver);
         if let Some(recorder) = recorder {
             self.keep(recorder);
             self.capped(cap);
