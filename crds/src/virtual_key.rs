@@ -11,7 +11,7 @@ use crate::{
     budget::BudgetLimit,
     condition::Programmed,
     duration::DurationString,
-    reference::{BudgetRef, SecretKeyRef},
+    reference::{BudgetRef, OBJECT_NAME, SecretKeyRef},
     schema,
 };
 
@@ -130,7 +130,7 @@ pub struct VirtualKeySpec {
 pub struct Generate {
     /// Name of the Secret to create; default: metadata.name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), extend("pattern" = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 253), extend("pattern" = OBJECT_NAME))]
     pub secret_name: Option<String>,
     /// Key within the Secret's data. Default api-key.
     #[serde(default = "Generate::api_key")]

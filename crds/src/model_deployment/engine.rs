@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::one;
-use crate::{duration::DurationString, reference::SecretKeyRef, schema};
+use crate::{duration::DurationString, reference, reference::SecretKeyRef, schema};
 
 /// A model on an inference engine in this cluster.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -219,7 +219,7 @@ pub struct HuggingFace {
 #[serde(rename_all = "camelCase")]
 pub struct PvcSource {
     /// Name of a PersistentVolumeClaim in the same namespace; mounted read-only.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), extend("pattern" = reference::OBJECT_NAME))]
     pub claim_name: String,
     /// Folder or file within the volume; default: its root.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -287,7 +287,7 @@ pub struct EngineCache {
     pub access_mode: AccessMode,
     /// Name of an existing PersistentVolumeClaim in the same namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), extend("pattern" = reference::OBJECT_NAME))]
     pub claim_name: Option<String>,
 }
 
