@@ -2,8 +2,9 @@
 # Builds llama.cpp's own server, llama-server, once per machine and prints the folder that holds it.
 #
 # The sources are those that llama-cpp-python's source package carries: the same engine as in tests/engine, behind the
-# program that its users run. As in engine-wheel.sh the tests need a real engine, not a fast one: no CPU extensions, light
-# optimisation. The web page, TLS and child processes are left out. Usage: llama-server.sh VERSION (of llama-cpp-python)
+# program that its users run. As in engine-wheel.sh the tests need a real engine, not a fast one: no CPU extensions, and only
+# what is written in C, its arithmetic, is optimised. The web page, TLS and child processes are left out.
+# Usage: llama-server.sh VERSION (of llama-cpp-python)
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -25,7 +26,7 @@ build() {
             --no-binary llama-cpp-python -d "$work" "llama-cpp-python==$version" &&
             tar -xzf "$work"/llama_cpp_python-*.tar.gz -C "$work" --strip-components=1 &&
             cmake -S "$work/vendor/llama.cpp" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-                -DCMAKE_C_FLAGS_RELEASE=-O2 -DCMAKE_CXX_FLAGS_RELEASE=-O1 "${options[@]}" &&
+                -DCMAKE_C_FLAGS_RELEASE=-O2 -DCMAKE_CXX_FLAGS_RELEASE=-O0 "${options[@]}" &&
             timeout 2400 cmake --build "$work/build" --target llama-server --parallel "$(nproc)" &&
             strip -o "$folder/llama-server" "$work/build/bin/llama-server"
     } >"$folder/log" 2>&1 || status=$?
