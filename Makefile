@@ -19,7 +19,7 @@ help: ## List the commands
 
 run: ## Start a gateway on port 4000 with examples/quickstart (MANIFESTS=, DATA=, LISTEN=, ARGS= change it)
 	@scripts/prerequisites.sh run
-	@echo "building the gateway (a few minutes the first time)"
+	@echo "building the gateway (the first time about ten minutes on two cores)"
 	@cargo build --release --locked -p turnpike-gateway
 	@exec "$$CARGO_TARGET_DIR/release/turnpike-gateway" --manifests "$(MANIFESTS)" --data "$(DATA)" \
 		--listen "$(LISTEN)" --log-format text $(ARGS)
