@@ -49,7 +49,7 @@ cluster() {
     debian ninja ninja-build
 }
 
-# What tests of the ledger start for themselves; no service of the machine is used.
+# What tests of the ledger start for themselves, and those on a cluster make images of; no service of the machine is used.
 stores() {
     debian redis-server redis-server
     debian setpriv util-linux
@@ -93,7 +93,7 @@ cluster)
     golang
     tool python3 "Python 3.11 or later"
     # A cluster of the user's has all that.
-    [ -n "${KUBECONFIG:-}" ] || cluster
+    [ -n "${KUBECONFIG:-}" ] || { cluster; stores; }
     ;;
 stores) stores ;;
 *) fail "usage: prerequisites.sh run|lint|test|bench|cluster|stores" ;;

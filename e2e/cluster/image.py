@@ -3,7 +3,7 @@
 
 The shared libraries that the programs need are a layer of their own, so that images made of one
 toolchain share it; programs are stripped. The image has CA certificates, a user 65532 that it runs
-as, and /tmp; it needs no writable root. The same input gives the same bytes.
+as unless --user names another, and /tmp; it needs no writable root. The same input gives the same bytes.
 
     image.py localhost/turnpike-gateway:e2e gateway.tar target/debug/turnpike-gateway
     image.py REF OUT redis-server /bin/dash --add /bin/dash:/bin/sh --entrypoint /usr/bin/redis-server
@@ -27,11 +27,7 @@ from pathlib import Path
 
 USER = 65532
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-ETC = {
-    "etc/passwd": f"root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:{USER}:{USER}:nonroot:/tmp:/sbin/nologin\n",
-    "etc/group": f"root:x:0:\nnonroot:x:{USER}:\n",
-    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
-}
+NAMES = "passwd: files\ngroup: files\nhosts: files dns\n"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -123,8 +119,10 @@ def layers(args):
         return [programs.tar()]
     for library in sorted(set().union(*map(libraries, elf))):
         shared.file(library.lstrip("/"), Path(library).read_bytes(), 0o755)
-    for name, text in ETC.items():
-        base.file(name, text.encode())
+    users = [("root", "0"), ("nonroot", str(USER)), *([args.user] if args.user else [])]
+    base.file("etc/passwd", "".join(f"{name}:x:{one}:{one}:{name}:/tmp:/sbin/nologin\n" for name, one in users).encode())
+    base.file("etc/group", "".join(f"{name}:x:{one}:\n" for name, one in users).encode())
+    base.file("etc/nsswitch.conf", NAMES.encode())
     base.file(str(CERTIFICATES).lstrip("/"), CERTIFICATES.read_bytes())
     base.folder("tmp", 0o1777)
     return [one.tar() for one in (shared, base, programs)]
@@ -140,9 +138,10 @@ def write(args, tars):
         "os": "linux",
         "config": {
             "Entrypoint": (args.entrypoint or f"/usr/bin/{Path(args.binaries[0]).name}").split(),
-            "User": f"{USER}:{USER}",
+            "User": ":".join([args.user[1] if args.user else str(USER)] * 2),
             "Env": [f"{name}={value}" for name, value in environment.items()],
             "WorkingDir": "/",
+            **({"StopSignal": args.stop_signal} if args.stop_signal else {}),
         },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{one}" for one in digests]},
     }
@@ -169,6 +168,8 @@ def main():
                         help="a further file or folder; the libraries of ELF files in it come along")
     parser.add_argument("--entrypoint", help="path in the image and first arguments (default: the first program)")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--user", type=lambda pair: pair.split(":"), metavar="NAME:ID", help="a further user, that it runs as")
+    parser.add_argument("--stop-signal", metavar="SIGNAL", help="what asks it to end (default: SIGTERM)")
     parser.add_argument("--no-strip", dest="strip", action="store_false", help="keep the symbols")
     parser.add_argument("--bare", action="store_true", help="nothing but the static programs, in one layer")
     args = parser.parse_args()

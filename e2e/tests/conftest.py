@@ -9,6 +9,7 @@ import pytest
 
 import audit
 import engines
+import postgres
 from kube import Kube, eventually
 from release import ROOT, Release
 
@@ -36,6 +37,12 @@ def release(api):
 def engine_node(api):
     """The images of engines, and four GPUs."""
     engines.prepare(api)
+
+
+@pytest.fixture(scope="session")
+def store_images(tmp_path_factory):
+    """The images of PostgreSQL and Redis."""
+    postgres.load(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import upstream
 from expect import served
 from kube import eventually
 from objects import key, namespaced, provider, secret
-from postgres import Postgres, load
+from postgres import Postgres
 from release import Release, ask
 
 CLIENTS = 40
@@ -25,9 +25,8 @@ OURS = {"turnpike.dev/instance": "budgets"}
 
 
 @pytest.fixture(scope="module")
-def database(api, tmp_path_factory):
+def database(api, store_images):
     """A PostgreSQL beside the release."""
-    load(tmp_path_factory.mktemp("images"))
     api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "budgets-system"}})
     started = Postgres(api, "budgets-system")
     started.start()

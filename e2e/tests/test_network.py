@@ -1,38 +1,12 @@
 """Which connections the chart's NetworkPolicies allow and refuse. The policies are enforced by an engine of ours on the tests'
-own cluster (e2e/cluster/netpol), and by the network on another.
-
-The image's own `health` command is the client: it tells a refused connection from an answer.
-"""
+own cluster (e2e/cluster/netpol), and by the network on another."""
 
 import secrets
 
 import pytest
 
-import kube
-from release import IMAGE, OPERATORS
-
-# Waits with nothing to serve, and answers health on port 4000.
-PROGRAM = ["turnpike-gateway", "--manifests=/tmp", "--data=/tmp/data", "--internal-listen=0.0.0.0:4001"]
-RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-
-
-def pod(namespace):
-    """A client, and somebody's server."""
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client", "namespace": namespace}, "spec": {
-        "enableServiceLinks": False, "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [{"name": "client", "image": IMAGE, "command": PROGRAM, "securityContext": RESTRICTED,
-                        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}],
-        "volumes": [{"name": "tmp", "emptyDir": {}}]}}
-
-
-def ready(api, namespace, name):
-    """The pod's address once it is ready to be asked."""
-    def address():
-        status = api.get("Pod", namespace, name)["status"]
-        running = all(one["ready"] for one in status.get("containerStatuses", [{"ready": False}]))
-        return running and status.get("podIP")
-    return kube.eventually(address, f"{namespace}/{name} runs", 60)
+import reach
+from release import OPERATORS
 
 
 @pytest.fixture(scope="module")
@@ -40,32 +14,22 @@ def clients(api, release):
     """Role -> (namespace, pod) of clients; and where each answers."""
     made = {"app": f"e2e-{secrets.token_hex(4)}", "monitoring": "monitoring"}
     for namespace in made.values():
-        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, pod(namespace))
+        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, reach.client(namespace))
     where = {role: (namespace, "client") for role, namespace in made.items()}
     for role, labels in (("gateway", None), ("operator", OPERATORS)):
         [one, *_] = release.pods(labels) if labels else release.pods()
         where[role] = release.namespace, one["metadata"]["name"]
-    yield {role: (*place, ready(api, *place)) for role, place in where.items()}
+    yield {role: (*place, reach.ready(api, *place)) for role, place in where.items()}
     for namespace in made.values():
         api.delete("Namespace", None, namespace)
 
 
-def reaches(clients, role, address):
-    """Whether a connection is taken, whatever is then answered."""
-    namespace, name, _ = clients[role]
-    done = kube.kubectl("exec", "--namespace", namespace, name, "--", "turnpike-gateway", "health", f"--address={address}",
-                        check=False)
-    refused = "nothing listens on" in done.stderr
-    assert done.returncode == 0 or refused or "answer" in done.stderr, done.stderr
-    return not refused
-
-
 def allowed(clients, role, address):
-    kube.eventually(lambda: reaches(clients, role, address), f"{role} reaches {address}", 20, 0.5)
+    reach.allowed(*clients[role][:2], address)
 
 
 def refused(clients, role, address):
-    assert not reaches(clients, role, address), f"{role} must not reach {address}"
+    reach.refused(*clients[role][:2], address)
 
 
 def test_applications_reach_gateways_by_service_and_pod(clients, release):

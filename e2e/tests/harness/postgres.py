@@ -18,11 +18,11 @@ LABELS = {"app": "postgres"}
 
 
 def load(folder):
-    """Brings the image to the node."""
+    """Brings the images of PostgreSQL and Redis to the node."""
     if "STATE" not in os.environ:
-        pytest.skip("the image is made for the tests' own cluster")
+        pytest.skip("the images are made for the tests' own cluster")
     subprocess.run([ROOT / "e2e/cluster/stores.sh", folder], check=True, timeout=300)
-    subprocess.run([ROOT / "e2e/cluster/load", folder / "postgres.tar"], check=True, timeout=300)
+    subprocess.run([ROOT / "e2e/cluster/load", folder / "postgres.tar", folder / "redis.tar"], check=True, timeout=300)
 
 
 class Postgres:
