@@ -11,9 +11,9 @@ import pytest
 import engines
 import kube
 from expect import served
-from external_metrics import ExternalMetrics
 from kube import eventually
 from load import Load
+from metrics_api import ExternalMetrics
 from objects import key
 from release import OPERATORS, ask, said
 

@@ -64,7 +64,7 @@ class Listener:
         self.address = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
         self.seen = []
         self.answer = (200, {}, completion(WORDS))
-        # What a GET of a path finds; of others nothing, with status 200.
+        # What makes the answer to a GET of a path; to others there is none, with status 200.
         self.pages = {}
         listener = self
 
@@ -80,7 +80,7 @@ class Listener:
 
             def do_GET(self):
                 """A probe or a page, which is not noted."""
-                self.send(200, {}, listener.pages.get(self.path.split("?")[0], b""))
+                self.send(200, {}, listener.pages.get(self.path.split("?")[0], bytes)())
 
             def send(self, status, headers, body):
                 """A whole answer."""
