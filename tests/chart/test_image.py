@@ -44,8 +44,26 @@ def test_the_image_has_the_chart_s_commands_and_user():
         assert user == f"{context['runAsUser']}:{context['runAsGroup']}"
 
 
-def test_no_part_of_the_workspace_is_ignored():
-    tops = {line.strip("/") for line in IGNORED}
+def is_ignored(path):
+    """Whether .dockerignore keeps a path out of the build: a pattern is of whole names from the root, and holds for what is below."""
+    patterns = [re.escape(line.strip("/")).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*") for line in IGNORED]
+    return any(re.fullmatch(pattern + "(/.*)?", str(path.relative_to(render.ROOT))) for pattern in patterns)
+
+
+def test_nothing_that_the_programs_are_built_from_is_ignored():
+    """What a crate's folder has, and what its code includes from elsewhere."""
+    needed = [render.ROOT / name for name in ("Cargo.toml", "Cargo.lock")]
     for member in CARGO["workspace"]["members"]:
-        assert member not in tops
-    assert {"data", "target", ".git"} <= tops
+        needed += [path for path in (render.ROOT / member).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    included = 0
+    for code in [path for path in needed if path.suffix == ".rs"]:
+        for name in re.findall(r'\binclude(?:_str|_bytes)?!\(\s*"([^"]+)"', code.read_text()):
+            needed.append((code.parent / name).resolve())
+            included += 1
+    assert included > 5
+    assert not [path for path in needed if not path.exists() or is_ignored(path)]
+
+
+def test_what_should_not_be_in_an_image_s_history_is_ignored():
+    for name in ("data/turnpike.db", "turnpike-data/x", ".git/config", "target/release/x", "bench/__pycache__/x"):
+        assert is_ignored(render.ROOT / name), name
