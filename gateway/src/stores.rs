@@ -107,17 +107,10 @@ pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
         };
     }
     let path = places.data.join(DATABASE);
-    let open = || async {
-        let failed = || format!("the spend database {} cannot be opened", path.display());
-        anyhow::Ok(
-            SqliteStore::open(&path).await.with_context(failed)?.keeping(places.retention).surviving(places.sync),
-        )
-    };
-    let answers = match places.responses {
-        Some(_) => Some(open().await?),
-        None => None,
-    };
-    let opened = Opened { rows: open().await?, money: open().await?, left: open().await?, answers };
+    let failed = || format!("the spend database {} cannot be opened", path.display());
+    let rows = SqliteStore::open(&path).await.with_context(failed)?.keeping(places.retention).surviving(places.sync);
+    let answers = places.responses.map(|_| rows.another());
+    let opened = Opened { money: rows.another(), left: rows.another(), answers, rows };
     match redis {
         Some(redis) => start(opened, redis, &places),
         // The only gateway on its file: nobody else needs to know of its rates.

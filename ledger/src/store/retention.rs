@@ -22,6 +22,11 @@ impl Retention {
         Self { days, next: None }
     }
 
+    /// The same for another connection.
+    pub(super) fn again(&self) -> Self {
+        Self::days(self.days)
+    }
+
     /// The days to keep, when it is time to look.
     pub(super) fn due(&self) -> Option<u32> {
         let now = Instant::now();

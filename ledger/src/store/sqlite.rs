@@ -32,6 +32,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 /// How long one write waits for another connection that holds the file's lock. Beyond it the batch is tried again.
 const BUSY: Duration = Duration::from_secs(1);
 
+/// What a connection keeps of the file, KiB (`SQLite` counts these as negative): a batch of rows and the pages on the way to
+/// them, with room. Four times as much, `SQLite`'s own choice, would only fill up with pages that are full.
+const PAGES: &str = "-512";
+
 /// A `SQLite` file with the ledger's tables. It owns one connection and opens a new one after any error; several of them may
 /// be open on one file, as the spend writer's and the leases' are.
 pub struct SqliteStore {
@@ -58,6 +62,13 @@ impl SqliteStore {
             .map_err(|source| StoreError::Migrate { path: path.display().to_string(), source })?;
         let session = Some(Session::new(connection));
         Ok(Self { path: path.to_owned(), session, retention: Retention::default(), synchronous })
+    }
+
+    /// Another one on the same file, with the same settings, that connects when it is first used.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let Self { path, session: _, retention, synchronous } = self;
+        Self { path: path.clone(), session: None, retention: retention.again(), synchronous: *synchronous }
     }
 
     /// What is booked as unattributed, the oldest first.
@@ -151,6 +162,7 @@ async fn connect(path: &Path, synchronous: SqliteSynchronous) -> Result<SqliteCo
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
         .busy_timeout(BUSY)
+        .pragma("cache_size", PAGES)
         .disable_statement_logging()
         .connect()
         .await
