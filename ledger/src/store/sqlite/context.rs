@@ -105,12 +105,18 @@ pub(super) struct Contexts {
     hasher: RandomState,
     /// By [`Contexts::hash`]. Of two with one hash the later is kept: the other is written again when it is needed.
     known: HashMap<u64, Arc<Context>>,
+    /// The one of the last row: many rows of a batch are alike, and comparing is cheaper than hashing.
+    last: Option<Arc<Context>>,
 }
 
 impl Contexts {
     /// The context of `row`, if it was written.
-    pub(super) fn of(&self, row: &SpendRow) -> Option<i64> {
-        self.known.get(&self.hash(row)).filter(|context| context.is_of(row)).map(|context| context.id)
+    pub(super) fn of(&mut self, row: &SpendRow) -> Option<i64> {
+        if let Some(last) = self.last.as_ref().filter(|context| context.is_of(row)) {
+            return Some(last.id);
+        }
+        let context = self.known.get(&self.hash(row)).filter(|context| context.is_of(row))?;
+        Some(self.last.insert(Arc::clone(context)).id)
     }
 
     /// Remembers a new context for `row`, to be written.

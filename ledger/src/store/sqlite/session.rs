@@ -57,6 +57,8 @@ pub(super) struct Session {
 #[derive(Default)]
 struct Known {
     incarnations: HashMap<Uuid, i64>,
+    /// The one of them that was asked for last: nearly always that of the next row, too.
+    incarnation: Option<(Uuid, i64)>,
     contexts: Contexts,
 }
 
@@ -190,10 +192,16 @@ impl Known {
 
     async fn id(&mut self, connection: &mut SqliteConnection, row: &SpendRow) -> Result<i64, sqlx::Error> {
         let uuid = row.event.incarnation;
+        if let Some((last, id)) = self.incarnation
+            && last == uuid
+        {
+            return Ok(id << SEQUENCE_BITS | signed(row.event.sequence));
+        }
         let incarnation = match self.incarnations.get(&uuid) {
             Some(id) => *id,
             None => *self.incarnations.entry(uuid).insert_entry(incarnation(connection, uuid).await?).get(),
         };
+        self.incarnation = Some((uuid, incarnation));
         Ok(incarnation << SEQUENCE_BITS | signed(row.event.sequence))
     }
 }
