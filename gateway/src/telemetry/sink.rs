@@ -105,6 +105,8 @@ fn run(shared: &Shared, mut out: impl Write) {
         // There is nowhere to say that the log cannot be written.
         let _ = out.write_all(&taken).and_then(|()| out.flush());
         taken.clear();
+        // What a jam took is given back.
+        taken.shrink_to(2 * ENOUGH);
         state = shared.lock();
         state.writing = false;
         state.hurry = state.hurry && !state.buffer.is_empty();

@@ -14,7 +14,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body::{Body, Frame};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use turnpike_llm::splice::Splices;
 
 use super::{Endpoint, connect::Stream};
@@ -83,7 +83,15 @@ impl Connection {
 
     /// Whether an idle connection can be used: the server has not closed it, and has sent nothing.
     pub fn is_usable(&mut self) -> bool {
-        self.read.is_empty() && self.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending()
+        let (mut byte, mut cx) = ([0], Context::from_waker(Waker::noop()));
+        self.read.is_empty() && Pin::new(&mut self.stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
+    }
+
+    /// Gives back the room for reading while it is idle.
+    pub fn rest(&mut self) {
+        if self.read.is_empty() {
+            self.read = BytesMut::new();
+        }
     }
 
     /// Sends a request and reads the answer's head.

@@ -103,12 +103,15 @@ impl Pool {
         answer.map(|answer| self.lend(answer, endpoint, policy)).map_err(|failure| SendError::Broken(failure.error))
     }
 
-    /// Closes connections that have been idle too long or were closed; called now and then by the runtime that owns the
-    /// pool.
+    /// Closes connections that have been idle too long or were closed, and lets the others rest; called now and then by the
+    /// runtime that owns the pool.
     pub fn sweep(&self) {
         let now = Instant::now();
         lock(&self.idle).retain(|_, connections| {
             connections.retain_mut(|idle| idle.is_usable(now));
+            for idle in &mut *connections {
+                idle.connection.rest();
+            }
             !connections.is_empty()
         });
     }
