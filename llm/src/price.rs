@@ -18,7 +18,7 @@ mod table;
 
 pub use cost::{Breakdown, breakdown, cost};
 pub use lookup::lookup;
-pub use render::nano_to_usd_string;
+pub use render::{decimal, nano_to_usd_string};
 pub use row::Row;
 pub use worst::worst;
 

@@ -11,7 +11,11 @@ use axum::{body::Body as AxumBody, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
-use turnpike_llm::{price::nano_to_usd_string, provider::Dialect, splice::Splices};
+use turnpike_llm::{
+    price::{decimal, nano_to_usd_string},
+    provider::Dialect,
+    splice::Splices,
+};
 use uuid::Uuid;
 
 use super::{call::Reply, forward, meter::Meter, stream::Streaming};
@@ -134,8 +138,7 @@ fn timing(meter: &Meter, shown: &mut HeaderMap) {
 }
 
 fn milliseconds(duration: std::time::Duration) -> HeaderValue {
-    let micros = duration.as_micros();
-    let text = format!("{}.{:03}", micros / 1000, micros % 1000);
+    let text = decimal(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), 3);
     // Digits and a point are always a header's value.
     HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or(HeaderValue::from_static(""))
 }
