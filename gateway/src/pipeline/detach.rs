@@ -11,11 +11,13 @@ use std::{
     time::Duration,
 };
 
-/// Set once nobody wants an attempt any more, not even what it costs: another one was faster.
+/// Set once nobody wants an attempt any more: another one was faster.
 pub type Lost = Arc<AtomicBool>;
 
-/// Runs a future in place; dropped before its end, the rest of it runs as a task of its own, at most `bound` long, unless it is
-/// lost.
+/// How long one that is lost goes on: what was about to answer has its exact cost, and nothing works for nobody.
+const LOST: Duration = Duration::from_secs(2);
+
+/// Runs a future in place; dropped before its end, the rest of it runs as a task of its own, at most `bound` long, or [`LOST`].
 pub struct Detach<T: Send + 'static> {
     inner: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     bound: Duration,
@@ -46,13 +48,11 @@ impl<T: Send + 'static> Future for Detach<T> {
 
 impl<T: Send + 'static> Drop for Detach<T> {
     fn drop(&mut self) {
-        if self.lost.as_ref().is_some_and(|lost| lost.load(Ordering::Acquire)) {
-            return;
-        }
         if let Some(rest) = self.inner.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            let bound = self.bound;
+            let is_lost = self.lost.as_ref().is_some_and(|lost| lost.load(Ordering::Acquire));
+            let bound = if is_lost { LOST.min(self.bound) } else { self.bound };
             runtime.spawn(async move { tokio::time::timeout(bound, rest).await.ok() });
         }
     }

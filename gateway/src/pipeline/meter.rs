@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 use turnpike_ledger::{
-    engine::Hold,
+    engine::{Hold, Used},
     spend_log::{Attempt, Posting, Role, SpendRow, SpendSlot},
     wal::WalWriter,
 };
@@ -90,7 +90,7 @@ pub struct Meter {
     lost: Option<Lost>,
     /// An earlier attempt must be paid for, so that the request counts.
     counted: bool,
-    /// The upstream got the request and did not refuse it: it is paid for even if nobody sees the answer.
+    /// The upstream may have got the whole request, and did not refuse it: it is paid for even if nobody sees the answer.
     owed: bool,
     prompt: Prompt,
     output: Tape,
@@ -209,14 +209,14 @@ impl Meter {
         self.update(|record| record.pool = Some(Arc::clone(pool)));
     }
 
-    /// The request goes to the upstream now. From here on it is on disk that it may cost something.
+    /// The request goes to the upstream now. From here on it is on disk that it may cost something: after a crash nobody knows how
+    /// far it got. Without one it costs something once it was sent whole ([`Self::owed`]).
     ///
     /// # Errors
     /// It cannot be recorded, and a limit must not be passed unseen.
     pub async fn dispatch(&mut self, request: &Arc<Request>) -> Result<(), Error> {
         self.record(request).await?;
         self.dispatched = Some(Instant::now());
-        self.owed = true;
         self.watched = self.open.as_ref().and_then(|open| Some(Watched::begin(open.0.model.as_ref()?, request)));
         let is_passed = self.arrival.operation == Operation::PassThrough;
         self.prompt = match relay::estimate(self.arrival.operation, request) {
@@ -241,7 +241,9 @@ impl Meter {
             });
             Most { usage, cost: charge::cost_of(record, &usage, Duration::ZERO), longest: Duration::ZERO }
         });
-        let mut row = spend::row(record, held.slot.event(), held.hold.bound().into());
+        let tokens = i64::try_from(most.usage.total()).unwrap_or(i64::MAX);
+        let used = Used { nano_usd: most.cost.unwrap_or(0), tokens };
+        let mut row = spend::row(record, held.slot.event(), held.hold.bound(used).into());
         (row.prompt_tokens, row.completion_tokens) = (most.usage.prompt, most.usage.completion);
         (row.cost_nano, row.estimated) = (most.cost, most.usage.estimated);
         let recorded = match held.wal.open(&row) {
@@ -257,7 +259,12 @@ impl Meter {
         })
     }
 
-    /// It never got there, or was refused there: nothing is owed.
+    /// To be set once the whole request is sent: dropped before that, it costs nothing.
+    pub fn owed(&mut self) -> &mut bool {
+        &mut self.owed
+    }
+
+    /// It was refused there: nothing is owed.
     pub fn release(&mut self) {
         self.owed = false;
     }

@@ -105,8 +105,30 @@ impl Connection {
         headers: &HeaderMap,
         body: &Splices,
     ) -> Result<Answer, Failure> {
+        let sent = self.send(method, endpoint, headers, body).await;
+        self.answer_to(sent).await
+    }
+
+    /// Sends a request, as far as the server takes it.
+    ///
+    /// # Errors
+    /// The connection failed before all was sent. There may be an answer all the same.
+    pub async fn send(
+        &mut self,
+        method: &Method,
+        endpoint: &Endpoint,
+        headers: &HeaderMap,
+        body: &Splices,
+    ) -> io::Result<Sent> {
         let mut outgoing = Outgoing::new(method, endpoint, headers, body);
-        let sent = std::future::poll_fn(|cx| self.poll_send(&mut outgoing, cx)).await;
+        std::future::poll_fn(|cx| self.poll_send(&mut outgoing, cx)).await
+    }
+
+    /// Reads the head of the answer to a request of which so much was sent.
+    ///
+    /// # Errors
+    /// The connection failed, or the answer is not HTTP.
+    pub async fn answer_to(self, sent: io::Result<Sent>) -> Result<Answer, Failure> {
         // A server may answer, and close, before it has read everything: its answer counts.
         let mut answer = self.answer().await;
         match (&mut answer, sent) {
@@ -290,7 +312,9 @@ impl Body for Incoming {
 }
 
 /// How much of a request was sent.
-enum Sent {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// All of it.
     All,
     /// The server answered before it had read everything.
     Part,

@@ -21,7 +21,7 @@ use turnpike_llm::splice::Splices;
 use super::{
     Endpoint, Origin,
     connect::{ConnectError, Connector},
-    http1::{Answer, Connection, Incoming},
+    http1::{Answer, Connection, Failure, Incoming, Sent},
 };
 
 /// Idle connections kept per origin and runtime.
@@ -76,19 +76,21 @@ impl Pool {
     }
 
     /// Sends a request and returns the answer's head, its body still to be read. A reused connection that fails before any
-    /// byte of an answer is replaced by a new one, once.
+    /// byte of an answer is replaced by a new one, once. `owed` is set as soon as the upstream may work for it: it was sent whole,
+    /// or is answered.
     ///
     /// # Errors
     /// See [`SendError`].
     pub async fn send(
         &self,
         (method, endpoint): (&Method, &Endpoint),
-        headers: &HeaderMap,
-        body: &Splices,
+        (headers, body): (&HeaderMap, &Splices),
         policy: Policy,
+        owed: &mut bool,
     ) -> Result<Response<UpstreamBody>, SendError> {
+        let request = (method, endpoint, headers, body);
         if let Some(connection) = self.take(&endpoint.origin) {
-            match connection.exchange(method, endpoint, headers, body).await {
+            match exchange(connection, request, owed).await {
                 Ok(answer) => return Ok(self.lend(answer, endpoint, policy)),
                 // The server closed it just as it was used.
                 Err(failure) if failure.silent => {}
@@ -99,7 +101,7 @@ impl Pool {
         let stream = Box::pin(tokio::time::timeout(policy.connect, self.connector.connect(&endpoint.origin)))
             .await
             .map_err(|_| ConnectError::Timeout)??;
-        let answer = Connection::new(stream).exchange(method, endpoint, headers, body).await;
+        let answer = exchange(Connection::new(stream), request, owed).await;
         answer.map(|answer| self.lend(answer, endpoint, policy)).map_err(|failure| SendError::Broken(failure.error))
     }
 
@@ -135,6 +137,19 @@ impl Pool {
         let body = UpstreamBody { reading: Some((answer.body, home)) };
         answer.head.map(|()| body)
     }
+}
+
+/// One exchange. Dropped in its midst, it has told whether anything is owed for it.
+async fn exchange(
+    mut connection: Connection,
+    (method, endpoint, headers, body): (&Method, &Endpoint, &HeaderMap, &Splices),
+    owed: &mut bool,
+) -> Result<Answer, Failure> {
+    let sent = connection.send(method, endpoint, headers, body).await;
+    *owed |= matches!(sent, Ok(Sent::All));
+    let answer = connection.answer_to(sent).await;
+    *owed |= answer.is_ok();
+    answer
 }
 
 fn lock(idle: &Connections) -> MutexGuard<'_, HashMap<Box<str>, Vec<Idle>>> {

@@ -202,3 +202,20 @@ async fn a_burst_loses_no_row() {
     .await;
     assert_eq!(count, json!([400, 400]));
 }
+
+#[tokio::test]
+async fn what_is_given_up_before_it_is_sent_costs_nothing() {
+    // Takes connections and says nothing: there is no end of the TLS handshake.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/v1", silent.local_addr().unwrap());
+    let price = json!({"inputPerMillion": "2.50", "outputPerMillion": "10.00"});
+    let stage =
+        Stage::with_model(|model| model.with("provider.baseURL", url).with("price", price), |setup, _| setup).await;
+    let alice = stage.alice();
+    let leaving = tokio::spawn(async move { alice.stream(CHAT, &streamed()).await });
+    // It is recorded, and being connected.
+    let _socket = silent.accept().await.unwrap();
+    leaving.abort();
+    let row = &spent(&stage, &["outcome", "prompt_tokens", "cost_nano", "estimated"], 1).await[0];
+    assert_eq!(*row, json!({"outcome": "cancelled", "prompt_tokens": 0, "cost_nano": null, "estimated": 0}));
+}

@@ -22,6 +22,9 @@ pub struct Used {
 }
 
 impl Used {
+    /// As much as there may be.
+    pub const MOST: Self = Self { nano_usd: i64::MAX, tokens: i64::MAX };
+
     const fn of(self, unit: Unit) -> i64 {
         match unit {
             Unit::NanoUsd => self.nano_usd,
@@ -120,10 +123,13 @@ impl Hold {
         settled
     }
 
-    /// What the books are told if the process dies now: all that is held.
-    pub fn bound(&self) -> Vec<Posting> {
+    /// What the books are told if the process dies now: the most that the attempt may use, which may be less than is held where an
+    /// earlier one of the request needed more.
+    pub fn bound(&self, most: Used) -> Vec<Posting> {
         let mut postings = Vec::with_capacity(self.parts.len());
-        for Part { spec, amount, of, slot, .. } in &self.parts {
+        for part in &self.parts {
+            let Part { spec, of, slot, .. } = part;
+            let amount = &part.share(most).min(part.amount);
             if spec.is_rate() || *amount == 0 {
                 continue;
             }

@@ -101,3 +101,17 @@ async fn a_request_counts_once_and_a_model_counts_its_attempts() {
     assert_eq!(ledger.affordable(&money), Some(10));
     fleet.check();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_books_what_the_attempt_may_use_and_not_what_an_earlier_one_needed() {
+    let fleet = Fleet::new(1);
+    let ledger = &fleet.first().ledger;
+    let account = budget("team", 100);
+    let mut hold = ledger.reserve(&[need(&account, 60)], "a").await.unwrap();
+    ledger.extend(&mut hold, &[need(&account, 90)], "a").await.unwrap();
+    let bound = |nano_usd| {
+        let postings = hold.bound(Used { nano_usd, tokens: 0 });
+        postings.iter().map(|posting| posting.amount).sum::<i64>()
+    };
+    assert_eq!([40, 75, 90, i64::MAX].map(bound), [40, 75, 90, 90]);
+}

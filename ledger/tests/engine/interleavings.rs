@@ -68,7 +68,7 @@ async fn request(gateway: Gateway, run: Arc<Run>, mut rng: Rng) {
         return;
     }
     let nano_usd = rng.below(least + 1);
-    for posting in hold.bound() {
+    for posting in hold.bound(Used::MOST) {
         *run.used.lock().unwrap().entry((posting.account, posting.slot)).or_default() += nano_usd;
     }
     gateway.settle(hold, Used { nano_usd, tokens: 0 });

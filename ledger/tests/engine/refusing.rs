@@ -88,7 +88,7 @@ async fn without_the_store_so_much_passes_in_each_outage() {
         loop {
             match fleet.first().reserve(&account, 10).await {
                 Ok(hold) => {
-                    let bound = hold.bound();
+                    let bound = hold.bound(Used::MOST);
                     if bound[0].lease.is_some() {
                         leased += 10;
                     } else {

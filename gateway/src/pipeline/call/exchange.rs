@@ -35,14 +35,12 @@ pub async fn exchange(
     if let Some(proof) = &upstream.proof
         && let Err(failure) = proof.add(method, endpoint, headers, body).await
     {
-        meter.release();
         tracing::debug!(model = %model.id, reason = %failure.reason, "no valid cloud credential");
         return Err(Error::Unauthenticated);
     }
-    match pool.send((method, endpoint), headers, body, upstream.policy).await {
+    match pool.send((method, endpoint), (&*headers, body), upstream.policy, meter.owed()).await {
         Ok(response) => Ok(response),
         Err(SendError::Connect(error)) => {
-            meter.release();
             let source = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(model = %model.id, %error, source, "cannot connect to upstream");
             Err(match error {
