@@ -298,10 +298,10 @@ impl Pot {
         let _ = self.overdraft.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 
-    /// The store did not answer.
-    pub(super) fn is_down(&self, now: Now) {
+    /// The store did not answer what it was asked then.
+    pub(super) fn is_down(&self, asked: Now) {
         if !self.down.load(Ordering::Acquire) {
-            self.down_since.store(now.steady, Ordering::Release);
+            self.down_since.store(asked.steady, Ordering::Release);
             self.down.store(true, Ordering::Release);
         }
     }

@@ -232,7 +232,7 @@ impl Side {
                 // It is said again, with what is free by then.
                 leased.finished = false;
             }
-            self.pot.is_down(now);
+            self.pot.is_down(asked);
             self.pot.changed.notify_waiters();
             return;
         };

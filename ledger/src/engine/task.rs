@@ -25,8 +25,9 @@ const BEAT: u32 = 50;
 const REAP: u32 = 300;
 /// A store that did not answer all this time, several beats long, may not have heard of others either: nobody is given up.
 const HEARING: Duration = Duration::from_secs(20);
-/// Longest exchange. Beyond it the store counts as down until the next one.
-const LIMIT: Duration = Duration::from_millis(250);
+/// Longest exchange. Beyond it the store counts as down until the next one. A store that is only busy answers before: given up
+/// sooner, each exchange would be begun anew and none would end.
+const LIMIT: Duration = Duration::from_millis(1500);
 /// Most accounts of one exchange.
 const BATCH: usize = 256;
 

@@ -17,8 +17,9 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(2);
 /// Requests of one caller that wait for one rate; more are refused at once.
 const MOST_WAITING: usize = 100;
-/// A store that has been silent for less is waited for; microseconds.
-const HICCUP: i64 = 1_000_000;
+/// A store that has been silent for less is waited for: longer than one exchange may take, so that another one follows, and less
+/// than [`WAIT`]; microseconds.
+const HICCUP: i64 = 1_750_000;
 /// What the store said is believed for this long before it is asked again; microseconds.
 pub(super) const FRESH: i64 = 100_000;
 
@@ -201,7 +202,7 @@ impl Shared {
             return Err(Cause::Exhausted);
         }
         let Ok(permit) = timeout_at(deadline, pot.turns.take(caller)).await else {
-            return Err(too_late(pot));
+            return Err(too_late(waiting, need));
         };
         let turn = Turn { waiting, since, _permit: permit };
         pot.first.store(waiting.amount, Ordering::Release);
@@ -228,7 +229,7 @@ impl Shared {
                 Some(Lack::UsedUp | Lack::Unknown) => deadline,
             };
             if timeout_at(until, changed).await.is_err() {
-                return Err(too_late(pot));
+                return Err(too_late(waiting, need));
             }
         }
     }
@@ -288,12 +289,13 @@ fn may_come(need: &Need, amount: i64, (others, back): (bool, Duration)) -> bool 
     }
 }
 
-/// Why nothing came while the request waited: a store that is silent, or that does not give what it has, as after its failover,
-/// is not an empty account.
-fn too_late(pot: &Pot) -> Cause {
-    let known = pot.known.load();
+/// Why nothing came while the request waited: a store that is silent, or that does not give what it has, as after its failover, or
+/// that is slow while it has enough for all who wait, is not an empty account.
+fn too_late(waiting: &Waiting, need: &Need) -> Cause {
+    let (pot, known) = (&waiting.pot, waiting.pot.known.load());
     let heard = known.answers > 0 && !pot.down.load(Ordering::Acquire);
-    if heard && !known.withheld { Cause::Exhausted } else { Cause::Unavailable }
+    let is_slow = known.left >= pot.wanted.load(Ordering::SeqCst).max(1) && !known.in_vain && !need.account.is_rate();
+    if heard && !known.withheld && !is_slow { Cause::Exhausted } else { Cause::Unavailable }
 }
 
 /// The rate at which a caller goes on beyond a limit that throttles.

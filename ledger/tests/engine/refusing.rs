@@ -66,7 +66,8 @@ async fn without_the_store_what_is_leased_goes_on_and_then_requests_are_refused(
         assert_eq!(fleet.first().reserve(&account, 10).await.unwrap_err().cause, Cause::Unavailable);
         assert!(began.elapsed() < MS, "only the first wait for it");
         fleet.world.set(Mode::Up);
-        sleep(MS * 1000).await;
+        // What was asked before is given up first.
+        sleep(MS * 2000).await;
         drop(hold);
         drop(fleet.first().reserve(&account, 100).await.unwrap());
         sleep(MS * 60_000).await;
@@ -105,6 +106,8 @@ async fn without_the_store_so_much_passes_in_each_outage() {
         assert_eq!(fleet.first().ledger.overdrawn(), overdrawn);
         fleet.world.set(Mode::Up);
         fleet.booked().await;
+        // What was asked before is given up first.
+        sleep(MS * 2000).await;
         drop(fleet.first().reserve(&account, 10).await.unwrap());
         sleep(MS * 3000).await;
     }
@@ -204,4 +207,20 @@ async fn a_store_that_may_not_grant_is_no_empty_account() {
     fleet.world.set(Mode::Up);
     sleep(MS * 200).await;
     fleet.first().reserve(&account, 100).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_busy_refuses_nobody_and_answers_all_who_wait_at_once() {
+    let fleet = Fleet::new(3);
+    let account = Terms { limit: 10_000, ..Terms::default() }.account();
+    fleet.world.set(Mode::Busy);
+    let requests = (0..1000).map(|i| {
+        let (gateway, account) = (fleet.gateways[i % 3].clone(), Arc::clone(&account));
+        tokio::spawn(async move { gateway.reserve(&account, 10).await })
+    });
+    for request in requests.collect::<Vec<_>>() {
+        drop(request.await.unwrap().unwrap());
+    }
+    let exchanges = fleet.first().ledger.exchanges();
+    assert!(exchanges <= 4, "{exchanges}");
 }

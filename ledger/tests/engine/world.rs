@@ -35,6 +35,8 @@ pub(crate) enum Mode {
     LosesReplies,
     /// Does what it is asked long after the asker gave up.
     Late,
+    /// Answers, but takes its time.
+    Busy,
     /// Answers and grants nothing, as after a failover.
     Suspended,
 }
@@ -208,6 +210,10 @@ impl MemoryStore {
             Mode::Silent => std::future::pending().await,
             _ if cut_off => std::future::pending().await,
             Mode::Refuses => Err(StoreError::Write(sqlx::Error::PoolClosed)),
+            Mode::Busy => {
+                sleep(Duration::from_millis(600)).await;
+                Ok(mode)
+            }
             mode => Ok(mode),
         }
     }

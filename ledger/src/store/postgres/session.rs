@@ -24,7 +24,7 @@ const SETTINGS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '2s';
     SET default_transaction_isolation = 'read committed'; SET timezone = 'UTC'; SET jit = off";
 
 /// Of exchanges: whoever asked has given up by then, and must not stand in the way of others.
-const IMPATIENT: &str = "SET LOCAL lock_timeout = '250ms'";
+const IMPATIENT: &str = "SET LOCAL lock_timeout = '1500ms'";
 
 /// To be dropped after any error.
 pub(super) struct Session {
