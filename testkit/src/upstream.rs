@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -14,6 +15,7 @@ use std::{
 };
 
 use rustls::ServerConfig;
+use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{
@@ -64,7 +66,16 @@ struct State {
 struct Queues {
     any: VecDeque<Script>,
     by_model: HashMap<String, VecDeque<Script>>,
-    standing: HashMap<String, Script>,
+    standing: HashMap<String, Standing>,
+}
+
+/// What is answered while nothing is queued, by what is asked.
+struct Standing(Box<dyn Fn(&Value) -> Script + Send>);
+
+impl fmt::Debug for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Standing")
+    }
 }
 
 /// What the upstream insists on.
@@ -190,7 +201,12 @@ impl Upstream {
 
     /// Answers every request for this model with this, unless one is queued.
     pub fn always(&self, model: &str, script: Script) {
-        self.state.queues().standing.insert(model.to_owned(), script);
+        self.decide(model, move |_| script.clone());
+    }
+
+    /// Answers every request for this model, unless a script is queued, as `choose` says of its body.
+    pub fn decide(&self, model: &str, choose: impl Fn(&Value) -> Script + Send + 'static) {
+        self.state.queues().standing.insert(model.to_owned(), Standing(Box::new(choose)));
     }
 
     /// All requests so far, in the order in which their heads came.
@@ -247,11 +263,11 @@ impl State {
         self.queues.lock().expect("no test panics while it holds the queues")
     }
 
-    fn script_for(&self, model: &str) -> Script {
+    fn script_for(&self, model: &str, asked: &Value) -> Script {
         let mut queues = self.queues();
         let queued = queues.by_model.get_mut(model).and_then(VecDeque::pop_front);
         let next = queued.or_else(|| queues.any.pop_front());
-        next.or_else(|| queues.standing.get(model).cloned()).unwrap_or_default()
+        next.or_else(|| queues.standing.get(model).map(|standing| standing.0(asked))).unwrap_or_default()
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Say {
 
 impl Say {
     /// The usage, as far as the request allows it.
-    fn usage(&self, request: &Value) -> Option<Usage> {
+    pub(super) fn usage(&self, request: &Value) -> Option<Usage> {
         let most = request.get("max_completion_tokens").or_else(|| request.get("max_tokens")).and_then(Value::as_u64);
         let most = most.filter(|_| self.stops_in_time).unwrap_or(u64::MAX);
         self.usage.map(|usage| Usage { completion: usage.completion.min(most), ..usage })

@@ -5,6 +5,8 @@ use http::{HeaderMap, Method};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::answer::Usage;
+
 /// One request.
 #[derive(Clone, Debug)]
 pub struct Recorded {
@@ -26,6 +28,9 @@ pub struct Recorded {
     pub outcome: Outcome,
     /// What the strict checks refused it for.
     pub refused: Option<String>,
+    /// What a provider would charge for it by now: the prompt from when it was read whole, and of the answer what was handed out; of a
+    /// stream that is a token for each piece, at most as many as it reports. `None` = it was not read whole, or got an error.
+    pub billed: Option<Usage>,
 }
 
 /// A TLS handshake.

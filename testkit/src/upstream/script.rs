@@ -96,6 +96,8 @@ pub(super) struct Rendered {
     pub(super) before_head: Vec<Step>,
     pub(super) steps: Vec<Step>,
     pub(super) farewell: Option<Farewell>,
+    /// What the whole answer uses; `None` = it is an error, or does not say.
+    pub(super) usage: Option<Usage>,
 }
 
 impl Default for Script {
@@ -132,6 +134,11 @@ impl Script {
     /// Says `chunks` pieces, `t0 t1 t2 …`, streamed or not as the request asks.
     pub fn pieces(chunks: usize) -> Self {
         Self::say((0..chunks).map(|index| format!("t{index} ")).collect())
+    }
+
+    /// Says a word of one token so many times, streamed or not as the request asks.
+    pub fn words(count: usize) -> Self {
+        Self::say(vec![" word".to_owned(); count])
     }
 
     /// A whole chat answer of exactly `size` bytes of content.
@@ -277,6 +284,7 @@ impl Script {
             before_head: self.head_gate.iter().cloned().map(Step::Pass).collect(),
             steps: Vec::new(),
             farewell: None,
+            usage: None,
         };
         let mut answer = match &self.body {
             Body::Natural(say) => natural(say),

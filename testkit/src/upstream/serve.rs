@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use http::{Method, Request, Response};
+use http::{Method, Response};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{body::Frame, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -22,7 +22,7 @@ use crate::provider::Asked;
 
 use super::{
     State,
-    answer::Parts,
+    answer::{Parts, Usage},
     record::{Handshake, Outcome, Recorded},
     script::{Cut, Gate, Rendered, Script, Step},
     strict::{self, Refusal},
@@ -30,6 +30,9 @@ use super::{
 };
 
 type Body = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Broken>>>;
+
+/// How the delta of a chunk begins that brings text.
+const PIECE: &[u8] = b"\"delta\":{\"content\":\"";
 
 /// The script says that the connection breaks here.
 #[derive(Debug)]
@@ -63,7 +66,10 @@ async fn connection(socket: TcpStream, number: u64, state: Arc<State>) -> io::Re
     let (handle, handshake) = (wire.handle(), wire.handshake());
     let service = service_fn(move |request| {
         let from = Origin { connection: number, handshake: handshake.clone() };
-        answer(Arc::clone(&state), from, handle.clone(), request)
+        let (head, body) = request.into_parts();
+        // At once: where the client has left already, nothing of the answer is ever begun.
+        let tracked = Tracked::begin(Arc::clone(&state), from, &head);
+        answer(Arc::clone(&state), tracked, handle.clone(), (head, body))
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(wire), service);
     let mut connection = std::pin::pin!(connection);
@@ -107,6 +113,7 @@ impl Tracked {
                 started: Instant::now(),
                 outcome: Outcome::Open,
                 refused: None,
+                billed: None,
             });
         });
         Self { state, index, ended: false }
@@ -136,12 +143,10 @@ impl Drop for Tracked {
 
 async fn answer(
     state: Arc<State>,
-    from: Origin,
+    tracked: Tracked,
     handle: Handle,
-    request: Request<Incoming>,
+    (head, body): (http::request::Parts, Incoming),
 ) -> Result<Response<Body>, Broken> {
-    let (head, body) = request.into_parts();
-    let tracked = Tracked::begin(Arc::clone(&state), from, &head);
     let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
     tracked.edit(|entry| entry.body = body.clone());
     let rendered = match ask(&state, &head, &body) {
@@ -180,7 +185,13 @@ fn ask(state: &State, head: &http::request::Parts, raw: &[u8]) -> Result<Rendere
     state.dialect.check(&asked)?;
     let model = state.dialect.model(&asked);
     strict::model(state, model)?;
-    Ok(state.script_for(model).render(|say| state.dialect.answer(&asked, say)))
+    let mut usage = None;
+    let mut rendered = state.script_for(model, &body).render(|say| {
+        usage = say.usage(&body);
+        state.dialect.answer(&asked, say)
+    });
+    rendered.usage = usage.filter(|_| rendered.status.is_success());
+    Ok(rendered)
 }
 
 fn models(state: &State) -> String {
@@ -194,6 +205,9 @@ fn refuse(tracked: &Tracked, state: &State, refusal: &Refusal) -> Script {
 }
 
 async fn play(rendered: Rendered, mut tracked: Tracked, handle: Handle) -> Result<Response<Body>, Broken> {
+    if let Some(usage) = rendered.usage {
+        tracked.edit(|entry| entry.billed = Some(Usage { completion: 0, reasoning: 0, ..usage }));
+    }
     for step in &rendered.before_head {
         step.wait().await;
     }
@@ -212,8 +226,8 @@ async fn play(rendered: Rendered, mut tracked: Tracked, handle: Handle) -> Resul
     if rendered.steps.is_empty() {
         tracked.end(Outcome::Complete(Instant::now()));
     }
-    let playing =
-        Playing { steps: rendered.steps.into_iter(), tracked, handle, sized: rendered.content_length.is_some() };
+    let (usage, sized) = (rendered.usage, rendered.content_length.is_some());
+    let playing = Playing { steps: rendered.steps.into_iter(), tracked, handle, sized, usage };
     let frames = stream::unfold(playing, |mut playing| async { playing.next().await.map(|frame| (frame, playing)) });
     Ok(response.body(StreamBody::new(frames.boxed())).expect("a script's head is valid"))
 }
@@ -223,14 +237,31 @@ struct Playing {
     tracked: Tracked,
     handle: Handle,
     sized: bool,
+    usage: Option<Usage>,
 }
 
 impl Playing {
+    /// These bytes go out now.
+    fn bill(&self, bytes: &[u8]) {
+        let Some(all) = self.usage else { return };
+        // The first of a chat's chunks says who speaks, and the last ones why it ends and what it used.
+        let piece = bytes.windows(PIECE.len()).position(|window| window == PIECE);
+        let is_piece = piece.is_some_and(|at| bytes.get(at + PIECE.len()) != Some(&b'"'));
+        self.tracked.edit(|entry| {
+            if let Some(billed) = &mut entry.billed {
+                let more = if self.sized { all.completion } else { u64::from(is_piece) };
+                billed.completion = (billed.completion + more).min(all.completion);
+                billed.reasoning = all.reasoning.min(billed.completion);
+            }
+        });
+    }
+
     async fn next(&mut self) -> Option<Result<Frame<Bytes>, Broken>> {
         while let Some(step) = self.steps.next() {
             step.wait().await;
             match step {
                 Step::Send(bytes) => {
+                    self.bill(&bytes);
                     // The writer asks for nothing more once a declared length is sent.
                     if self.sized && self.steps.len() == 0 {
                         self.tracked.end(Outcome::Complete(Instant::now()));
