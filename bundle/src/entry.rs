@@ -3,7 +3,7 @@
 //! Entries are resolved: defaults applied, prices looked up, durations in milliseconds, money in nano-USD,
 //! secrets moved to a [`CredentialEntry`]. A gateway never sees a CR.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 pub use turnpike_crds::model_deployment::ColdStart;
@@ -165,6 +165,19 @@ pub struct EngineEntry {
     pub adapters: Vec<String>,
 }
 
+/// Where the pods of an engine are that the operator has seen ready: a hint, for the while until DNS tells of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointEntry {
+    /// The `ModelDeployment`.
+    #[serde(flatten)]
+    pub object: ObjectRef,
+    /// Where each of them listens.
+    pub port: u16,
+    /// Lowest first.
+    pub addresses: Vec<IpAddr>,
+}
+
 /// Which addresses a gateway that guards its calls may connect to for a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Egress {
@@ -301,12 +314,14 @@ pub struct Contents {
     pub budgets: Vec<BudgetEntry>,
     /// Credentials by digest.
     pub credentials: BTreeMap<String, CredentialEntry>,
+    /// Of engines of which the operator sees a pod that is ready.
+    pub endpoints: Vec<EndpointEntry>,
 }
 
 impl Contents {
-    /// sha256 of everything, lower-case hex: equal for equal contents, whatever they were rendered from.
+    /// sha256 of everything but endpoints, lower-case hex: equal for equal contents, whatever they were rendered from.
     pub fn hash(&self) -> String {
-        let Self { models, keys, budgets, credentials } = self;
+        let Self { models, keys, budgets, credentials, endpoints: _ } = self;
         canonical::sha256_hex(canonical::to_string(&(models, keys, budgets, credentials)).as_bytes())
     }
 }

@@ -4,6 +4,7 @@
 //!  ConfigMap turnpike-bundle-manifest     data: manifest      ─▶ /bundle/manifest
 //!  ConfigMap turnpike-bundle-models-00    data: models-00     ─▶ /bundle/models-00
 //!  Secret    turnpike-bundle-keys-00      data: keys-00       ─▶ /bundle/keys-00
+//!  ConfigMap turnpike-bundle-endpoints-00 data: endpoints-00  ─▶ /bundle/endpoints-00    from format 2 on
 //!  Secret    turnpike-gateway-auth        data: token, …      ─▶ /auth/token
 //! ```
 

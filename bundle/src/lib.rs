@@ -7,6 +7,7 @@
 //!  Budget          ─────────────▶ budgets-NN   (ConfigMap)
 //!  VirtualKey      ─────────────▶ keys-NN      (Secret)
 //!  Secrets         ─────────────▶ credentials-NN (Secret)
+//!  engines' pods   ─────────────▶ endpoints-00 (ConfigMap), from format 2 on
 //!                                 manifest     (ConfigMap: version, hash of each shard)
 //! ```
 //! Everything here is pure: no IO, no clock, no randomness.

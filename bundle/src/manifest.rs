@@ -4,11 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical;
 
-/// Format that this build writes. It grows when a reader of the one before would take an entry for something else. Members
-/// that such a reader leaves out do not count, nor do entries that it refuses to read: it says so, and goes on with what it has.
-pub const FORMAT: u32 = 1;
-/// Oldest format that this build reads: this one and the one before.
-pub const OLDEST_READABLE: u32 = if FORMAT > 1 { FORMAT - 1 } else { 1 };
+/// Newest format that this build reads and writes. It grows when a reader of the one before would take an entry for something
+/// else, or could read nothing at all. Members that such a reader leaves out do not count, nor do entries that it refuses to
+/// read: it says so, and goes on with what it has.
+///
+/// 1: models, budgets, keys, credentials. 2: endpoints as well.
+pub const FORMAT: u32 = 2;
+/// Oldest format that this build reads and writes: the one before.
+pub const OLDEST: u32 = FORMAT - 1;
 /// Hash slots of each kind. Fixed for ever: an object's slot must not depend on how many shards there are.
 pub const SLOTS: u16 = 256;
 
@@ -24,17 +27,33 @@ pub enum Kind {
     Keys,
     /// [`crate::entry::CredentialEntry`].
     Credentials,
+    /// [`crate::entry::EndpointEntry`].
+    Endpoints,
 }
 
 impl Kind {
     /// In the order in which shards are listed and must be published: what others refer to comes first.
-    pub const ALL: [Self; 4] = [Self::Credentials, Self::Keys, Self::Budgets, Self::Models];
+    pub const ALL: [Self; 5] = [Self::Credentials, Self::Keys, Self::Budgets, Self::Models, Self::Endpoints];
+
+    /// Those that a bundle of this format has.
+    pub fn of_format(format: u32) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |kind| kind.format() <= format)
+    }
+
+    /// The oldest format that can have this kind, and the one that its shards say: what is not new in a format stays as it is
+    /// when bundles begin to have that format.
+    pub const fn format(self) -> u32 {
+        match self {
+            Self::Models | Self::Budgets | Self::Keys | Self::Credentials => 1,
+            Self::Endpoints => 2,
+        }
+    }
 
     /// Whether shards of this kind are Secrets rather than `ConfigMap`s.
     pub const fn is_secret(self) -> bool {
         match self {
             Self::Keys | Self::Credentials => true,
-            Self::Models | Self::Budgets => false,
+            Self::Models | Self::Budgets | Self::Endpoints => false,
         }
     }
 
@@ -43,8 +62,10 @@ impl Kind {
     pub const fn max_shards(self) -> u16 {
         match self {
             Self::Models => 95,
-            Self::Budgets | Self::Credentials => 32,
+            Self::Budgets => 31,
+            Self::Credentials => 32,
             Self::Keys => 96,
+            Self::Endpoints => 1,
         }
     }
 
@@ -55,6 +76,7 @@ impl Kind {
             Self::Budgets => "budgets",
             Self::Keys => "keys",
             Self::Credentials => "credentials",
+            Self::Endpoints => "endpoints",
         }
     }
 
@@ -117,7 +139,7 @@ pub struct ShardRef {
 /// The table of contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT`] of the writer.
+    /// Between [`OLDEST`] and [`FORMAT`].
     pub format: u32,
     /// Grows with every change.
     pub version: u64,
@@ -134,7 +156,7 @@ pub enum ManifestError {
     #[error("the manifest is not readable: {0}")]
     Unreadable(String),
     /// From a newer or a much older writer.
-    #[error("the manifest has format {0}; this build reads {OLDEST_READABLE} to {FORMAT}")]
+    #[error("the manifest has format {0}; this build reads {OLDEST} to {FORMAT}")]
     Format(u32),
     /// The hash does not fit the content.
     #[error("the manifest's hash does not fit its content: it is torn or was edited")]
@@ -146,8 +168,8 @@ pub enum ManifestError {
 
 impl Manifest {
     /// Computes the hash.
-    pub(crate) fn new(version: u64, shards: Vec<ShardRef>) -> Self {
-        let mut manifest = Self { format: FORMAT, version, hash: String::new(), shards };
+    pub(crate) fn new(format: u32, version: u64, shards: Vec<ShardRef>) -> Self {
+        let mut manifest = Self { format, version, hash: String::new(), shards };
         manifest.hash = manifest.computed_hash();
         manifest
     }
@@ -176,7 +198,7 @@ impl Manifest {
         if manifest.computed_hash() != manifest.hash {
             return Err(ManifestError::Torn);
         }
-        match Kind::ALL.into_iter().find(|kind| !manifest.covers(*kind)) {
+        match Kind::of_format(manifest.format).find(|kind| !manifest.covers(*kind)) {
             Some(kind) => Err(ManifestError::Coverage(kind)),
             None => Ok(manifest),
         }
@@ -222,5 +244,5 @@ impl Manifest {
 
 /// Whether this build reads a format.
 pub(crate) fn readable(format: u32) -> bool {
-    (OLDEST_READABLE..=FORMAT).contains(&format)
+    (OLDEST..=FORMAT).contains(&format)
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     canonical,
-    entry::{Backend, BudgetEntry, Contents, CredentialEntry, KeyEntry, ModelEntry},
+    entry::{Backend, BudgetEntry, Contents, CredentialEntry, EndpointEntry, KeyEntry, ModelEntry},
     manifest::{FORMAT, Kind, Manifest, ManifestError, ShardRef, Slots, readable},
     report::LoadedShard,
     shard::Entry,
@@ -91,7 +91,8 @@ pub struct Parsed {
     pub state: State,
     /// What was not taken and why, for the log and the metrics.
     pub rejections: Vec<Rejection>,
-    /// A shard was taken that was not held before: the contents may be others than those of the previous state.
+    /// A shard was taken that was not held before: the contents may be others than those of the previous state. Endpoints do
+    /// not count: they are hints, and nothing else follows from them.
     pub changed: bool,
 }
 
@@ -176,13 +177,16 @@ pub fn parse(manifest: &[u8], shards: &BTreeMap<String, Vec<u8>>, previous: Stat
         keys: reader.read::<KeyEntry>(Kind::Keys, old.keys),
         budgets: reader.read::<BudgetEntry>(Kind::Budgets, old.budgets),
         models: reader.read::<ModelEntry>(Kind::Models, old.models.clone()),
+        endpoints: Vec::new(),
     };
+    let changed = reader.changed;
+    contents.endpoints = reader.read::<EndpointEntry>(Kind::Endpoints, old.endpoints);
     reader.pair(&mut contents, &old.models, &old.credentials);
     let complete = manifest
         .shards
         .iter()
         .all(|shard| reader.taken.get(&shard.name).is_some_and(|taken| taken.hash.as_ref() == Some(&shard.hash)));
-    let Reader { taken, rejections, changed, .. } = reader;
+    let Reader { taken, rejections, .. } = reader;
     let state = State { version: manifest.version, hash: manifest.hash, complete, taken, contents, offered };
     Parsed { state, rejections, changed }
 }

@@ -9,7 +9,7 @@ pub use turnpike_engine::scale::Demand;
 
 use crate::{
     canonical,
-    manifest::{FORMAT, Kind, OLDEST_READABLE, Slots},
+    manifest::{FORMAT, Kind, OLDEST, Slots},
     parse::{Rejection, State},
 };
 
@@ -114,7 +114,7 @@ impl Report {
     pub fn new(state: &State, rejections: &[Rejection]) -> Self {
         let mut report = Self {
             state: String::new(),
-            oldest_format: OLDEST_READABLE,
+            oldest_format: OLDEST,
             newest_format: FORMAT,
             version: state.version(),
             hash: state.hash().map(str::to_owned),

@@ -68,10 +68,10 @@ pub struct Bundle {
     pub left_out: Vec<String>,
 }
 
-/// Cuts contents into shards. Unchanged shards keep version and bytes; the rest and the manifest get the version
-/// max(previous + 1, `now_ms`), unix milliseconds.
+/// Cuts contents into shards of the newest format. Unchanged shards keep version and bytes; the rest and the manifest get the
+/// version max(previous + 1, `now_ms`), unix milliseconds.
 pub fn shard(contents: &Contents, previous: Option<&Manifest>, now_ms: u64) -> Bundle {
-    Cutter::default().cut(contents, previous, now_ms)
+    Cutter::default().cut(contents, FORMAT, previous, now_ms)
 }
 
 /// Cuts contents again and again as [`shard`] does, and spares itself what has not changed since the last time.
@@ -89,13 +89,13 @@ struct Made {
 }
 
 impl Cutter {
-    /// As [`shard`].
-    pub fn cut(&mut self, contents: &Contents, previous: Option<&Manifest>, now_ms: u64) -> Bundle {
+    /// As [`shard`], in a format that this build writes: what that does not have is left out.
+    pub fn cut(&mut self, contents: &Contents, format: u32, previous: Option<&Manifest>, now_ms: u64) -> Bundle {
         let version = previous.map_or(now_ms, |manifest| now_ms.max(manifest.version.saturating_add(1)));
         let (mut shards, mut refs, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
         self.pieces.renew(contents);
         let mut before = std::mem::take(&mut self.shards);
-        for kind in Kind::ALL {
+        for kind in Kind::of_format(format) {
             let items = by_slot(self.pieces.of_kind(kind));
             for range in plan(kind, &items, previous) {
                 let (pieces, full) = fitting(range.slots, &items);
@@ -111,8 +111,8 @@ impl Cutter {
             }
         }
         let manifest = match previous {
-            Some(previous) if previous.format == FORMAT && previous.shards == refs => previous.clone(),
-            _ => Manifest::new(version, refs),
+            Some(previous) if previous.format == format && previous.shards == refs => previous.clone(),
+            _ => Manifest::new(format, version, refs),
         };
         Bundle { manifest, shards, left_out }
     }
@@ -276,8 +276,9 @@ fn fitting<'a>(slots: Slots, items: &Items<'a>) -> (Vec<&'a Arc<Piece>>, Vec<Str
 fn document(kind: Kind, name: &str, version: u64, pieces: &[&Arc<Piece>]) -> String {
     let entries: Vec<&str> = pieces.iter().map(|piece| piece.json.as_str()).collect();
     format!(
-        r#"{{"entries":[{}],"format":{FORMAT},"kind":"{}","name":"{name}","version":{version}}}"#,
+        r#"{{"entries":[{}],"format":{},"kind":"{}","name":"{name}","version":{version}}}"#,
         entries.join(","),
+        kind.format(),
         kind.name()
     )
 }

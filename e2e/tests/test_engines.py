@@ -3,6 +3,8 @@
 vLLM is a look-alike without GPUs, llama.cpp is llama.cpp; the node's GPUs are only said to be there.
 """
 
+import json
+
 import openai
 import pytest
 
@@ -12,7 +14,7 @@ import volumes
 from expect import served
 from kube import condition, eventually
 from objects import key
-from release import ask
+from release import ask, is_ready
 
 pytestmark = pytest.mark.usefixtures("engine_node")
 
@@ -49,6 +51,37 @@ def test_five_engines_on_four_gpus(api, release, namespace, client, value):
     engines.ready(api, namespace, short)
     engines.answering(release, value, short)
     assert chat(client, short).startswith(f"{short}-engine-")
+
+
+@pytest.fixture
+def without_dns(api):
+    """The cluster's DNS is away for the time of a test."""
+    def pods():
+        return api.list("Pod", "kube-system", "k8s-app=kube-dns")
+    def scale(replicas):
+        api.merge("Deployment", "kube-system", "coredns", {"spec": {"replicas": replicas}})
+    scale(0)
+    try:
+        eventually(lambda: not pods(), "no DNS is left")
+        yield
+    finally:
+        scale(1)
+        eventually(lambda: pods() and all(is_ready(pod) for pod in pods()), "there is DNS again")
+
+
+def test_pods_get_requests_before_dns_knows_of_them(api, release, namespace, client, value, without_dns):
+    def told():
+        """Where the bundle says that the engine's pods are."""
+        part = api.get("ConfigMap", release.namespace, f"{release.name}-bundle-endpoints-00")["data"]["endpoints-00"]
+        entries = [entry for entry in json.loads(part)["entries"] if entry["namespace"] == namespace]
+        return [address for entry in entries for address in entry["addresses"]]
+    api.apply(engines.vllm(namespace, "tiny"))
+    eventually(told, "the bundle names the pod", within=90)
+    engines.answering(release, value, "tiny")
+    [pod] = engines.pods(api, namespace, "tiny")
+    assert chat(client, "tiny").startswith(pod["metadata"]["name"]) and told() == [pod["status"]["podIP"]]
+    api.delete("ModelDeployment", namespace, "tiny")
+    eventually(lambda: not told(), "what ends is not named any more")
 
 
 def test_from_apply_to_answers(api, release, namespace, client, value, tmp_path):

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  snapshot ─▶ engines: their names resolved, each address asked which models it serves   engines/addresses.rs, engines/ask.rs
-//!                │                                     ▲
+//!  bundle's hints ─▲ │                                 ▲
 //!                ▼ verified addresses changed          │ a request could not connect, or met another server
 //!              config::reload ─▶ the next snapshot: a member for each address ─▶ requests
 //! ```
@@ -21,9 +21,10 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
-use turnpike_bundle::entry::ObjectRef;
+use turnpike_bundle::entry::{EndpointEntry, ObjectRef};
 
 use self::addresses::{Addresses, Answer, Change, Engines as State, Question, Unresolved};
+use self::hints::Hints;
 use crate::{
     app::App,
     config::{reload::Reload, snapshot::Snapshot},
@@ -33,6 +34,7 @@ use crate::{
 
 pub mod addresses;
 mod ask;
+pub mod hints;
 
 pub use ask::{Find, Resolver};
 
@@ -57,6 +59,7 @@ pub struct Engines {
     counts: Mutex<Vec<(ObjectRef, [usize; 2])>>,
     /// The engines of the first configuration were looked for.
     settled: watch::Sender<bool>,
+    hints: watch::Sender<Hints>,
     suspected: mpsc::Sender<(ObjectRef, SocketAddr)>,
     suspicions: Mutex<Option<mpsc::Receiver<(ObjectRef, SocketAddr)>>>,
 }
@@ -68,6 +71,7 @@ impl Default for Engines {
             addresses: ArcSwap::default(),
             counts: Mutex::default(),
             settled: watch::Sender::new(false),
+            hints: watch::Sender::default(),
             suspected,
             suspicions: Mutex::new(Some(suspicions)),
         }
@@ -87,6 +91,11 @@ impl Engines {
             // Late, or gone with its task: requests then meet what is known.
             let _ = timeout(LOOKING, self.settled.subscribe().wait_for(|settled| *settled)).await;
         }
+    }
+
+    /// The operator has just said that pods are ready there. Each is asked before it gets requests, like those of DNS.
+    pub fn hint(&self, endpoints: &[EndpointEntry]) {
+        self.hints.send_replace(Hints { endpoints: endpoints.to_vec(), received: Some(Instant::now()) });
     }
 
     /// A request found nobody at this address, or somebody else. Never waits.
@@ -150,6 +159,7 @@ struct Finder {
 impl Finder {
     async fn run(mut self, suspicions: Option<mpsc::Receiver<(ObjectRef, SocketAddr)>>) {
         let Some(mut suspicions) = suspicions else { return };
+        let mut hints = self.app.engines.hints.subscribe();
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -161,6 +171,7 @@ impl Finder {
                 // Nothing in there panics, and it is cancelled only with this task.
                 Some(Ok(found)) = self.tasks.join_next() => self.take(found),
                 Some((object, address)) = suspicions.recv() => self.suspect(&object, address),
+                Ok(()) = hints.changed() => self.state.hint(hints.borrow_and_update().clone(), Instant::now()),
                 () = sleep_until(next) => {}
             }
         }

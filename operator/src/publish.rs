@@ -1,9 +1,10 @@
 //! What was last published, and for each object what became of it there.
 //!
 //! ```text
-//!  World ─ settle ─▶ compile ─▶ plan ─▶ write, the manifest last ─▶ Published ─▶ status, virtual_key
-//!                       ▲                        │
-//!  cluster ─ read ─▶ Previous                    └─▶ touch every gateway pod
+//!  World ─ settle ─────▶ compile ─▶ plan ─▶ write, the manifest last ─▶ Published ─▶ status, virtual_key
+//!  Engines ─ endpoints ──▲  ▲                        │
+//!  Gateways ─ format ────┘  │                        └─▶ touch every gateway pod
+//!  cluster ─ read ─▶ Previous
 //!  own objects (watch) ─ edited, deleted? ─▶ plan again
 //! ```
 
@@ -16,6 +17,7 @@ use crate::context::Context;
 
 pub mod bump;
 pub mod compile;
+pub mod endpoints;
 pub mod format;
 pub mod mint;
 pub mod own;
@@ -60,10 +62,13 @@ pub struct Compiled {
 pub async fn run(context: Context, sender: watch::Sender<Arc<Published>>) {
     let target = watch::Sender::default();
     let touching = touch::run(context.clone(), target.subscribe());
-    let publishing = publisher::Publisher::new(context, sender, target).run();
+    let (told, endpoints) = watch::channel(None);
+    let locating = endpoints::run(context.engines.clone(), told);
+    let publishing = publisher::Publisher::new(context, endpoints, sender, target).run();
     tokio::select! {
-        // Ends only when everything else has.
+        // Both end only when everything else has.
         () = touching => {}
+        () = locating => {}
         foreign = publishing => tracing::error!(%foreign, "this process must not publish any more"),
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     canonical,
-    entry::{BudgetEntry, Contents, CredentialEntry, KeyEntry, ModelEntry, ObjectRef},
+    entry::{BudgetEntry, Contents, CredentialEntry, EndpointEntry, KeyEntry, ModelEntry, ObjectRef},
     manifest::Kind,
 };
 
@@ -43,7 +43,7 @@ macro_rules! of_objects {
     )+};
 }
 
-of_objects!(ModelEntry, KeyEntry, BudgetEntry);
+of_objects!(ModelEntry, KeyEntry, BudgetEntry, EndpointEntry);
 
 /// A serialized entry.
 pub struct Piece {
@@ -108,6 +108,7 @@ pub(super) struct Pieces {
     keys: Made<KeyEntry>,
     budgets: Made<BudgetEntry>,
     credentials: Made<CredentialEntry>,
+    endpoints: Made<EndpointEntry>,
 }
 
 impl Pieces {
@@ -116,6 +117,7 @@ impl Pieces {
         self.keys.renew(contents.keys.iter());
         self.budgets.renew(contents.budgets.iter());
         self.credentials.renew(contents.credentials.values());
+        self.endpoints.renew(contents.endpoints.iter());
     }
 
     pub(super) fn of_kind(&self, kind: Kind) -> Vec<&Arc<Piece>> {
@@ -124,10 +126,11 @@ impl Pieces {
             Kind::Keys => self.keys.pieces(),
             Kind::Budgets => self.budgets.pieces(),
             Kind::Credentials => self.credentials.pieces(),
+            Kind::Endpoints => self.endpoints.pieces(),
         }
     }
 
-    /// Those that are of an object, sorted by it within each kind.
+    /// Those that an object compiles to, sorted by it within each kind.
     pub(super) fn of_objects(&self) -> impl Iterator<Item = (Kind, &ObjectRef, &Piece)> {
         let models = self.models.0.iter().map(|(entry, piece)| (Kind::Models, &entry.object, piece.as_ref()));
         let keys = self.keys.0.iter().map(|(entry, piece)| (Kind::Keys, &entry.object, piece.as_ref()));

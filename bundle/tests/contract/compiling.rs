@@ -26,7 +26,8 @@ fn cases_compile_to_their_snapshots() {
     for case in cases {
         let (objects, settings) = manifests::read(&fs::read_to_string(case.join("in.yaml")).unwrap());
         let rendered = render(&objects, &settings);
-        let Contents { models, keys, budgets, credentials } = &rendered.contents;
+        let Contents { models, keys, budgets, credentials, endpoints } = &rendered.contents;
+        assert_eq!(endpoints, &[], "objects say nothing of them");
         let view = View {
             models,
             keys,

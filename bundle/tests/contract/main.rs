@@ -10,6 +10,7 @@
 mod compiling;
 mod covering;
 mod determinism;
+mod formats;
 mod isolation;
 mod manifests;
 mod parsing;

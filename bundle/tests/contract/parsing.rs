@@ -88,8 +88,8 @@ fn an_unreadable_manifest_changes_nothing() {
     let cases: [(Vec<u8>, Expected); 4] = [
         (Vec::new(), |reason| matches!(reason, Reason::Manifest(ManifestError::Unreadable(_)))),
         (good[..good.len() / 2].to_vec(), |reason| matches!(reason, Reason::Manifest(ManifestError::Unreadable(_)))),
-        (text.replace("\"format\":1", "\"format\":2").into_bytes(), |reason| {
-            *reason == Reason::Manifest(ManifestError::Format(2))
+        (text.replace("\"format\":2", "\"format\":3").into_bytes(), |reason| {
+            *reason == Reason::Manifest(ManifestError::Format(3))
         }),
         (text.replace("\"version\":2000", "\"version\":3000").into_bytes(), |reason| {
             *reason == Reason::Manifest(ManifestError::Torn)
@@ -109,11 +109,11 @@ fn a_newer_format_of_one_shard_is_left_alone() {
     let (_, state, new, mut second) = two();
     let at = second.shards.iter().position(|shard| shard.name == "models-00").unwrap();
     let text = String::from_utf8(second.shards[at].bytes.clone()).unwrap();
-    second.shards[at].bytes = text.replace("\"format\":1", "\"format\":2").into_bytes();
+    second.shards[at].bytes = text.replace("\"format\":1", "\"format\":3").into_bytes();
     let manifest = with_hashes_of(&second);
     let before = state.contents().models.clone();
     let parsed = parse(&manifest, &bytes(&second), state);
-    assert_eq!(parsed.rejections[0].reason, Reason::Format(2));
+    assert_eq!(parsed.rejections[0].reason, Reason::Format(3));
     assert_eq!(parsed.state.contents().models, before);
     assert_eq!(parsed.state.contents().keys, new.keys);
 }
@@ -229,7 +229,7 @@ fn a_credential_still_named_by_a_model_stays() {
 }
 
 /// The manifest that a writer of these very shards would have made.
-fn with_hashes_of(bundle: &Bundle) -> Vec<u8> {
+pub(crate) fn with_hashes_of(bundle: &Bundle) -> Vec<u8> {
     let mut manifest = bundle.manifest.clone();
     for shard in &mut manifest.shards {
         let written = bundle.shards.iter().find(|written| written.name == shard.name).unwrap();

@@ -1,7 +1,11 @@
 //! A cut that spares itself what has not changed is the cut that knows nothing.
 
 use proptest::prelude::*;
-use turnpike_bundle::{Contents, Cutter, Manifest, manifest::Kind, sha256_hex, shard};
+use turnpike_bundle::{
+    Contents, Cutter, Manifest,
+    manifest::{FORMAT, Kind},
+    sha256_hex, shard,
+};
 
 use crate::sharding::{credential, key, model};
 
@@ -70,7 +74,7 @@ proptest! {
                 cutter = Cutter::default();
             }
             now += 1;
-            let cut = cutter.cut(&contents, previous.as_ref(), now);
+            let cut = cutter.cut(&contents, FORMAT, previous.as_ref(), now);
             prop_assert_eq!(&cut, &shard(&contents, previous.as_ref(), now));
             let pieces: Vec<_> = cutter.pieces().map(|(kind, object, _)| (kind, object.clone())).collect();
             let models = contents.models.iter().map(|entry| (Kind::Models, entry.object.clone()));

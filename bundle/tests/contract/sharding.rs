@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use turnpike_bundle::{
     Bundle, Contents, Manifest, State,
-    entry::{Backend, CredentialEntry, KeyEntry, KeyHash, ModelEntry, ModelLimits, ObjectRef, Timeouts, Visibility},
+    entry::{
+        Backend, CredentialEntry, EndpointEntry, KeyEntry, KeyHash, ModelEntry, ModelLimits, ObjectRef, Timeouts,
+        Visibility,
+    },
     manifest::Kind,
     parse, shard,
     shard::{AIM_BYTES, MAX_BYTES},
@@ -54,7 +57,15 @@ pub(crate) fn credential(digest: &str, api_key: &str) -> CredentialEntry {
     }
 }
 
-/// `count` models whose answers have `bytes` bytes, and a key and a credential.
+pub(crate) fn endpoint(name: &str, addresses: &[&str]) -> EndpointEntry {
+    EndpointEntry {
+        object: ObjectRef { namespace: "ml".to_owned(), name: name.to_owned() },
+        port: 8000,
+        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+    }
+}
+
+/// `count` models whose answers have `bytes` bytes, and a key, a credential and an engine's endpoint.
 pub(crate) fn contents(count: usize, bytes: usize) -> Contents {
     let answer = "x".repeat(bytes);
     Contents {
@@ -62,6 +73,7 @@ pub(crate) fn contents(count: usize, bytes: usize) -> Contents {
         keys: vec![key("app", "feedface")],
         budgets: Vec::new(),
         credentials: [("d1".to_owned(), credential("d1", "sk-top-secret"))].into(),
+        endpoints: vec![endpoint("engine", &["10.1.0.7"])],
     }
 }
 

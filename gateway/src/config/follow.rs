@@ -21,6 +21,7 @@ use tokio::{
 };
 use turnpike_bundle::{
     Report,
+    entry::EndpointEntry,
     parse::{Reason, Rejection},
 };
 
@@ -85,7 +86,8 @@ pub fn start(reload: Arc<Reload>, bundle: &Path, auth: &Path) -> io::Result<Foll
     let known = Arc::new(ArcSwap::default());
     let mut secret = Secret { mounted: MountedAuth::new(auth), app: Arc::clone(app), known: Arc::clone(&known) };
     let app = Arc::clone(app);
-    let mut cycle = Cycle { mounted, app, reload, reports: sender, serving: false, told: Vec::new() };
+    let mut cycle =
+        Cycle { mounted, app, reload, reports: sender, serving: false, endpoints: Vec::new(), told: Vec::new() };
     let tasks = [spawn(bundle, move || cycle.look())?, spawn(auth, move || secret.look())?];
     Ok(Following { tasks, told: [failing, unhealthy], reports, auth: known })
 }
@@ -123,6 +125,8 @@ struct Cycle {
     reports: watch::Sender<Arc<Report>>,
     /// A complete bundle has come; from then on each part counts alone.
     serving: bool,
+    /// As last taken.
+    endpoints: Vec<EndpointEntry>,
     told: Vec<Rejection>,
 }
 
@@ -130,6 +134,7 @@ impl Cycle {
     fn look(&mut self) {
         let Some(Look { report, rejections, changed }) = self.mounted.look() else { return };
         self.tell(&rejections);
+        self.hint();
         let first = !self.serving && report.hash.is_some();
         if first || (self.serving && changed) {
             self.serving = true;
@@ -143,6 +148,19 @@ impl Cycle {
             let report = report.with_failing(self.app.credentials.failing());
             *known = Arc::new(report.with_unhealthy(&self.app.unhealthy.all()));
         });
+    }
+
+    /// Passes on where pods of engines are, whenever that is news. What lay there when the gateway started may be of any age, and
+    /// DNS is asked then as well.
+    fn hint(&mut self) {
+        let endpoints = &self.mounted.contents().endpoints;
+        if *endpoints == self.endpoints {
+            return;
+        }
+        if self.serving {
+            self.app.engines.hint(endpoints);
+        }
+        self.endpoints.clone_from(endpoints);
     }
 
     /// Each rejection once, when it comes up.

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  follow(snapshot) ─▶ engine ─ every second ─▶ its name is resolved ─▶ known addresses
+//!  hint(endpoints) ─────────────────────────────── for 30 s ─────────────▶ known addresses
 //!                                               each is asked for its models: at once, then every 10 s
 //!                                                 lists the engine's model ─▶ verified
 //!                                                 does not, or none is there ─▶ out, asked again in a second
@@ -21,6 +22,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use turnpike_bundle::entry::{Egress, ObjectRef};
 
+use super::hints::Hints;
 use crate::config::snapshot::{Backend, Engine, Snapshot};
 
 /// Between two looks at a name's addresses.
@@ -128,7 +130,10 @@ pub enum Unresolved {
 
 /// All engines.
 #[derive(Debug, Default)]
-pub struct Engines(BTreeMap<ObjectRef, Watched>);
+pub struct Engines {
+    watched: BTreeMap<ObjectRef, Watched>,
+    hints: Hints,
+}
 
 #[derive(Debug)]
 struct Watched {
@@ -151,26 +156,52 @@ struct Seen {
     verify: Instant,
     is_asked: bool,
     turn: u64,
-    /// Since when its name has had others in its place.
+    /// Since when its name has not had it, or has had others in its place.
     left: Option<Instant>,
+    /// It is known by its name, if only because those in its place cannot take requests yet.
+    is_named: bool,
+    /// Until when it is known by a hint.
+    hinted: Option<Instant>,
+}
+
+impl Seen {
+    /// To be asked at once.
+    fn new(now: Instant) -> Self {
+        Self { names: None, verify: now, is_asked: false, turn: 0, left: None, is_named: false, hinted: None }
+    }
+
+    fn is_hinted(&self, now: Instant) -> bool {
+        self.hinted.is_some_and(|until| now < until)
+    }
 }
 
 impl Engines {
     /// Those of another snapshot. What is known of an engine stays while it serves the same model at the same URL; where its key
     /// changed, all are asked anew.
     pub fn follow(&mut self, snapshot: &Snapshot, now: Instant) {
-        let mut before = std::mem::take(&mut self.0);
+        let mut before = std::mem::take(&mut self.watched);
         for engine in &snapshot.engines {
             let object = &engine.model.entry.object;
-            if let Some(watched) = watched(engine, before.remove(object), now) {
-                self.0.insert(object.clone(), watched);
+            if let Some(mut watched) = watched(engine, before.remove(object), now) {
+                watched.hint(self.hints.of(object), self.hints.until(now), now);
+                self.watched.insert(object.clone(), watched);
             }
         }
     }
 
+    /// Takes hints in the place of those before. An address that is not verified is asked at once; one that is named no more
+    /// stays only if its name has it.
+    pub fn hint(&mut self, hints: Hints, now: Instant) {
+        let until = hints.until(now);
+        for (object, engine) in &mut self.watched {
+            engine.hint(hints.of(object), until, now);
+        }
+        self.hints = hints;
+    }
+
     /// The names to look up now, at most so many; they count as being looked up.
     pub fn to_resolve(&mut self, now: Instant, most: usize) -> Vec<(ObjectRef, Box<str>, u16)> {
-        let due = self.0.iter_mut().filter(|(_, engine)| !engine.is_resolving && engine.resolve <= now);
+        let due = self.watched.iter_mut().filter(|(_, engine)| !engine.is_resolving && engine.resolve <= now);
         due.take(most)
             .map(|(object, engine)| {
                 engine.is_resolving = true;
@@ -188,7 +219,7 @@ impl Engines {
         now: Instant,
         luck: u64,
     ) {
-        let Some(engine) = self.0.get_mut(object).filter(|engine| *engine.host == *host) else { return };
+        let Some(engine) = self.watched.get_mut(object).filter(|engine| *engine.host == *host) else { return };
         engine.is_resolving = false;
         engine.resolve = now + share(RESOLVE, luck);
         let found: BTreeSet<SocketAddr> = match found {
@@ -202,18 +233,18 @@ impl Engines {
         engine.known.retain(|address, seen| {
             seen.left = (!found.contains(address)).then(|| seen.left.unwrap_or(now));
             let serves_on = |left| nobody_yet && seen.names.is_some() && now.saturating_duration_since(left) < HANDOVER;
-            seen.left.is_none_or(serves_on)
+            seen.is_named = seen.left.is_none_or(serves_on);
+            seen.is_named || seen.is_hinted(now)
         });
         for address in found {
-            let new = || Seen { names: None, verify: now, is_asked: false, turn: 0, left: None };
-            engine.known.entry(address).or_insert_with(new);
+            engine.known.entry(address).or_insert_with(|| Seen::new(now)).is_named = true;
         }
     }
 
     /// The addresses to ask now, at most so many; they count as asked.
     pub fn to_ask(&mut self, now: Instant, most: usize) -> Vec<Question> {
         let mut due = Vec::new();
-        for (object, engine) in &mut self.0 {
+        for (object, engine) in &mut self.watched {
             let Watched { base_url, reach, headers, known, .. } = engine;
             let asked = known.iter_mut().filter(|(_, seen)| !seen.is_asked && seen.verify <= now);
             for (address, seen) in asked.take(most.saturating_sub(due.len())) {
@@ -234,7 +265,7 @@ impl Engines {
 
     /// Takes an answer.
     pub fn answered(&mut self, question: &Question, answer: Answer, now: Instant, luck: u64) -> Change {
-        let Some(engine) = self.0.get_mut(&question.object).filter(|engine| engine.base_url == question.base_url)
+        let Some(engine) = self.watched.get_mut(&question.object).filter(|engine| engine.base_url == question.base_url)
         else {
             return Change::None;
         };
@@ -263,7 +294,7 @@ impl Engines {
 
     /// A request found nobody there, or somebody else: it takes no more of them until it verifies again. Whether it did until now.
     pub fn suspect(&mut self, object: &ObjectRef, address: SocketAddr, now: Instant) -> bool {
-        let seen = self.0.get_mut(object).and_then(|engine| engine.known.get_mut(&address));
+        let seen = self.watched.get_mut(object).and_then(|engine| engine.known.get_mut(&address));
         let Some(seen) = seen.filter(|seen| seen.names.is_some()) else { return false };
         // What is being asked may have been answered before that.
         (seen.names, seen.verify, seen.is_asked) = (None, now, false);
@@ -273,17 +304,17 @@ impl Engines {
 
     /// When there is something to do next; `None` = nothing, or only what is under way.
     pub fn next(&self) -> Option<Instant> {
-        let names = self.0.values().filter(|engine| !engine.is_resolving).map(|engine| engine.resolve);
-        let addresses = self.0.values().flat_map(|engine| engine.known.values());
+        let names = self.watched.values().filter(|engine| !engine.is_resolving).map(|engine| engine.resolve);
+        let addresses = self.watched.values().flat_map(|engine| engine.known.values());
         names.chain(addresses.filter(|seen| !seen.is_asked).map(|seen| seen.verify)).min()
     }
 
-    /// Those that may be sent requests. What was known of a name that cannot be looked up any more is forgotten after a while.
+    /// Those that may be sent requests. What was known of a name that cannot be looked up any more is forgotten after a while, and
+    /// so is what only a hint told of.
     pub fn verified(&mut self, now: Instant) -> Addresses {
-        let each = self.0.iter_mut().map(|(object, engine)| {
-            if engine.resolved.is_some_and(|resolved| now.saturating_duration_since(resolved) > KEEP) {
-                engine.known.clear();
-            }
+        let each = self.watched.iter_mut().map(|(object, engine)| {
+            let is_late = engine.resolved.is_some_and(|resolved| now.saturating_duration_since(resolved) > KEEP);
+            engine.known.retain(|_, seen| (seen.is_named && !is_late) || seen.is_hinted(now));
             let replicas = engine.known.iter();
             let replicas = replicas.filter_map(|(address, seen)| Some((*address, seen.names.clone()?))).collect();
             let verified = Verified { base_url: engine.base_url.clone(), model: engine.model.clone(), replicas };
@@ -295,16 +326,33 @@ impl Engines {
     /// Whether each engine's name was looked up, and each of its addresses has answered or failed to.
     pub fn is_settled(&self) -> bool {
         let has_said = |seen: &Seen| seen.names.is_some() || (seen.turn > 0 && !seen.is_asked);
-        self.0.values().all(|engine| engine.resolved.is_some() && engine.known.values().all(has_said))
+        self.watched.values().all(|engine| engine.resolved.is_some() && engine.known.values().all(has_said))
     }
 
     /// How many addresses each engine has, and how many of them are verified.
     pub fn counts(&self) -> Vec<(ObjectRef, [usize; 2])> {
-        let each = self.0.iter().map(|(object, engine)| {
+        let each = self.watched.iter().map(|(object, engine)| {
             let verified = engine.known.values().filter(|seen| seen.names.is_some()).count();
             (object.clone(), [engine.known.len(), verified])
         });
         each.collect()
+    }
+}
+
+impl Watched {
+    /// These are the addresses of which it is said that pods are ready there, until then.
+    fn hint(&mut self, hinted: BTreeSet<SocketAddr>, until: Option<Instant>, now: Instant) {
+        for seen in self.known.values_mut() {
+            seen.hinted = None;
+        }
+        for address in hinted.into_iter().filter(|_| until.is_some()) {
+            let seen = self.known.entry(address).or_insert_with(|| Seen::new(now));
+            seen.hinted = until;
+            if seen.names.is_none() {
+                seen.verify = seen.verify.min(now);
+            }
+        }
+        self.known.retain(|_, seen| seen.is_named || seen.hinted.is_some());
     }
 }
 

@@ -16,7 +16,7 @@ impl Engines {
     pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let addresses = Opts::new(
             "turnpike_engine_addresses",
-            "Addresses of an engine in this cluster: all that its name has, and those that are verified and so get requests.",
+            "Addresses of an engine in this cluster: all that its name has or the operator has just named, and those that are verified and so get requests.",
         );
         let addresses = IntGaugeVec::new(addresses, &["model_id", "state"])?;
         registry.register(Box::new(addresses.clone()))?;

@@ -12,53 +12,58 @@ use turnpike_gateway::{
 use crate::fixture::{address, backend, compiled, engine, object, url};
 
 /// One engine, and a clock.
-struct World {
-    engines: Engines,
+pub(crate) struct World {
+    pub(crate) engines: Engines,
     start: Instant,
-    now: Instant,
+    pub(crate) now: Instant,
 }
 
 impl World {
-    fn new() -> Self {
-        let now = Instant::now();
-        let mut world = Self { engines: Engines::default(), start: now, now };
+    pub(crate) fn new() -> Self {
+        let mut world = Self::empty();
         world.follow("m", "k");
         world
     }
 
-    fn follow(&mut self, model: &str, key: &str) {
+    /// The engine is not known yet.
+    pub(crate) fn empty() -> Self {
+        let now = Instant::now();
+        Self { engines: Engines::default(), start: now, now }
+    }
+
+    pub(crate) fn follow(&mut self, model: &str, key: &str) {
         let mut entry = engine("m", &json!({}));
         model.clone_into(&mut backend(&mut entry).model);
         let snapshot = compiled(vec![entry], key, &Backends::default(), &Addresses::default());
         self.engines.follow(&snapshot, self.now);
     }
 
-    fn at(&mut self, seconds: u64) {
+    pub(crate) fn at(&mut self, seconds: u64) {
         self.now = self.start + Duration::from_secs(seconds);
     }
 
-    fn resolve(&mut self, found: Result<Vec<SocketAddr>, Unresolved>) {
+    pub(crate) fn resolve(&mut self, found: Result<Vec<SocketAddr>, Unresolved>) {
         let [(object, host, port)] = &self.engines.to_resolve(self.now, 9)[..] else { panic!("it is due") };
         assert_eq!((&**host, *port), ("m-engine.llm.svc", 8000));
         self.engines.resolved((object, host), found, self.now, 0);
     }
 
-    fn questions(&mut self) -> Vec<Question> {
+    pub(crate) fn questions(&mut self) -> Vec<Question> {
         self.engines.to_ask(self.now, 99)
     }
 
     /// All that are due list these.
-    fn answer(&mut self, names: &[&str]) -> Vec<Change> {
+    pub(crate) fn answer(&mut self, names: &[&str]) -> Vec<Change> {
         let lists = || Answer::Lists(names.iter().map(|name| (*name).into()).collect());
         self.each(|_| lists())
     }
 
-    fn each(&mut self, answer: impl Fn(&Question) -> Answer) -> Vec<Change> {
+    pub(crate) fn each(&mut self, answer: impl Fn(&Question) -> Answer) -> Vec<Change> {
         let questions = self.questions();
         questions.iter().map(|question| self.engines.answered(question, answer(question), self.now, 0)).collect()
     }
 
-    fn verified(&mut self) -> Vec<(SocketAddr, Vec<String>)> {
+    pub(crate) fn verified(&mut self) -> Vec<(SocketAddr, Vec<String>)> {
         self.verified_for("m")
     }
 
@@ -69,7 +74,7 @@ impl World {
     }
 }
 
-fn with(names: &[&str], numbers: &[u8]) -> Vec<(SocketAddr, Vec<String>)> {
+pub(crate) fn with(names: &[&str], numbers: &[u8]) -> Vec<(SocketAddr, Vec<String>)> {
     numbers.iter().map(|n| (address(*n), names.iter().map(|name| (*name).to_owned()).collect())).collect()
 }
 

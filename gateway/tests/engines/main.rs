@@ -4,6 +4,7 @@
 mod addresses;
 mod compiled;
 mod fixture;
+mod hints;
 mod keepalive;
 mod serving;
 mod stage;

@@ -12,8 +12,8 @@ use clap::Parser;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use turnpike_bundle::{
-    Contents,
-    entry::{Egress, EngineEntry},
+    Bundle, Contents, Manifest as Table,
+    entry::{Egress, EndpointEntry, EngineEntry, ObjectRef},
     layout, shard,
 };
 use turnpike_gateway::{
@@ -38,6 +38,8 @@ const KEY: &str = "engine-key-0123456789";
 /// A gateway, the table, and what keeps both.
 pub(crate) struct Stage {
     pub(crate) gateway: Gateway,
+    contents: Contents,
+    manifest: Table,
     folder: TempDir,
 }
 
@@ -96,6 +98,15 @@ fn contents(objects: &[Manifest]) -> Contents {
 impl Stage {
     /// These engines; each name has these addresses.
     pub(crate) async fn new(engines: &[Manifest], table: &[(&str, &[SocketAddr])]) -> Self {
+        Self::hinted(engines, table, None).await
+    }
+
+    /// The same, with where the operator saw an engine's pod some time ago.
+    pub(crate) async fn hinted(
+        engines: &[Manifest],
+        table: &[(&str, &[SocketAddr])],
+        hint: Option<(&str, SocketAddr)>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gateway");
         let script = format!(
@@ -107,12 +118,20 @@ impl Stage {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
         resolve(folder.path(), table);
         let process = Setup::new(path.to_str().unwrap()).mounted().spawn();
-        let contents = contents(engines);
+        let mut contents = contents(engines);
+        contents.endpoints = hint.map(|(name, address)| endpoint(name, address)).into_iter().collect();
         let bundle = shard(&contents, None, 1000);
-        let files = bundle.shards.iter().map(|shard| (shard.name.clone(), shard.bytes.clone()));
-        process.bundle().publish(files.chain([(layout::MANIFEST.to_owned(), bundle.manifest.to_bytes())]));
+        process.bundle().publish(files(&bundle));
         process.auth().publish([(layout::TOKEN, "a-token-of-the-operator")]);
-        Self { gateway: Gateway::up(process).await, folder }
+        Self { gateway: Gateway::up(process).await, contents, manifest: bundle.manifest, folder }
+    }
+
+    /// The operator now sees an engine's pod there, and no other one.
+    pub(crate) fn hint(&mut self, name: &str, address: SocketAddr) {
+        self.contents.endpoints = vec![endpoint(name, address)];
+        let bundle = shard(&self.contents, Some(&self.manifest), 1000);
+        self.gateway.process.bundle().publish(files(&bundle));
+        self.manifest = bundle.manifest;
     }
 
     /// From now on each name has these addresses.
@@ -137,6 +156,16 @@ impl Stage {
             assert_eq!(reply.status, 200, "{n}: {reply:?}");
         }
     }
+}
+
+fn endpoint(name: &str, address: SocketAddr) -> EndpointEntry {
+    let object = ObjectRef { namespace: "default".to_owned(), name: name.to_owned() };
+    EndpointEntry { object, port: address.port(), addresses: vec![address.ip()] }
+}
+
+fn files(bundle: &Bundle) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let shards = bundle.shards.iter().map(|shard| (shard.name.clone(), shard.bytes.clone()));
+    shards.chain([(layout::MANIFEST.to_owned(), bundle.manifest.to_bytes())])
 }
 
 fn resolve(folder: &Path, table: &[(&str, &[SocketAddr])]) {

@@ -36,6 +36,7 @@ use crate::{
         Report,
         ask::{Question, address, ask},
     },
+    gateways::pod::is_ready,
     kit::{
         ask::AskError,
         backoff::{Failure, Retries, jitter},
@@ -272,12 +273,6 @@ fn needs(world: &World, at: &ObjectRef, model: &Arc<ModelDeployment>) -> Option<
         SecretValue::Plain(bytes) => Some((adapters, std::str::from_utf8(bytes).ok()?.trim().to_owned())),
         SecretValue::Digest(_) => None,
     }
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 fn life(pod: &Pod) -> (String, i32) {

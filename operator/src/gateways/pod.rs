@@ -18,8 +18,8 @@ pub fn gateway(pod: &Pod) -> Option<(String, Gateway)> {
     Some((name, gateway))
 }
 
-/// Services send traffic to a pod while it is ready and not being deleted.
-fn is_ready(pod: &Pod) -> bool {
+/// Services send traffic to a pod, of gateways or of engines, while it is ready and not being deleted.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     pod.metadata.deletion_timestamp.is_none()
         && conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  World ─ render ─▶ Contents ─ shard ─▶ Bundle ─ left out? ─▶ problem BundleFull
+//!  Endpoints ──────────▲
 //!                       │                  │
 //!                       ▼ digest           ▼ version of the shard
 //!                     unchanged: `since` stays; changed, new or vanished: the shard's version
@@ -13,7 +14,7 @@ use kube::ResourceExt;
 use turnpike_bundle::{
     Bundle, Contents, Cutter, Manifest, Problem, Rendered, Settings,
     entry::{Backend, ObjectRef},
-    manifest::Kind,
+    manifest::{FORMAT, Kind},
     problem::{ObjectId, ObjectKind},
     render,
     shard::Piece,
@@ -23,10 +24,22 @@ use turnpike_crds::Reason;
 use crate::{
     publish::{
         Compiled,
+        endpoints::Endpoints,
         previous::{Known, Previous, kind_of, short},
     },
     world::World,
 };
+
+/// What is compiled.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'a> {
+    /// The objects.
+    pub world: &'a World,
+    /// Where engines' pods are. They are part of no object's entry.
+    pub endpoints: &'a Endpoints,
+    /// The bundle's format, one that this build writes.
+    pub format: u32,
+}
 
 /// What is to be published of one picture of the cluster.
 #[derive(Clone, Debug)]
@@ -37,6 +50,8 @@ pub struct Compilation {
     pub objects: BTreeMap<ObjectId, Compiled>,
     /// Digests of the credentials in the bundle.
     pub credentials: BTreeSet<String>,
+    /// Where engines' pods are.
+    pub endpoints: Endpoints,
     /// How many objects found no room.
     pub left_out: usize,
 }
@@ -48,6 +63,7 @@ impl Compilation {
         let previous = Previous {
             known: self.objects.iter().map(|(id, compiled)| (id.clone(), known(compiled))).collect(),
             credentials: self.credentials,
+            endpoints: self.endpoints,
             floor: self.bundle.manifest.version,
             manifest: Some(self.bundle.manifest),
         };
@@ -55,9 +71,11 @@ impl Compilation {
     }
 }
 
-/// Compiles a picture. `now_ms` is the clock, unix milliseconds; versions grow even where it does not.
+/// Compiles a picture without engines' pods, in the newest format. `now_ms` is the clock, unix milliseconds; versions grow even
+/// where it does not.
 pub fn compile(world: &World, settings: &Settings, previous: &Previous, now_ms: u64) -> Compilation {
-    Compiler::default().compile(world, settings, previous, now_ms)
+    let picture = Picture { world, endpoints: &Endpoints::default(), format: FORMAT };
+    Compiler::default().compile(picture, settings, previous, now_ms)
 }
 
 /// Compiles picture after picture as [`compile`] does, and spares itself what has not changed since the last one.
@@ -67,21 +85,30 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// As [`compile`].
-    pub fn compile(&mut self, world: &World, settings: &Settings, previous: &Previous, now_ms: u64) -> Compilation {
+    /// As [`compile`], of whatever picture.
+    pub fn compile(
+        &mut self,
+        picture: Picture<'_>,
+        settings: &Settings,
+        previous: &Previous,
+        now_ms: u64,
+    ) -> Compilation {
+        let Picture { world, endpoints, format } = picture;
         let mut rendered = render(&world.objects(), settings);
+        rendered.contents.endpoints = endpoints.to_vec();
         let now_ms = now_ms.max(previous.floor.saturating_add(1));
-        let bundle = self.fit(&mut rendered, previous.manifest.as_ref(), now_ms);
+        let bundle = self.fit(&mut rendered, format, previous.manifest.as_ref(), now_ms);
         let objects = self.objects(world, &rendered, &bundle.manifest, &previous.known);
         let left_out = rendered.problems.iter().filter(|problem| problem.reason == Reason::BundleFull).count();
-        Compilation { left_out, bundle, objects, credentials: rendered.contents.credentials.into_keys().collect() }
+        let credentials = rendered.contents.credentials.into_keys().collect();
+        Compilation { left_out, bundle, objects, credentials, endpoints: endpoints.clone() }
     }
 
     /// Cuts the contents, and takes what does not fit out of them. A model goes with its credential: gateways would wait
     /// for that for ever.
-    fn fit(&mut self, rendered: &mut Rendered, previous: Option<&Manifest>, now_ms: u64) -> Bundle {
+    fn fit(&mut self, rendered: &mut Rendered, format: u32, previous: Option<&Manifest>, now_ms: u64) -> Bundle {
         loop {
-            let bundle = self.cutter.cut(&rendered.contents, previous, now_ms);
+            let bundle = self.cutter.cut(&rendered.contents, format, previous, now_ms);
             let left_out: BTreeSet<&str> = bundle.left_out.iter().map(String::as_str).collect();
             let full = take_out(&mut rendered.contents, &left_out);
             let again = bundle.left_out.iter().any(|entry| entry.starts_with("credentials "));

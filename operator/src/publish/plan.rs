@@ -1,7 +1,7 @@
 //! Which objects to write, and in which order, so that gateways find a consistent bundle whenever the writing ends.
 //!
 //! ```text
-//!  credentials ─▶ keys ─▶ budgets ─▶ models ─▶ credentials that only go ─▶ manifest ─▶ delete what it lists no more
+//!  credentials ─▶ keys ─▶ budgets ─▶ models ─▶ endpoints ─▶ credentials that only go ─▶ manifest ─▶ delete what it lists no more
 //! ```
 //! Until the manifest is written, what was changed before it does not fit the old one's hashes: gateways keep what they have.
 

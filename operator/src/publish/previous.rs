@@ -10,6 +10,8 @@ use turnpike_bundle::{
     problem::{ObjectId, ObjectKind},
 };
 
+use crate::publish::endpoints::Endpoints;
+
 /// Hex digits of an entry's digest in status.
 const DIGEST_LENGTH: usize = 16;
 /// How far ahead of the clock a version is still believed that no whole manifest has.
@@ -24,6 +26,8 @@ pub struct Previous {
     pub known: BTreeMap<ObjectId, Known>,
     /// Digests of its credentials.
     pub credentials: BTreeSet<String>,
+    /// Where engines' pods were, whether or not its format can tell.
+    pub endpoints: Endpoints,
     /// The highest version that was ever seen or tried: the next one is above it.
     pub floor: u64,
 }
@@ -50,7 +54,7 @@ impl Previous {
         let parsed = parse(&manifest.to_bytes(), shards, State::default());
         let contents = parsed.state.contents();
         let mut cutter = Cutter::default();
-        cutter.cut(contents, None, now_ms);
+        cutter.cut(contents, manifest.format, None, now_ms);
         let known = cutter.pieces().filter_map(|(kind, object, piece)| {
             let id = ObjectId { kind: object_kind(kind)?, object: object.clone() };
             let shard = manifest.in_slot(kind, piece.slot())?;
@@ -59,6 +63,7 @@ impl Previous {
         Self {
             known: known.collect(),
             credentials: contents.credentials.keys().cloned().collect(),
+            endpoints: contents.endpoints.as_slice().into(),
             floor: floor.max(manifest.version),
             manifest: Some(manifest),
         }
@@ -84,13 +89,13 @@ pub fn kind_of(kind: ObjectKind) -> Option<Kind> {
     }
 }
 
-/// Of which kind the objects are that lie in such shards; `None` = they are of no objects.
+/// Of which kind the objects are that compile to what lies in such shards; `None` = none do.
 fn object_kind(kind: Kind) -> Option<ObjectKind> {
     match kind {
         Kind::Models => Some(ObjectKind::ModelDeployment),
         Kind::Keys => Some(ObjectKind::VirtualKey),
         Kind::Budgets => Some(ObjectKind::Budget),
-        Kind::Credentials => None,
+        Kind::Credentials | Kind::Endpoints => None,
     }
 }
 

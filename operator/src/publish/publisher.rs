@@ -15,18 +15,20 @@ use tokio::{
 };
 use turnpike_bundle::{Bundle, layout::MANIFEST};
 
+mod done;
 mod mending;
+mod moved;
+mod overtake;
 
 use crate::{
     context::Context,
-    kit::{
-        backoff::{Backoff, Failure, brief, jitter},
-        events::EventType,
-    },
+    kit::backoff::{Backoff, Failure, brief, jitter},
     publish::{
         Published,
-        compile::{Compilation, Compiler},
-        format, mint,
+        compile::{Compilation, Compiler, Picture},
+        endpoints::Endpoints,
+        format::TooOld,
+        mint,
         own::{self, Seen},
         plan::{Observed, Write, plan},
         previous::Previous,
@@ -37,8 +39,6 @@ use crate::{
     },
     world::World,
 };
-
-mod overtake;
 
 /// Requests side by side.
 const PARALLEL: usize = 16;
@@ -65,6 +65,8 @@ pub(super) struct Publisher {
     sender: watch::Sender<Arc<Published>>,
     target: watch::Sender<Arc<Target>>,
     world: watch::Receiver<Arc<World>>,
+    /// Where engines' pods are; `None` = not known yet.
+    endpoints: watch::Receiver<Option<Endpoints>>,
     /// [`World::inputs`] of what was last published.
     inputs: u64,
     previous: Arc<Previous>,
@@ -83,19 +85,21 @@ pub(super) struct Publisher {
     dirty: Option<Instant>,
     /// Not before.
     pause: Option<Instant>,
-    /// Gateways that could not read what would be written.
-    too_old: Vec<String>,
+    /// Gateways that could not read what would be written; `None` = all could.
+    too_old: Option<TooOld>,
 }
 
 impl Publisher {
     pub(super) fn new(
         context: Context,
+        endpoints: watch::Receiver<Option<Endpoints>>,
         sender: watch::Sender<Arc<Published>>,
         target: watch::Sender<Arc<Target>>,
     ) -> Self {
         Self {
             store: Store::new(context.clone()),
             world: context.world.clone(),
+            endpoints,
             inputs: 0,
             context,
             sender,
@@ -110,7 +114,7 @@ impl Publisher {
             backoff: Backoff::default(),
             dirty: None,
             pause: None,
-            too_old: Vec::new(),
+            too_old: None,
         }
     }
 
@@ -150,6 +154,11 @@ impl Publisher {
                 }
                 Ok(()) = gateways.changed() => {
                     self.overtake();
+                    self.reformat();
+                    Ok(())
+                }
+                Ok(()) = self.endpoints.changed() => {
+                    self.relocate();
                     Ok(())
                 }
                 () = sleep_until(tokens_due) => {
@@ -169,7 +178,7 @@ impl Publisher {
     /// When to publish; `None` = there is nothing to.
     fn next_step(&self) -> Option<Instant> {
         let since = self.dirty?;
-        let blocked = !self.too_old.is_empty() && format::too_old(&self.context.gateways.borrow()) == self.too_old;
+        let blocked = self.too_old.as_ref().is_some_and(|too_old| self.format().as_ref() == Err(too_old));
         (!blocked).then(|| self.pause.unwrap_or(since))
     }
 
@@ -229,16 +238,24 @@ impl Publisher {
     }
 
     async fn try_publish(&mut self, since: Instant) -> Result<(), Fault> {
-        self.too_old = format::too_old(&self.context.gateways.borrow());
-        if !self.too_old.is_empty() {
-            self.tell_too_old();
-            self.dirty.get_or_insert(since);
-            return Ok(());
-        }
+        let format = match self.format() {
+            Ok(format) => format,
+            Err(too_old) => {
+                self.tell_too_old(too_old);
+                self.dirty.get_or_insert(since);
+                return Ok(());
+            }
+        };
+        self.too_old = None;
         let world = Arc::clone(&self.world.borrow_and_update());
-        let compiled = match self.pending.take().filter(|(of, _)| Arc::ptr_eq(of, &world)) {
+        let endpoints = self.endpoints();
+        let is_same = |(of, compiled): &(Arc<World>, Compilation)| {
+            let manifest = &compiled.bundle.manifest;
+            Arc::ptr_eq(of, &world) && compiled.endpoints == endpoints && manifest.format == format
+        };
+        let compiled = match self.pending.take().filter(is_same) {
             Some((_, compiled)) => compiled,
-            None => self.compile(Arc::clone(&world)).await?,
+            None => self.compile(Arc::clone(&world), endpoints, format).await?,
         };
         let stages = plan(&compiled.bundle, &self.observed, &self.previous.credentials);
         let (deletes, applies): (Vec<_>, Vec<_>) =
@@ -258,12 +275,13 @@ impl Publisher {
         Ok(())
     }
 
-    async fn compile(&mut self, world: Arc<World>) -> Result<Compilation, Fault> {
+    async fn compile(&mut self, world: Arc<World>, endpoints: Endpoints, format: u32) -> Result<Compilation, Fault> {
         let (settings, previous) = (Arc::clone(&self.context.settings), Arc::clone(&self.previous));
         // One that panics forgets what it knows.
         let (floor, mut compiler) = (self.floor, std::mem::take(&mut self.compiler));
         let work = move || {
-            let compiled = compiler.compile(&world, &settings.bundle, &previous, now_ms().max(floor));
+            let picture = Picture { world: &world, endpoints: &endpoints, format };
+            let compiled = compiler.compile(picture, &settings.bundle, &previous, now_ms().max(floor));
             (compiled, compiler)
         };
         let (compiled, compiler) = spawn_blocking(work).await?;
@@ -320,45 +338,6 @@ impl Publisher {
         Ok(())
     }
 
-    /// The bundle is in the cluster. `since`: when the change came that made it differ.
-    fn done(&mut self, compiled: Compilation, since: Option<Instant>) {
-        let metrics = &self.context.metrics;
-        let bundle = &compiled.bundle;
-        let size: usize = bundle.shards.iter().map(|shard| shard.bytes.len()).sum();
-        metrics.bundle_shards.set(gauge(bundle.shards.len()));
-        metrics.bundle_bytes.set(gauge(size + bundle.manifest.to_bytes().len()));
-        metrics.bundle_left_out.set(gauge(compiled.left_out));
-        metrics.bundle_version.set(i64::try_from(bundle.manifest.version).unwrap_or(i64::MAX));
-        let (hash, version) = (bundle.manifest.hash.clone(), bundle.manifest.version);
-        let new = self.previous.manifest.as_ref().is_none_or(|manifest| manifest.hash != hash);
-        let (previous, objects) = compiled.into_previous();
-        let published = Published { manifest: previous.manifest.clone(), objects };
-        self.previous = Arc::new(previous);
-        self.tried.clear();
-        // Pods first: they take longest.
-        let target = Arc::new(Target { hash, written: new });
-        self.target.send_if_modified(|old| {
-            let other = old.hash != target.hash;
-            if other {
-                *old = target;
-            }
-            other
-        });
-        self.sender.send_if_modified(|sent| {
-            let other = **sent != published;
-            if other {
-                *sent = Arc::new(published);
-            }
-            other
-        });
-        if let Some(since) = since {
-            let took = since.elapsed();
-            metrics.publication_seconds.observe(took.as_secs_f64());
-            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            tracing::info!(version, new, milliseconds = took_ms, "the bundle was published");
-        }
-    }
-
     fn wait_after(&mut self, fault: &Fault) {
         let failure = match fault {
             Fault::Kube(error) => Failure::of(error),
@@ -370,16 +349,6 @@ impl Publisher {
         self.pause = Some(now + pause);
         self.dirty.get_or_insert(now);
     }
-
-    fn tell_too_old(&self) {
-        let note = format!(
-            "nothing new is published: {} cannot read the format that this operator writes; upgrade the gateways first",
-            self.too_old.join(", ")
-        );
-        tracing::warn!(gateways = ?self.too_old, "gateways are too old for this operator; nothing new is published");
-        let manifest = self.store.reference(MANIFEST, self.observed.get(MANIFEST));
-        self.context.events.publish(manifest, EventType::Warning, "GatewaysTooOld", "Publish", note);
-    }
 }
 
 fn bytes(bundle: &Bundle, part: &str) -> Vec<u8> {
@@ -387,10 +356,6 @@ fn bytes(bundle: &Bundle, part: &str) -> Vec<u8> {
         return bundle.manifest.to_bytes();
     }
     bundle.shards.iter().find(|shard| shard.name == part).map(|shard| shard.bytes.clone()).unwrap_or_default()
-}
-
-fn gauge(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn now_ms() -> u64 {

@@ -198,7 +198,7 @@ fn a_model_whose_credential_does_not_fit_is_left_out_with_it() {
 #[test]
 fn nothing_at_all_is_a_bundle_too() {
     let compilation = compile(&World::default(), &settings(), &Previous::default(), 1000);
-    assert_eq!(compilation.bundle.shards.len(), 4);
+    assert_eq!(compilation.bundle.shards.len(), 5);
     assert!(compilation.bundle.shards.iter().all(|shard| shard.name != MANIFEST));
     assert_eq!(compilation.objects, BTreeMap::new());
     assert!(Objects::default().models.is_empty());

@@ -145,7 +145,7 @@ fn contents() -> impl Strategy<Value = Contents> {
             credentials: models.values().filter(|(_, used)| *used > 0).map(|(_, used)| entry(*used)).collect(),
             models: models.into_iter().map(|(at, (bytes, used))| model(at, bytes, used)).collect(),
             keys: keys.into_iter().map(|(at, secret)| key(at, secret)).collect(),
-            budgets: Vec::new(),
+            ..Contents::default()
         };
         contents.models.sort_by(|a, b| a.object.cmp(&b.object));
         contents
@@ -247,7 +247,7 @@ fn two() -> (Cluster, Previous, Contents) {
             CredentialEntry { digest: digest(1), api_key: Some("sk".to_owned()), identity: None, headers: Vec::new() },
         )]
         .into(),
-        budgets: Vec::new(),
+        ..Contents::default()
     };
     let mut cluster = Cluster::default();
     let previous = Previous::default();
@@ -268,7 +268,7 @@ fn an_empty_bundle_is_published_too_credentials_first_and_the_manifest_last() {
     let first = bundle(&Contents::default(), &Previous::default());
     let stages = plan(&first, &Observed::new(), &Previous::default().credentials);
     // Nothing is added to the credentials, so they need not come first.
-    let expected = ["keys-00", "budgets-00", "models-00", "credentials-00", MANIFEST].map(apply);
+    let expected = ["keys-00", "budgets-00", "models-00", "endpoints-00", "credentials-00", MANIFEST].map(apply);
     assert_eq!(stages, expected);
 }
 

@@ -8,6 +8,8 @@ mod compiling;
 #[path = "../kit/context.rs"]
 mod context;
 mod crashes;
+mod endpoints;
+mod formats;
 mod parts;
 mod publishing;
 mod recompiling;

@@ -12,6 +12,8 @@ use turnpike_bundle::{Manifest, State, entry::ObjectRef, layout::MANIFEST, parse
 use turnpike_crds::ModelDeployment;
 use turnpike_operator::{
     context::Context,
+    engine::Engines,
+    gateways::Gateways,
     publish::{Published, run},
     world::World,
 };
@@ -19,23 +21,28 @@ use turnpike_operator::{
 use crate::apiserver::{Apiserver, Fate};
 
 /// A leader at work.
-struct Leader {
+pub(crate) struct Leader {
     world: watch::Sender<Arc<World>>,
+    pub(crate) gateways: watch::Sender<Arc<Gateways>>,
+    pub(crate) engines: watch::Sender<Arc<Engines>>,
     published: watch::Receiver<Arc<Published>>,
     task: JoinHandle<()>,
 }
 
 impl Leader {
-    fn start(server: &Apiserver) -> Self {
+    pub(crate) fn start(server: &Apiserver) -> Self {
         let (world, watched) = watch::channel(Arc::<World>::default());
+        let (gateways, polled) = watch::channel(Arc::<Gateways>::default());
+        let (engines, observed) = watch::channel(Arc::<Engines>::default());
         let (sender, published) = watch::channel(Arc::<Published>::default());
         let (context, writer) = crate::context::context(server.client(), "turnpike", "llm");
         tokio::spawn(writer);
-        let context = Context { world: watched, published: published.clone(), ..context };
-        Self { world, published, task: tokio::spawn(run(context, sender)) }
+        let context =
+            Context { world: watched, gateways: polled, engines: observed, published: published.clone(), ..context };
+        Self { world, gateways, engines, published, task: tokio::spawn(run(context, sender)) }
     }
 
-    fn show(&self, answers: &[(&str, &str)]) {
+    pub(crate) fn show(&self, answers: &[(&str, &str)]) {
         let model = |(name, answer): &(&str, &str)| {
             let model: ModelDeployment = serde_json::from_value(json!({
                 "apiVersion": "turnpike.dev/v1alpha1", "kind": "ModelDeployment",
@@ -50,10 +57,15 @@ impl Leader {
         self.world.send_replace(Arc::new(World { inputs, models, ..World::default() }));
     }
 
-    /// What is published next.
-    async fn published(&mut self) -> Arc<Published> {
-        timeout(Duration::from_mins(5), self.published.changed()).await.unwrap().unwrap();
+    /// What is published now.
+    pub(crate) fn latest(&mut self) -> Arc<Published> {
         Arc::clone(&self.published.borrow_and_update())
+    }
+
+    /// What is published next.
+    pub(crate) async fn published(&mut self) -> Arc<Published> {
+        timeout(Duration::from_mins(5), self.published.changed()).await.unwrap().unwrap();
+        self.latest()
     }
 }
 
@@ -83,7 +95,7 @@ fn expected(answers: &[(&str, &str)]) -> BTreeMap<String, Value> {
     answers.iter().map(|(name, answer)| ((*name).to_owned(), json!(answer))).collect()
 }
 
-fn writes(server: &Apiserver) -> Vec<String> {
+pub(crate) fn writes(server: &Apiserver) -> Vec<String> {
     server.with(|objects| std::mem::take(&mut objects.writes))
 }
 
@@ -105,6 +117,7 @@ async fn an_empty_world_is_published_and_then_nothing_is_written_any_more() {
             "POST secrets/turnpike-bundle-keys-00",
             "POST configmaps/turnpike-bundle-budgets-00",
             "POST configmaps/turnpike-bundle-models-00",
+            "POST configmaps/turnpike-bundle-endpoints-00",
             "POST secrets/turnpike-bundle-credentials-00",
             "POST configmaps/turnpike-bundle-manifest",
         ]
@@ -207,8 +220,8 @@ async fn a_write_that_fails_or_whose_answer_is_lost_is_made_up_for() {
             let manifest = server.with(|objects| objects.parts()).remove(MANIFEST).unwrap();
             let manifest = Manifest::from_bytes(&manifest).unwrap();
             assert_eq!(published.manifest.as_ref(), Some(&manifest), "{fate:?} {failing}");
-            // Nothing was written that was there already: five parts, two for the change, and the failed one at most once more.
-            assert!(server.with(|objects| objects.writes.len()) <= 8, "{fate:?} {failing}");
+            // Nothing was written that was there already: six parts, two for the change, and the failed one at most once more.
+            assert!(server.with(|objects| objects.writes.len()) <= 9, "{fate:?} {failing}");
             assert!(!leader.task.is_finished());
         }
     }

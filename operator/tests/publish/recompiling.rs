@@ -5,11 +5,12 @@ use std::sync::Arc;
 use kube::Resource;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use turnpike_bundle::{entry::ObjectRef, objects::object_ref};
+use turnpike_bundle::{entry::ObjectRef, manifest::FORMAT, objects::object_ref};
 use turnpike_crds::{Budget, ModelDeployment, VirtualKey};
 use turnpike_operator::{
     publish::{
-        compile::{Compiler, compile},
+        compile::{Compiler, Picture, compile},
+        endpoints::Endpoints,
         previous::Previous,
     },
     world::World,
@@ -99,7 +100,8 @@ proptest! {
         let (mut compiler, mut world, mut previous) = (Compiler::default(), World::default(), Previous::default());
         for (now, change) in (1_000..).zip(&changes) {
             apply(&mut world, change);
-            let compiled = compiler.compile(&world, &settings(), &previous, now);
+            let picture = Picture { world: &world, endpoints: &Endpoints::default(), format: FORMAT };
+            let compiled = compiler.compile(picture, &settings(), &previous, now);
             let anew = compile(&world, &settings(), &previous, now);
             prop_assert_eq!(&compiled.bundle, &anew.bundle);
             prop_assert_eq!(&compiled.objects, &anew.objects);

@@ -1,4 +1,4 @@
-//! Whose a manifest is; whether gateways can read it; when changes are at rest.
+//! Whose a manifest is; whether gateways would take it; when changes are at rest.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -6,11 +6,11 @@ use tokio::{
     sync::watch,
     time::{Instant, advance, sleep},
 };
-use turnpike_bundle::{Contents, Manifest, Report, manifest::FORMAT, shard};
+use turnpike_bundle::{Contents, Manifest, Report, shard};
 use turnpike_operator::{
     gateways::{Gateway, Gateways},
     publish::{
-        format::{ahead, older_than, too_old},
+        format::ahead,
         settle::{LONGEST, QUIET, settle},
         verdict::{Foreign, Verdict, judge},
     },
@@ -36,24 +36,6 @@ fn only_a_newer_manifest_of_nobody_known_ends_the_process() {
     assert_eq!(judge(Some(b"{}"), Some(&ours), &BTreeSet::new()), Verdict::Damaged);
     let nothing = judge(Some(&newer.to_bytes()), None, &BTreeSet::new());
     assert_eq!(nothing, Verdict::Foreign(Foreign { found: 1100, ours: 0 }));
-}
-
-#[test]
-fn a_running_gateway_that_reads_only_older_formats_holds_publication_back() {
-    let gateway = |running: bool, newest_format: Option<u32>| Gateway {
-        running,
-        report: newest_format.map(|newest_format| Arc::new(Report { newest_format, ..Report::default() })),
-        ..Gateway::default()
-    };
-    let gateways = Gateways::from([
-        ("old".to_owned(), gateway(true, Some(1))),
-        ("new".to_owned(), gateway(true, Some(2))),
-        ("gone".to_owned(), gateway(false, Some(1))),
-        ("silent".to_owned(), gateway(true, None)),
-    ]);
-    assert_eq!(older_than(&gateways, 2), ["old"]);
-    assert_eq!(older_than(&gateways, 3), ["new", "old"]);
-    assert_eq!((too_old(&gateways), FORMAT), (vec![], 1));
 }
 
 #[test]

@@ -30,7 +30,7 @@ async fn a_bad_part_is_told_and_the_last_good_state_serves() {
         ("an edited shard", edited("models-00", "\"one\"", "\"two\""), "models-00", "torn or was edited"),
         ("a torn manifest", torn("manifest"), "manifest", "not readable"),
         ("an edited manifest", edited("manifest", "1000", "2000"), "manifest", "torn or was edited"),
-        ("a manifest of the future", edited("manifest", "\"format\":1", "\"format\":9"), "manifest", "format 9"),
+        ("a manifest of the future", edited("manifest", "\"format\":2", "\"format\":9"), "manifest", "format 9"),
         ("an older bundle", older, "manifest", "older than 1000"),
         ("another bundle of this version", conflict, "manifest", "another manifest of version 1000"),
         ("a big file of zeros", with_part("manifest", &vec![0; 1 << 20]), "manifest", "not readable"),
