@@ -38,15 +38,14 @@ pub async fn run(context: Context, url: Option<String>, sender: watch::Sender<Ar
     let mut reader = Reader::new(context, sender);
     let mut store: Option<PostgresStore> = None;
     loop {
-        let start = Instant::now();
         let read = match timeout(PATIENCE, reader.read(&url, &mut store)).await {
             Ok(read) => read.map_err(|error| error.to_string()),
             Err(_) => Err("it did not answer in time".to_owned()),
         };
         let pause = match read {
-            Ok(()) => {
+            Ok(took) => {
                 reader.heard();
-                EVERY.max(start.elapsed() * PAUSE_FACTOR)
+                EVERY.max(took * PAUSE_FACTOR)
             }
             Err(error) => {
                 // Whatever was under way may be half done.
@@ -91,15 +90,17 @@ impl Reader {
         }
     }
 
-    async fn read(&mut self, url: &str, kept: &mut Option<PostgresStore>) -> Result<(), StoreError> {
+    /// How long it took, without what a new connection takes: that comes once, and may wait for others that migrate.
+    async fn read(&mut self, url: &str, kept: &mut Option<PostgresStore>) -> Result<Duration, StoreError> {
         let store = match kept {
             Some(store) => store,
             none => none.insert(PostgresStore::open(url).await?),
         };
+        let begun = Instant::now();
         let world = Arc::clone(&self.context.world.borrow_and_update());
         if world.inputs == 0 {
             // The first picture is on its way.
-            return Ok(());
+            return Ok(Duration::ZERO);
         }
         if world.inputs != self.inputs {
             self.plan = Plan::new(&world, &self.context.settings.bundle);
@@ -118,7 +119,7 @@ impl Reader {
         }
         let spend = assemble(&self.plan, &standings, &self.used, &self.last_use, now);
         self.send(spend);
-        Ok(())
+        Ok(begun.elapsed())
     }
 
     /// Nobody is woken for what they know.
