@@ -25,7 +25,7 @@ ADR_LINES = 60
 FOREIGN_FLAGS = {"--all", "--bin", "--flatten", "--for", "--ignored", "--locked", "--offline", "--help", "--create-namespace", "--force-conflicts",
                  "--include-crds", "--namespace", "--net", "--no-headers", "--nocapture", "--previous", "--raw",
                  "--reset-then-reuse-values", "--resources", "--server-side", "--set",
-                 "--subresource", "--target", "--test", "--type", "--wait"}
+                 "--subresource", "--target", "--test", "--type", "--wait", "--workspace"}
 # Members of YAML blocks that no CRD describes.
 OBJECT_KEYS = {"apiVersion", "kind", "metadata", "name", "namespace", "labels", "annotations", "spec", "stringData",
                "data", "type"}
