@@ -14,6 +14,7 @@ use turnpike_crds::{
 };
 
 pub use self::cache::{is_bound, may_fetch_ahead};
+pub use self::pod::is_ready;
 use self::{ahead::Ahead, pod::Standing};
 use crate::{Observed, children::STARTUP, names};
 

@@ -66,6 +66,10 @@ pub struct Unattributed {
     pub changed: i64,
 }
 
+/// Longest exchange that its asker waits for. A store that is only busy answers before: given up sooner, each exchange would be
+/// begun anew and none would end.
+pub(crate) const LONGEST_EXCHANGE: Duration = Duration::from_millis(1500);
+
 /// Leases of accounts. One owner; all methods retry nothing.
 pub trait LeaseStore: Send + 'static {
     /// Answers all asks in one transaction, accounts locked in one order by everybody.

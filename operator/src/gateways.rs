@@ -28,7 +28,7 @@ use turnpike_bundle::{
     manifest::Kind,
 };
 
-use crate::{context::Context, gateways::fleet::Fleet, names::INSTANCE_LABEL};
+use crate::{context::Context, gateways::fleet::Fleet, kit::tell::tell, names::INSTANCE_LABEL};
 
 pub mod ask;
 pub mod fleet;
@@ -141,7 +141,7 @@ fn observe_tokens(tokens: &watch::Sender<Tokens>, event: &watcher::Event<Secret>
         watcher::Event::Delete(_) => Tokens::default(),
         watcher::Event::Init | watcher::Event::InitDone => return,
     };
-    tokens.send_if_modified(|old| std::mem::replace(old, new.clone()) != new);
+    tell(tokens, new);
 }
 
 /// The tasks that ask.

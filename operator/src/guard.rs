@@ -26,7 +26,7 @@ use turnpike_crds::{Budget, CRD_VERSION_ANNOTATION, ModelDeployment, VirtualKey}
 use crate::{
     context::Context,
     health::Readiness,
-    kit::{backoff::brief, events::EventType},
+    kit::{backoff::brief, events::EventType, tell::tell},
     leader::observe::Observation,
     names::{INSTANCE_LABEL, Names},
 };
@@ -165,11 +165,7 @@ impl Guard {
     fn tell(&self, blocker: Option<&Blocker>) {
         let readiness = blocker.map_or(Readiness::Ready, |blocker| Readiness::Blocked(blocker.to_string()));
         self.context.metrics.blocked.set(i64::from(blocker.is_some()));
-        let changed = self.readiness.send_if_modified(|current| {
-            let changed = *current != readiness;
-            current.clone_from(&readiness);
-            changed
-        });
+        let changed = tell(&self.readiness, readiness);
         if let Some(blocker) = blocker.filter(|_| changed) {
             tracing::error!(reason = blocker.reason(), "this process must not lead: {blocker}");
         }

@@ -5,3 +5,4 @@ pub mod ask;
 pub mod backoff;
 pub mod events;
 pub mod owner;
+pub mod tell;

@@ -73,8 +73,8 @@ pub(super) fn is_live(pod: &Pod) -> bool {
     !is_ending(pod) && !is_over(pod)
 }
 
-/// Whether it answers.
-pub(super) fn is_ready(pod: &Pod) -> bool {
+/// Whether it answers, so that Services send it traffic.
+pub fn is_ready(pod: &Pod) -> bool {
     is_live(pod) && condition(pod, "Ready").is_some_and(|ready| ready.status == "True")
 }
 

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
 use turnpike_testkit::{
     Client, Gateway, Script, Upstream,
@@ -42,23 +43,6 @@ const KEYS: [(&str, &str); 2] = [("red", "sk-red-0123456789abcdef"), ("blue", "s
 const CLIENTS: usize = 240;
 const KILLS: usize = 6;
 
-/// `SplitMix64`.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % most
-    }
-
-    fn one_in(&mut self, many: u64) -> bool {
-        self.below(many) == 0
-    }
-}
-
 /// The seed: `TURNPIKE_TEST_SEED`, else one of the clock.
 #[expect(clippy::disallowed_methods, reason = "a test's own variable")]
 fn seed() -> u64 {
@@ -68,30 +52,30 @@ fn seed() -> u64 {
 }
 
 /// What the upstream does with an attempt.
-fn conduct(rng: &mut Rng, body: &Value, never: &Gate) -> Script {
+fn conduct(rng: &mut StdRng, body: &Value, never: &Gate) -> Script {
     let words = body["messages"][0]["content"].as_str().unwrap().split(' ').count() as u64;
     let usage = |completion| Usage { prompt: words, completion, cached: 0, reasoning: 0 };
-    match rng.below(100) {
+    match rng.random_range(0..100) {
         0..10 => return Script::error(500, "it broke", "server_error"),
         10 => return Script::chat("late").usage(usage(9)).head_after(never),
         _ => {}
     }
     // Slower than most: worth a hedge.
-    let pause = if rng.one_in(10) { 400 } else { 1 + rng.below(8) };
+    let pause = if rng.random_ratio(1, 10) { 400 } else { rng.random_range(1..=8) };
     if body["stream"] != true {
-        let answer = Script::chat("Hi").usage(usage(20 + rng.below(1_500))).stops_in_time();
+        let answer = Script::chat("Hi").usage(usage(rng.random_range(20..1_520))).stops_in_time();
         return answer.every(Duration::from_millis(pause));
     }
-    let pieces = if pause == 400 { 2 } else { 1 + rng.below(30) };
+    let pieces = if pause == 400 { 2 } else { rng.random_range(1..=30) };
     let stream =
         Script::words(usize::try_from(pieces).unwrap()).usage(usage(pieces)).every(Duration::from_millis(pause));
-    if rng.one_in(8) { stream.cut(usize::try_from(300 + rng.below(3_000)).unwrap(), Cut::Close) } else { stream }
+    if rng.random_ratio(1, 8) { stream.cut(rng.random_range(300..3_300), Cut::Close) } else { stream }
 }
 
 async fn upstream(seed: u64) -> Upstream {
     let upstream = Upstream::start().await;
     for (at, (model, ..)) in PRICES.iter().enumerate() {
-        let rng = Mutex::new(Rng(seed ^ (at as u64 + 1)));
+        let rng = Mutex::new(StdRng::seed_from_u64(seed ^ (at as u64 + 1)));
         let never = Gate::default();
         upstream
             .decide(model, move |body| conduct(&mut rng.lock().unwrap_or_else(PoisonError::into_inner), body, &never));
@@ -152,16 +136,16 @@ impl Run {
     }
 
     /// One request of this client's.
-    async fn call(&self, client: usize, rng: &mut Rng) -> Told {
+    async fn call(&self, client: usize, rng: &mut StdRng) -> Told {
         let (key, secret) = KEYS[client % KEYS.len()];
         let name = format!("{key}-{}", self.requests.fetch_add(1, Relaxed));
-        let words = vec!["word"; usize::try_from(1 + rng.below(60)).unwrap()].join(" ");
-        let model = if rng.one_in(3) { "primary" } else { "pool" };
+        let words = vec!["word"; rng.random_range(1..=60)].join(" ");
+        let model = if rng.random_ratio(1, 3) { "primary" } else { "pool" };
         let mut body = json!({"model": model, "user": name, "messages": [{"role": "user", "content": words}]});
-        body["stream"] = json!(rng.one_in(2));
-        if !rng.one_in(5) {
+        body["stream"] = json!(rng.random_ratio(1, 2));
+        if !rng.random_ratio(1, 5) {
             // Mostly far more than is used.
-            body["max_tokens"] = json!(40 + rng.below(2_500));
+            body["max_tokens"] = json!(rng.random_range(40..2_540));
         }
         let told = self.send(&self.client(client / KEYS.len(), secret), &name, &body, rng).await;
         let Some((status, code)) = told else {
@@ -179,7 +163,7 @@ impl Run {
     }
 
     /// Status and code of the answer; `None` = the gateway is gone.
-    async fn send(&self, client: &Client, name: &str, body: &Value, rng: &mut Rng) -> Option<(u16, String)> {
+    async fn send(&self, client: &Client, name: &str, body: &Value, rng: &mut StdRng) -> Option<(u16, String)> {
         let mut connection = client.try_connect().await.ok()?;
         let request = client.json(CHAT, body, &[("idempotency-key", name)]);
         let mut answer = connection.open(request).await.ok()?;
@@ -189,7 +173,7 @@ impl Run {
             let code = reply.complete.then(|| serde_json::from_slice::<Value>(&reply.body).unwrap_or_default())?;
             return Some((status, code["error"]["code"].as_str().unwrap_or_default().to_owned()));
         }
-        let leaves_after = rng.one_in(4).then(|| rng.below(12));
+        let leaves_after = rng.random_ratio(1, 4).then(|| rng.random_range(0..12));
         let (mut pieces, mut has_left) = (0, false);
         for events in 0.. {
             if leaves_after == Some(events) {
@@ -206,7 +190,7 @@ impl Run {
     }
 
     async fn client_until_refused(self: Arc<Self>, number: usize, seed: u64) {
-        let mut rng = Rng(seed.wrapping_mul(1_000).wrapping_add(number as u64));
+        let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(1_000).wrapping_add(number as u64));
         let mut refusals = 0;
         while refusals < 2 {
             match self.call(number, &mut rng).await {
@@ -220,9 +204,9 @@ impl Run {
 
 /// Kills a gateway now and then, and starts it again.
 async fn kill(mut gateways: Vec<Gateway>, run: Arc<Run>, seed: u64) -> Vec<Gateway> {
-    let mut rng = Rng(!seed);
+    let mut rng = StdRng::seed_from_u64(!seed);
     for _ in 0..KILLS {
-        let until = run.answered.load(Relaxed) + 80 + usize::try_from(rng.below(80)).unwrap();
+        let until = run.answered.load(Relaxed) + rng.random_range(80..160);
         while run.answered.load(Relaxed) < until && !run.over.load(Relaxed) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -271,7 +255,7 @@ async fn with_everything_at_once_no_budget_is_passed_and_the_log_is_what_the_ups
     run.over.store(true, Relaxed);
     let gateways = killing.await.unwrap();
     // One after another, until each key is refused at each gateway with nothing in flight.
-    let mut rng = Rng(seed.rotate_left(32));
+    let mut rng = StdRng::seed_from_u64(seed.rotate_left(32));
     for number in 0..gateways.len() * KEYS.len() {
         while run.call(number, &mut rng).await != Told::Refused {}
     }

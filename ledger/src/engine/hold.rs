@@ -129,19 +129,19 @@ impl Hold {
         let mut postings = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
             let Part { spec, of, slot, .. } = part;
-            let amount = &part.share(most).min(part.amount);
-            if spec.is_rate() || *amount == 0 {
+            let amount = part.share(most).min(part.amount);
+            if spec.is_rate() || amount == 0 {
                 continue;
             }
             let lease = match of {
                 Source::Lease(_, grant, _) => Some(grant.number),
                 Source::Beyond => {
-                    postings.extend(overdrawn(spec, *slot, *amount));
+                    postings.extend(overdrawn(spec, *slot, amount));
                     None
                 }
                 Source::Nothing | Source::Overdraft(_) => None,
             };
-            postings.push(Posting { account: spec.id.clone(), lease, slot: *slot, amount: *amount });
+            postings.push(Posting { account: spec.id.clone(), lease, slot: *slot, amount });
         }
         postings
     }

@@ -13,7 +13,10 @@ use tokio::{
 };
 
 use super::{Now, Shared, lane::Lane, side::Side};
-use crate::{account::AccountId, store::LeaseStore};
+use crate::{
+    account::AccountId,
+    store::{LONGEST_EXCHANGE, LeaseStore},
+};
 
 /// How often accounts that somebody waits for are asked about again.
 const TICK: Duration = Duration::from_millis(100);
@@ -25,9 +28,6 @@ const BEAT: u32 = 50;
 const REAP: u32 = 300;
 /// A store that did not answer all this time, several beats long, may not have heard of others either: nobody is given up.
 const HEARING: Duration = Duration::from_secs(20);
-/// Longest exchange. Beyond it the store counts as down until the next one. A store that is only busy answers before: given up
-/// sooner, each exchange would be begun anew and none would end.
-const LIMIT: Duration = Duration::from_millis(1500);
 /// Most accounts of one exchange.
 const BATCH: usize = 256;
 
@@ -73,7 +73,7 @@ impl<S: LeaseStore> Task<S> {
         let asks: Vec<_> = self.sides.values_mut().flat_map(|side| side.last_asks(self.shared.holder)).collect();
         for asks in asks.chunks(BATCH) {
             // A store that does not answer now finds out by our silence.
-            let _ = timeout(LIMIT, self.store.exchange(asks)).await;
+            let _ = timeout(LONGEST_EXCHANGE, self.store.exchange(asks)).await;
         }
     }
 
@@ -130,7 +130,7 @@ impl<S: LeaseStore> Task<S> {
             }
             let asked = Instant::now();
             self.shared.exchanges.fetch_add(1, Ordering::Relaxed);
-            let answers = timeout(LIMIT, self.store.exchange(&asks)).await;
+            let answers = timeout(LONGEST_EXCHANGE, self.store.exchange(&asks)).await;
             let answers = match answers {
                 Ok(Ok(answers)) => {
                     self.shared.clock.learn(answers.now, asked);
@@ -171,7 +171,7 @@ impl<S: LeaseStore> Task<S> {
         if !wanted.is_empty() {
             self.shared.exchanges.fetch_add(1, Ordering::Relaxed);
             // Without it they do so at their next round.
-            let _ = timeout(LIMIT, self.store.recall(self.shared.holder, &wanted)).await;
+            let _ = timeout(LONGEST_EXCHANGE, self.store.recall(self.shared.holder, &wanted)).await;
         }
     }
 
@@ -194,7 +194,7 @@ impl<S: LeaseStore> Task<S> {
     async fn beat(&mut self) {
         let asked = Instant::now();
         let longest = Duration::from_micros(self.shared.longest.load(Ordering::Relaxed));
-        match timeout(LIMIT, self.store.beat(self.shared.holder, longest)).await {
+        match timeout(LONGEST_EXCHANGE, self.store.beat(self.shared.holder, longest)).await {
             Ok(Ok(now)) => {
                 self.shared.clock.learn(now, asked);
                 self.heard(None);
@@ -208,7 +208,7 @@ impl<S: LeaseStore> Task<S> {
         if self.up_since.is_none_or(|since| since.elapsed() < HEARING) {
             return;
         }
-        if let Ok(Ok(holders)) = timeout(LIMIT, self.store.reap()).await
+        if let Ok(Ok(holders)) = timeout(LONGEST_EXCHANGE, self.store.reap()).await
             && holders > 0
         {
             tracing::warn!(holders, "gateways went silent; what they may have spent is booked as unattributed");
@@ -228,7 +228,7 @@ impl<S: LeaseStore> Task<S> {
         }
         if !asks.is_empty() {
             // Where this is lost the lease ends with this gateway: it has nothing outstanding.
-            let _ = timeout(LIMIT, self.store.exchange(&asks)).await;
+            let _ = timeout(LONGEST_EXCHANGE, self.store.exchange(&asks)).await;
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(2);
 /// Requests of one caller that wait for one rate; more are refused at once.
 const MOST_WAITING: usize = 100;
-/// A store that has been silent for less is waited for: longer than one exchange may take, so that another one follows, and less
-/// than [`WAIT`]; microseconds.
+/// A store that has been silent for less is waited for: longer than [the longest exchange](crate::store::LONGEST_EXCHANGE), so
+/// that another one follows, and less than [`WAIT`]; microseconds.
 const HICCUP: i64 = 1_750_000;
 /// What the store said is believed for this long before it is asked again; microseconds.
 pub(super) const FRESH: i64 = 100_000;

@@ -28,7 +28,7 @@ use turnpike_crds::{
     ModelDeployment,
     model_deployment::{Engine, Vllm},
 };
-use turnpike_engine::{children::lora_path, names};
+use turnpike_engine::{children::lora_path, names, state::is_ready};
 
 use crate::{
     context::Context,
@@ -36,7 +36,6 @@ use crate::{
         Report,
         ask::{Question, address, ask},
     },
-    gateways::pod::is_ready,
     kit::{
         ask::AskError,
         backoff::{Failure, Retries, jitter},

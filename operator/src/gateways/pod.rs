@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::Pod;
+use turnpike_engine::state::is_ready;
 
 use crate::gateways::Gateway;
 
@@ -16,13 +17,6 @@ pub fn gateway(pod: &Pod) -> Option<(String, Gateway)> {
     let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse::<IpAddr>().ok());
     let gateway = Gateway { uid, ip, ready: is_ready(pod), running: is_running(pod), report: None };
     Some((name, gateway))
-}
-
-/// Services send traffic to a pod, of gateways or of engines, while it is ready and not being deleted.
-pub(crate) fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    pod.metadata.deletion_timestamp.is_none()
-        && conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// Whether its process may still answer a client.

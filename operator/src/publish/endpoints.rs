@@ -8,11 +8,11 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
 use turnpike_bundle::entry::EndpointEntry;
-use turnpike_engine::names;
+use turnpike_engine::{names, state::is_ready};
 
 use crate::{
     engine::{Engines, ask::address},
-    gateways::pod::is_ready,
+    kit::tell::tell,
 };
 
 /// How long further changes are waited for after a first one: pods come and go in groups, and each publication costs two writes
@@ -41,12 +41,7 @@ pub async fn run(mut engines: watch::Receiver<Arc<Engines>>, told: watch::Sender
             if told.borrow().is_some() {
                 sleep(DEBOUNCE).await;
             }
-            let now = known(&mut engines);
-            told.send_if_modified(|told| {
-                let is_other = *told != now;
-                *told = now;
-                is_other
-            });
+            tell(&told, known(&mut engines));
         }
         if engines.changed().await.is_err() {
             return std::future::pending().await;

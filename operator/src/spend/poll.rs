@@ -14,7 +14,7 @@ use super::{
     assemble::{LastUse, Standings, Used, assemble},
     plan::Plan,
 };
-use crate::context::Context;
+use crate::{context::Context, kit::tell::tell};
 
 /// Least time between two readings of accounts.
 const EVERY: Duration = Duration::from_secs(2);
@@ -118,19 +118,8 @@ impl Reader {
             self.usage_at = Instant::now() + USAGE_EVERY.max(start.elapsed() * PAUSE_FACTOR);
         }
         let spend = assemble(&self.plan, &standings, &self.used, &self.last_use, now);
-        self.send(spend);
+        tell(&self.sender, Arc::new(spend));
         Ok(begun.elapsed())
-    }
-
-    /// Nobody is woken for what they know.
-    fn send(&self, spend: Spend) {
-        self.sender.send_if_modified(|sent| {
-            let differs = **sent != spend;
-            if differs {
-                *sent = Arc::new(spend);
-            }
-            differs
-        });
     }
 
     fn heard(&mut self) {
@@ -154,7 +143,7 @@ impl Reader {
             let mut spend = Spend::clone(&self.sender.borrow());
             let since = self.heard_at.and_then(|time| Timestamp::from_second(time.as_second()).ok());
             spend.store = Store::Silent { since };
-            self.send(spend);
+            tell(&self.sender, Arc::new(spend));
         }
     }
 }

@@ -10,6 +10,7 @@ use super::partitions::Through;
 use crate::{
     account::AccountId,
     store::{
+        LONGEST_EXCHANGE,
         plan::{Key, Seen},
         text,
     },
@@ -22,9 +23,6 @@ const REMEMBERED: usize = 65_536;
 const SETTINGS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '2s';
     SET idle_in_transaction_session_timeout = '2s'; SET client_connection_check_interval = '1s';
     SET default_transaction_isolation = 'read committed'; SET timezone = 'UTC'; SET jit = off";
-
-/// Of exchanges: whoever asked has given up by then, and must not stand in the way of others.
-const IMPATIENT: &str = "SET LOCAL lock_timeout = '1500ms'";
 
 /// To be dropped after any error.
 pub(super) struct Session {
@@ -99,7 +97,9 @@ impl Session {
 
     /// Begins a transaction and locks accounts, in one round trip: numbers can stand in the text of the statement.
     pub(super) async fn begin(&mut self, accounts: &[Key]) -> Result<Begun, sqlx::Error> {
-        let sql = format!("BEGIN; {IMPATIENT}; {}; {EPOCH}", lock(accounts));
+        // Whoever asked has given up by then, and must not stand in the way of others.
+        let patience = LONGEST_EXCHANGE.as_millis();
+        let sql = format!("BEGIN; SET LOCAL lock_timeout = {patience}; {}; {EPOCH}", lock(accounts));
         self.locked(sql, accounts).await
     }
 

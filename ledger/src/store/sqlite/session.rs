@@ -192,16 +192,16 @@ impl Known {
 
     async fn id(&mut self, connection: &mut SqliteConnection, row: &SpendRow) -> Result<i64, sqlx::Error> {
         let uuid = row.event.incarnation;
-        if let Some((last, id)) = self.incarnation
-            && last == uuid
-        {
-            return Ok(id << SEQUENCE_BITS | signed(row.event.sequence));
-        }
-        let incarnation = match self.incarnations.get(&uuid) {
-            Some(id) => *id,
-            None => *self.incarnations.entry(uuid).insert_entry(incarnation(connection, uuid).await?).get(),
+        let incarnation = match self.incarnation {
+            Some((last, id)) if last == uuid => id,
+            _ => {
+                let id = match self.incarnations.get(&uuid) {
+                    Some(id) => *id,
+                    None => *self.incarnations.entry(uuid).insert_entry(incarnation(connection, uuid).await?).get(),
+                };
+                self.incarnation.insert((uuid, id)).1
+            }
         };
-        self.incarnation = Some((uuid, incarnation));
         Ok(incarnation << SEQUENCE_BITS | signed(row.event.sequence))
     }
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Publisher;
-use crate::publish::{Published, compile::Compilation, touch::Target};
+use crate::{
+    kit::tell::tell,
+    publish::{Published, compile::Compilation, touch::Target},
+};
 
 impl Publisher {
     /// The bundle is in the cluster. `since`: when the change came that made it differ.
@@ -32,13 +35,7 @@ impl Publisher {
             }
             other
         });
-        self.sender.send_if_modified(|sent| {
-            let other = **sent != published;
-            if other {
-                *sent = Arc::new(published);
-            }
-            other
-        });
+        tell(&self.sender, Arc::new(published));
         if let Some(since) = since {
             let took = since.elapsed();
             metrics.publication_seconds.observe(took.as_secs_f64());
