@@ -10,7 +10,7 @@ from expect import served
 from kube import eventually
 from load import Load
 from metrics_api import PodMetrics
-from objects import key, mock
+from objects import key, mock, of_instance
 from release import Release
 
 NAME, GATEWAY = "scaling", "scaling-gateway"
@@ -38,10 +38,7 @@ def metrics(api, scaled, tmp_path):
 @pytest.fixture
 def model(api, scaled, namespace, value):
     """A model and the key of its clients."""
-    items = [mock(namespace, "gpt"), key(namespace, "app", value)]
-    for item in items:
-        item["metadata"]["labels"] = {"turnpike.dev/instance": NAME}
-    served(api, *items)
+    served(api, *[of_instance(NAME, item) for item in (mock(namespace, "gpt"), key(namespace, "app", value))])
     return "gpt"
 
 

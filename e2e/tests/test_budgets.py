@@ -4,6 +4,7 @@ import collections
 import subprocess
 import threading
 import time
+from functools import partial
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ import kube
 import upstream
 from expect import served
 from kube import eventually
-from objects import key, namespaced, provider, secret
+from objects import key, namespaced, of_instance, provider, secret
 from postgres import Postgres
 from release import Release, ask
 
@@ -21,7 +22,7 @@ NANO = 1_000_000_000
 START = time.monotonic()
 # Codes of answers that clients try again, and in which second.
 failed = []
-OURS = {"turnpike.dev/instance": "budgets"}
+ours = partial(of_instance, "budgets")
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +57,6 @@ def tenant(api, shared, namespace):
     served(api, ours(provider(namespace, "gpt", f"http://upstream.{namespace}.svc:4000/v1", provider={"model": "echo"},
                               price=price)))
     return namespace
-
-
-def ours(item):
-    """For this test's own instance."""
-    item["metadata"]["labels"] = {**item["metadata"].get("labels", {}), **OURS}
-    return item
 
 
 def budget(namespace, usd, **spec):

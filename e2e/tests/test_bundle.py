@@ -8,12 +8,9 @@ import secrets
 import pytest
 
 import kube
+from bundle import MANIFEST, MODELS, PREFIX, canonical, manifest, signed
 from objects import key, mock, namespaced, provider, secret
 from release import OPERATORS, ask, is_ready, programmed, said
-
-PREFIX = "turnpike-bundle-"
-MANIFEST = "turnpike-bundle-manifest"
-MODELS = "turnpike-bundle-models-00"
 
 
 @pytest.fixture
@@ -37,19 +34,6 @@ def parts(api, release):
             if item["metadata"]["name"].startswith(PREFIX)}
 
 
-def manifest(api, release):
-    """The published manifest."""
-    return json.loads(api.get("ConfigMap", release.namespace, MANIFEST)["data"]["manifest"])
-
-
-def signed(content):
-    """A manifest's text, with the hash that fits it."""
-    def canonical(value):
-        return json.dumps(value, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(canonical({**content, "hash": ""}).encode()).hexdigest()
-    return canonical({**content, "hash": digest})
-
-
 def whole(api, release):
     """The published manifest, if everything lies there as it says, and nothing else does."""
     found = {}
@@ -62,7 +46,7 @@ def whole(api, release):
     except (KeyError, ValueError):
         return None
     hashes = {part: hashlib.sha256(content).hexdigest() for part, content in found.items()}
-    fits = signed(listed) == json.dumps(listed, sort_keys=True, separators=(",", ":"))
+    fits = signed(listed) == canonical(listed)
     return listed if fits and hashes == {shard["name"]: shard["hash"] for shard in listed["shards"]} else None
 
 

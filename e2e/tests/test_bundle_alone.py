@@ -1,5 +1,6 @@
 """The bundle is damaged while no operator runs: gateways serve on, say what they refused, and nobody's status flips."""
 
+import hashlib
 import json
 import secrets
 
@@ -7,11 +8,9 @@ import httpx
 import pytest
 
 import kube
+from bundle import MANIFEST, MODELS, manifest, signed
 from objects import key, mock
 from release import OPERATORS, ask, is_ready, programmed, said
-
-MANIFEST = "turnpike-bundle-manifest"
-MODELS = "turnpike-bundle-models-00"
 
 
 def scaled(api, release, count):
@@ -59,6 +58,36 @@ def test_damage_is_refused_and_healed(api, release, namespace, value, damage):
     kube.eventually(lambda: not any(rejections(api, release)), "healed", within=60, every=1)
     assert {said(ask(url, value, "m")) for url in release.gateways()} == {"good"}
     assert kube.condition(api.get("ModelDeployment", namespace, "m"), "Programmed") == before
+
+
+def test_the_bundle_of_an_older_operator_is_served_and_replaced(api, release, namespace, value):
+    where = [("ModelDeployment", "m"), ("VirtualKey", "k")]
+    def answers():
+        return {said(ask(url, value, "m")) for url in release.gateways()}
+    api.apply(mock(namespace, "m", "of this operator"), key(namespace, "k", value))
+    kube.eventually(lambda: all(programmed(api, kind, namespace, name) for kind, name in where), "both are served")
+    scaled(api, release, 0)
+    try:
+        # What it would have written: the format before this one has no endpoints.
+        old = manifest(api, release)
+        assert old["format"] == 2
+        models = api.get("ConfigMap", release.namespace, MODELS)["data"]["models-00"]
+        models = models.replace("of this operator", "of the older one")
+        [listed] = [shard for shard in old["shards"] if shard["name"] == "models-00"]
+        listed["hash"] = hashlib.sha256(models.encode()).hexdigest()
+        old |= {"format": 1, "version": old["version"] + 1,
+                "shards": [shard for shard in old["shards"] if shard["kind"] != "endpoints"]}
+        api.merge("ConfigMap", release.namespace, MODELS, {"data": {"models-00": models}})
+        api.merge("ConfigMap", release.namespace, MANIFEST, {"data": {"manifest": signed(old)}})
+        api.delete("ConfigMap", release.namespace, "turnpike-bundle-endpoints-00")
+        kube.eventually(lambda: not any(rejections(api, release)) and answers() == {"of the older one"}, "all gateways serve it",
+                        within=60, every=1)
+    finally:
+        scaled(api, release, 1)
+    kube.eventually(lambda: answers() == {"of this operator"}, "it is replaced", within=60)
+    new = manifest(api, release)
+    assert new["format"] == 2 and new["version"] > old["version"]
+    kube.eventually(lambda: all(programmed(api, kind, namespace, name) for kind, name in where), "both are served by it")
 
 
 def test_an_object_that_cannot_be_read_keeps_its_last_good_state(api, release, namespace, value):

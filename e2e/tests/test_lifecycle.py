@@ -51,9 +51,7 @@ def cluster_wide(word):
 def test_an_uninstall_with_keys_left_leaves_them_free_and_nothing_else(api, namespace):
     with installation(api) as release:
         keys = [objects.generated(namespace, "kept"), objects.key(namespace, "hashed", "sk-" + secrets.token_hex(24))]
-        for key in keys:
-            key["metadata"]["labels"] = {"turnpike.dev/instance": release.name}
-        api.apply(*keys)
+        api.apply(*[objects.of_instance(release.name, key) for key in keys])
         finalizer = f"{release.name}.turnpike.dev/revocation"
 
         def taken():

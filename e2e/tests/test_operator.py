@@ -5,14 +5,13 @@ import os
 import secrets
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
 import kube
 from audit import OWN_CLUSTER, account, requests
-from objects import generated, key, mock, secret
-from release import OPERATORS, Release, is_ready, programmed
+from objects import generated, key, mock, of_instance, secret
+from release import OPERATORS, Release, is_ready, operator_process, programmed
 
 LEASE = "turnpike-operator"
 CRD = "budgets.turnpike.dev"
@@ -46,18 +45,6 @@ def two(api, release):
     scaled(2)
     yield kube.eventually(lambda: holder(api, release), "somebody leads")
     scaled(1)
-
-
-def operator_process(pod):
-    """Process id of a pod's operator, as seen from here."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if b"turnpike-operator" in (process / "cmdline").read_bytes().split(b"\0")[0]:
-                if f"POD_NAME={pod}".encode() in (process / "environ").read_bytes().split(b"\0"):
-                    return int(process.name)
-        except OSError:
-            continue
-    raise AssertionError(f"no process of {pod}")
 
 
 def test_a_leader_that_ends_hands_over_at_once(api, release, two):
@@ -150,8 +137,7 @@ def test_listed_namespaces_take_no_rights_elsewhere(api, release, namespace, val
     try:
         narrow.install()
         for item in (mock(namespace, "m"), key(namespace, "k", value), generated(namespace, "g")):
-            item["metadata"]["labels"] = {"turnpike.dev/instance": "narrow"}
-            api.apply(item)
+            api.apply(of_instance("narrow", item))
         for kind, name in (("ModelDeployment", "m"), ("VirtualKey", "k"), ("VirtualKey", "g")):
             kube.eventually(lambda: programmed(api, kind, namespace, name), f"{name} is programmed")
         for where, allowed in ((namespace, "yes"), (release.namespace, "no"), ("kube-system", "no")):

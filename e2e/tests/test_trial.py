@@ -5,6 +5,8 @@ Their images stand for docker.io/library/postgres and docker.io/valkey/valkey, w
 PostgreSQL and Redis, started as the published ones are (e2e/cluster/stores.sh).
 """
 
+from functools import partial
+
 import pytest
 
 import kube
@@ -13,11 +15,12 @@ import upstream
 import volumes
 from expect import served
 from kube import eventually
-from objects import key, mock, namespaced, provider, secret
+from objects import key, mock, namespaced, of_instance, provider, secret
 from release import Release, ask, is_ready, said, secret_value
 
 NAME = "trial"
 POSTGRESQL, REDIS = f"{NAME}-postgresql", f"{NAME}-redis"
+ours = partial(of_instance, NAME)
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +44,6 @@ def trial(api, store_images, tmp_path_factory):
         ("PersistentVolumeClaim", f"data-{POSTGRESQL}-0"), ("Secret", POSTGRESQL), ("Secret", REDIS))]
     api.delete("Namespace", None, namespace)
     assert not any(one and "deletionTimestamp" not in one["metadata"] for one in left), left
-
-
-def ours(item):
-    """For this installation's instance."""
-    item["metadata"]["labels"] = {"turnpike.dev/instance": NAME}
-    return item
 
 
 def pod(api, trial, store):

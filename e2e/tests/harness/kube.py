@@ -28,9 +28,11 @@ KINDS = {
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
     "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
     "APIService": ("/apis/apiregistration.k8s.io/v1", "apiservices"),
+    "ValidatingWebhookConfiguration": ("/apis/admissionregistration.k8s.io/v1", "validatingwebhookconfigurations"),
     "CustomResourceDefinition": ("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
 }
-CLUSTER_SCOPED = {"Namespace", "PersistentVolume", "APIService", "CustomResourceDefinition"}
+CLUSTER_SCOPED = {"Namespace", "PersistentVolume", "APIService", "ValidatingWebhookConfiguration",
+                  "CustomResourceDefinition"}
 
 
 class Gone(Exception):

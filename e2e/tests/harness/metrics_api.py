@@ -1,14 +1,11 @@
 """What HorizontalPodAutoscalers ask, served by the test, which sets what they are told: in a cluster of a user's the
 metrics-server, and adapters of Prometheus and the like."""
 
-import base64
 import json
-import ssl
-import subprocess
 from datetime import UTC, datetime
 
 import kube
-from upstream import Listener
+from upstream import secure
 
 METRIC = "queued"
 
@@ -24,19 +21,12 @@ class MetricsApi:
     def __init__(self, api, namespace, folder, group, resource):
         self.api, self.namespace, self.version = api, namespace, f"{group}/v1beta1"
         self.name = f"v1beta1.{group}"
-        key, certificate = folder / "metrics.key", folder / "metrics.crt"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=metrics",
-                        "-addext", f"subjectAltName=DNS:metrics.{namespace}.svc", "-keyout", key, "-out", certificate],
-                       check=True, capture_output=True, timeout=60)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self.listener = Listener(api, tls=context)
-        self.listener.behind(api, namespace, "metrics")
+        self.listener, certificate = secure(api, namespace, "metrics", folder)
         self.page("", {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": self.version, "resources": [
             {"singularName": "", "namespaced": True, "verbs": ["get"], **resource}]})
         service = {"name": "metrics", "namespace": namespace, "port": self.listener.port}
         spec = {"group": group, "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100, "service": service,
-                "caBundle": base64.b64encode(certificate.read_bytes()).decode()}
+                "caBundle": certificate}
         api.apply({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": self.name}, "spec": spec})
         kube.eventually(lambda: kube.condition(api.get("APIService", None, self.name), "Available")[0] == "True",
                         "the apiserver has the metrics' API")

@@ -10,6 +10,12 @@ def namespaced(kind, namespace, name, spec, **metadata):
     return {"apiVersion": API, "kind": kind, "metadata": {"name": name, "namespace": namespace, **metadata}, "spec": spec}
 
 
+def of_instance(name, item):
+    """The same for the installation of this instance alone."""
+    item["metadata"].setdefault("labels", {})["turnpike.dev/instance"] = name
+    return item
+
+
 def mock(namespace, name, response="Hello from Turnpike", **spec):
     """A model that answers by itself."""
     return namespaced("ModelDeployment", namespace, name, {"mock": {"response": response}, **spec})

@@ -2,7 +2,7 @@
 an answer."""
 
 import kube
-from release import IMAGE
+from release import IMAGE, is_ready
 
 # Waits with nothing to serve, and answers health on port 4000.
 PROGRAM = ["turnpike-gateway", "--manifests=/tmp", "--data=/tmp/data", "--internal-listen=0.0.0.0:4001"]
@@ -22,9 +22,8 @@ def client(namespace):
 def ready(api, namespace, name):
     """The pod's address once it is ready to be asked."""
     def address():
-        status = api.get("Pod", namespace, name)["status"]
-        running = all(one["ready"] for one in status.get("containerStatuses", [{"ready": False}]))
-        return running and status.get("podIP")
+        pod = api.get("Pod", namespace, name)
+        return is_ready(pod) and pod["status"]["podIP"]
     return kube.eventually(address, f"{namespace}/{name} runs", 60)
 
 

@@ -76,6 +76,18 @@ def is_ready(pod):
     return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
 
 
+def operator_process(pod):
+    """Process id of a pod's operator, as seen from here."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"turnpike-operator" in (process / "cmdline").read_bytes().split(b"\0")[0]:
+                if f"POD_NAME={pod}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                    return int(process.name)
+        except OSError:
+            continue
+    raise AssertionError(f"no process of {pod}")
+
+
 def ask(url, key, model, text="Hello", timeout=20.0, client=None, **more):
     """One chat completion, with more members of the body; the raw response."""
     return (client or httpx).post(f"{url}/v1/chat/completions", timeout=timeout,

@@ -1,7 +1,11 @@
 """Servers that models of a tenant may or may not reach: a gateway in a pod of the tenant's, and one in the test itself."""
 
+import base64
+import contextlib
 import json
 import os
+import ssl
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -63,6 +67,7 @@ class Listener:
         [node] = api.call("GET", "/api/v1/nodes")["items"]
         self.address = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
         self.seen = []
+        # Status, headers and body, or what makes them of the body that came.
         self.answer = (200, {}, completion(WORDS))
         # What makes the answer to a GET of a path; to others there is none, with status 200.
         self.pages = {}
@@ -74,9 +79,9 @@ class Listener:
 
             def do_POST(self):
                 """One request."""
-                self.rfile.read(int(self.headers.get("content-length", 0)))
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 listener.seen.append((self.path, dict(self.headers)))
-                self.send(*listener.answer)
+                self.send(*(listener.answer(body) if callable(listener.answer) else listener.answer))
 
             def do_GET(self):
                 """A probe or a page, which is not noted."""
@@ -88,8 +93,10 @@ class Listener:
                 for name, value in {"content-type": "application/json", **headers}.items():
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                # Who asked may be gone.
+                with contextlib.suppress(OSError):
+                    self.end_headers()
+                    self.wfile.write(body)
 
             def log_message(self, *_):
                 """Quiet."""
@@ -123,6 +130,19 @@ class Listener:
                 "spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/component": "gateway"}},
                          "policyTypes": ["Egress"],
                          "egress": [{"to": [{"ipBlock": {"cidr": f"{self.address}/32"}}]}]}}
+
+
+def secure(api, namespace, name, folder):
+    """A Listener over TLS behind a Service, for the apiserver to call; and its certificate, as `caBundle` has it."""
+    key, certificate = folder / f"{name}.key", folder / f"{name}.crt"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={name}",
+                    "-addext", f"subjectAltName=DNS:{name}.{namespace}.svc", "-keyout", key, "-out", certificate],
+                   check=True, capture_output=True, timeout=60)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    listener = Listener(api, tls=context)
+    listener.behind(api, namespace, name)
+    return listener, base64.b64encode(certificate.read_bytes()).decode()
 
 
 def completion(text):
