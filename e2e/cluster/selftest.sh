@@ -113,7 +113,7 @@ restarted() {
 }
 
 inside() {
-    check "it is usable within 20 s of its start" [ "$(date +%s)" -lt "$((BEGUN + 20))" ]
+    check "it is usable within 20 s of its start" [ "$(date +%s)" -lt "$((STARTED_AT + 20))" ]
     kubectl create namespace selftest >/dev/null
     kubectl label namespace selftest pod-security.kubernetes.io/enforce=restricted >/dev/null
     kubectl config set-context --current --namespace selftest >/dev/null
@@ -227,7 +227,7 @@ main() {
     touch "$SELFTEST"/{results,ids}
     machine >"$SELFTEST/machine"
     "$here/image.py" localhost/busybox:e2e "$SELFTEST/busybox.tar" "$(command -v busybox)" --add "$(command -v busybox):/bin/sh"
-    BEGUN="$(date +%s)" AUDIT=yes IMAGES="$SELFTEST/busybox.tar" "$here/run" bash -c "$(noting "exec '$here/selftest.sh' inside")" ||
+    STARTED_AT="$(date +%s)" AUDIT=yes IMAGES="$SELFTEST/busybox.tar" "$here/run" bash -c "$(noting "exec '$here/selftest.sh' inside")" ||
         check "a cluster comes up" false
     check "the exit code is the command's" exit_code
     check "a component that does not start is named with its last words" bad_flag
