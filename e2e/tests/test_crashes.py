@@ -79,8 +79,9 @@ def test_it_is_killed_between_any_two_writes(api, crashing, crashes, namespace, 
 
     api.delete("VirtualKey", namespace, "app")
     api.apply(of_instance(NAME, mock(namespace, "one", "second")))
-    died.append(crashes.until(lambda: not api.find("VirtualKey", namespace, "app") and programmed(api, "ModelDeployment", namespace, "one"),
-                                "a key is gone and a model has changed"))
+    died.append(crashes.until(
+        lambda: not api.find("VirtualKey", namespace, "app") and programmed(api, "ModelDeployment", namespace, "one"),
+        "a key is gone and a model has changed"))
     assert {ask(url, value, "one").status_code for url in crashing.gateways()} == {401}
     for bots in (first, second):
         assert answers(bots, "one", "second")
