@@ -39,9 +39,14 @@ def another(api, release, than):
 def two(api, release):
     """A leader and one that waits; the leader's identity."""
     def scaled(count):
+        """Resizes, and waits until no operator that goes may still hand over."""
+        def settled():
+            pods = release.pods(OPERATORS)
+            leader = holder(api, release) or ""
+            return len(pods) == count and all(map(is_ready, pods)) and any(
+                leader.startswith(f"{pod['metadata']['name']}_") for pod in pods)
         api.merge("Deployment", release.namespace, "turnpike-operator", {"spec": {"replicas": count}})
-        kube.eventually(lambda: len([pod for pod in release.pods(OPERATORS) if is_ready(pod)]) == count,
-                        f"{count} operators are ready", within=60)
+        kube.eventually(settled, f"{count} operators are ready, one leads and none else is left", within=60)
     scaled(2)
     yield kube.eventually(lambda: holder(api, release), "somebody leads")
     scaled(1)
