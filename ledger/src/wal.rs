@@ -55,6 +55,7 @@ mod record;
 mod recover;
 mod segments;
 mod sync;
+mod tail;
 mod writer;
 
 /// What a record survives, beside the end of the process.

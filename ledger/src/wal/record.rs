@@ -1,9 +1,11 @@
 //! How records lie in a segment, and what is left of one that was cut off.
 //!
 //! ```text
-//!  segment  "TPWAL" · version · sync (0 never, 1 group) · boot id (16), then records
-//!  record   length of the body (u32) · crc32 of the body (u32) · body: kind (1 open, 2 close) · row
+//!  segment  "TPWAL" · version · sync (0 never, 1 group) · boot id (16) · 0, then records, then zeros or the end of the file
+//!  record   length of the body (u32) · crc32 of the body (u32) · body: kind (1 open, 2 close) · row, then zeros to a multiple of 8
 //! ```
+//!
+//! Until version 2 there were no zeros: records lay one behind the other, from byte 23 to the end of the file.
 
 use std::{fs, sync::OnceLock};
 
@@ -13,14 +15,19 @@ use super::{Sync, codec};
 use crate::spend_log::SpendRow;
 
 const MAGIC: &[u8; 5] = b"TPWAL";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// The last one whose records lie without zeros between and behind them.
+const DENSE_VERSION: u8 = 2;
 /// Its rows say nothing of attempts.
 const FIRST_VERSION: u8 = 1;
 
 /// Bytes of a segment before its first record.
-pub(super) const HEADER: usize = MAGIC.len() + 2 + 16;
+pub(super) const HEADER: usize = DENSE_HEADER + 1;
+const DENSE_HEADER: usize = MAGIC.len() + 2 + 16;
 /// Bytes of a record before its body.
-const FRAME: usize = 8;
+pub(super) const FRAME: usize = 8;
+/// Every record begins at a multiple of this.
+pub(super) const ALIGN: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -61,23 +68,31 @@ pub(super) fn encode(out: &mut Vec<u8>, kind: Kind, row: &SpendRow) {
 
 /// Reads a segment up to its end or its first fault.
 pub(super) fn read(bytes: &[u8]) -> Result<Segment, Unknown> {
-    let Some((header, mut rest)) = bytes.split_first_chunk::<HEADER>() else {
+    let Some((header, _)) = bytes.split_first_chunk::<DENSE_HEADER>() else {
         // The process ended while it made the file, which has no record yet.
         return Ok(Segment { records: Vec::new(), whole: true });
     };
     let Some((magic, [version, sync, booted @ ..])) = header.split_first_chunk() else { return Err(Unknown) };
+    if header.iter().all(|byte| *byte == 0) {
+        return Ok(Segment { records: Vec::new(), whole: true });
+    }
     if magic != MAGIC || !(FIRST_VERSION..=VERSION).contains(version) {
         return Err(Unknown);
     }
     let mut segment = Segment { records: Vec::new(), whole: *sync == 1 || booted == boot().as_bytes() };
-    while !rest.is_empty() {
+    let dense = *version <= DENSE_VERSION;
+    let mut at = if dense { DENSE_HEADER } else { HEADER };
+    while let Some(rest @ [_, ..]) = bytes.get(at..) {
         match next(rest) {
-            Ok((record, after)) => {
+            Ok((record, length)) => {
                 segment.records.push(record);
-                rest = after;
+                at += length;
+                if !dense {
+                    at = at.next_multiple_of(ALIGN);
+                }
             }
             Err(fault) => {
-                segment.whole &= fault == Fault::Torn;
+                segment.whole &= fault == Fault::Torn || (fault == Fault::Empty && !dense);
                 break;
             }
         }
@@ -87,6 +102,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segment, Unknown> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
+    /// Nothing was recorded here, or the process ended while it recorded this.
+    Empty,
     /// The process ended while it wrote this one: whoever wanted it recorded was never told that it is.
     Torn,
     /// There may be more records after it.
@@ -95,12 +112,16 @@ enum Fault {
 
 type Record = (Kind, SpendRow);
 
-fn next(bytes: &[u8]) -> Result<(Record, &[u8]), Fault> {
+/// The first record, and its length.
+fn next(bytes: &[u8]) -> Result<(Record, usize), Fault> {
     let (frame, rest) = bytes.split_first_chunk::<FRAME>().ok_or(Fault::Torn)?;
     let frame = u64::from_le_bytes(*frame);
+    if frame == 0 {
+        return Err(Fault::Empty);
+    }
     let (length, sum) = (frame & u64::from(u32::MAX), frame >> 32);
     let length = usize::try_from(length).map_err(|_| Fault::Torn)?;
-    let (body, after) = rest.split_at_checked(length).ok_or(Fault::Torn)?;
+    let body = rest.get(..length).ok_or(Fault::Torn)?;
     if u64::from(crc32fast::hash(body)) != sum {
         return Err(Fault::Damaged);
     }
@@ -110,7 +131,7 @@ fn next(bytes: &[u8]) -> Result<(Record, &[u8]), Fault> {
         _ => return Err(Fault::Damaged),
     };
     let row = codec::get(row).ok_or(Fault::Damaged)?;
-    Ok(((kind, row), after))
+    Ok(((kind, row), FRAME + length))
 }
 
 /// Names this run of the machine, at whose end what was not synced may be lost. Nil where the kernel does not tell.

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fs::{self, File},
-    io::{self, Write as _},
+    io,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,7 +11,8 @@ use std::{
 
 use super::{
     Sync, WalError, WalOptions,
-    record::{self, HEADER, Kind},
+    record::{self, Kind},
+    tail::Tail,
 };
 use crate::spend_log::SpendRow;
 
@@ -50,8 +51,7 @@ struct Held {
 /// The segment that is written.
 struct Active {
     number: u64,
-    file: Arc<File>,
-    length: u64,
+    tail: Tail,
 }
 
 /// What is to be brought to the disk.
@@ -140,24 +140,16 @@ impl Log {
     }
 
     fn write(&mut self, sequence: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut active = match self.active.take() {
-            Some(active) if active.length < self.options.segment => active,
-            Some(_) | None => self.start_segment()?,
-        };
-        if let Err(error) = write_once(&active.file, bytes) {
-            // Half a record would hide those after it. Where it cannot be cut off, nothing follows it.
-            if active.file.set_len(active.length).is_ok() {
-                self.active = Some(active);
-            }
-            return Err(error);
+        let full = |active: &Active| active.tail.length() >= self.options.segment;
+        if self.active.as_ref().is_none_or(full) {
+            self.active = Some(self.start_segment()?);
         }
-        let place = Place { segment: active.number, offset: active.length, length: bytes.len() };
-        active.length += bytes.len() as u64;
-        if self.options.sync == Sync::Group && self.unsynced.last().is_none_or(|file| !Arc::ptr_eq(file, &active.file))
-        {
-            self.unsynced.push(Arc::clone(&active.file));
+        let Some(Active { number, tail }) = &mut self.active else { return Ok(()) };
+        let place = Place { segment: *number, offset: tail.append(bytes)?, length: bytes.len() };
+        let file = tail.file();
+        if self.options.sync == Sync::Group && self.unsynced.last().is_none_or(|last| !Arc::ptr_eq(last, file)) {
+            self.unsynced.push(Arc::clone(file));
         }
-        self.active = Some(active);
         self.written += 1;
         self.count(place.segment, 1);
         if let Some(before) = self.live.insert(sequence, place) {
@@ -169,15 +161,18 @@ impl Log {
     fn start_segment(&mut self) -> io::Result<Active> {
         let number = self.next;
         let path = path(&self.folder, self.runtime, number);
-        let file = File::options().append(true).create_new(true).open(&path)?;
-        if let Err(error) = write_once(&file, &record::header(self.options.sync)) {
-            // The next try makes the same one.
-            fs::remove_file(&path)?;
-            return Err(error);
-        }
+        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+        let tail = match Tail::new(file, &record::header(self.options.sync)) {
+            Ok(tail) => tail,
+            Err(error) => {
+                // The next try makes the same one.
+                fs::remove_file(&path)?;
+                return Err(error);
+            }
+        };
         self.next += 1;
         self.segments.push_back(Held { number, live: 0 });
-        Ok(Active { number, file: Arc::new(file), length: HEADER as u64 })
+        Ok(Active { number, tail })
     }
 
     fn count(&mut self, segment: u64, change: isize) {
@@ -223,17 +218,5 @@ impl Log {
         let mut bytes = vec![0; place.length];
         old.read_exact_at(&mut bytes, place.offset)?;
         self.write(sequence, &bytes)
-    }
-}
-
-/// One write(2): the record is whole, or cut off at the file's end.
-fn write_once(mut file: &File, bytes: &[u8]) -> io::Result<()> {
-    loop {
-        match file.write(bytes) {
-            Ok(written) if written == bytes.len() => return Ok(()),
-            Ok(_) => return Err(io::ErrorKind::StorageFull.into()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
 }

@@ -11,7 +11,7 @@ use turnpike_ledger::{
 
 use crate::{
     any::any_row,
-    files::segments,
+    files::{records as places, segments},
     rows::{RUN, crashed, left, opening, row},
 };
 
@@ -42,22 +42,32 @@ proptest! {
         let folder = TempDir::new().unwrap();
         let wal = Wal::create(folder.path(), RUN, WalOptions::default()).unwrap();
         let writer = wal.writer();
-        let mut ends = Vec::new();
         for (close, row) in &records {
             let done = if *close { writer.close(row) } else { writer.open(row) };
             done.unwrap();
-            ends.push(usize::try_from(fs::metadata(&segments(folder.path())[0]).unwrap().len()).unwrap());
         }
         drop((wal, writer));
         let segment = segments(folder.path()).remove(0);
         let bytes = fs::read(&segment).unwrap();
+        let places = places(&bytes);
+        prop_assert_eq!(places.len(), records.len());
         for cut in cuts {
-            let cut = cut.index(bytes.len() + 1);
+            let cut = cut.index(places.last().unwrap().end + 1);
             fs::write(&segment, &bytes[..cut]).unwrap();
-            let left = left(folder.path());
-            let count = ends.iter().filter(|end| **end <= cut).count();
-            prop_assert_eq!(left.rows, expected(&records, count));
-            prop_assert!(left.whole);
+            let cut_off = left(folder.path());
+            let count = places.iter().filter(|place| place.end <= cut).count();
+            prop_assert_eq!(cut_off.rows, expected(&records, count));
+            prop_assert!(cut_off.whole);
+
+            // Killed while it copied: the record's length and sum are not there, its body is in part.
+            let Some(copied) = places.get(count) else { continue };
+            let mut killed = bytes.clone();
+            killed[copied.start..copied.start + 8].fill(0);
+            killed[cut.max(copied.start + 8)..].fill(0);
+            fs::write(&segment, &killed).unwrap();
+            let killed = left(folder.path());
+            prop_assert_eq!(killed.rows, expected(&records, count));
+            prop_assert!(killed.whole);
         }
     }
 
@@ -70,7 +80,7 @@ proptest! {
         drop((wal, writer));
         let segment = segments(folder.path()).remove(0);
         let mut bytes = fs::read(&segment).unwrap();
-        let at = at.index(bytes.len());
+        let at = at.index(places(&bytes).last().unwrap().end);
         bytes[at] ^= flip;
         fs::write(&segment, &bytes).unwrap();
         // A changed header is another format or another boot; a changed record hides itself and those after it.
@@ -95,7 +105,7 @@ fn every_byte_of_a_few_records_is_tried() {
     drop((wal, writer));
     let segment = segments(folder.path()).remove(0);
     let bytes = fs::read(&segment).unwrap();
-    let seen: Vec<_> = (0..=bytes.len())
+    let seen: Vec<_> = (0..=places(&bytes)[2].end)
         .map(|cut| {
             fs::write(&segment, &bytes[..cut]).unwrap();
             left(folder.path()).rows
@@ -147,4 +157,28 @@ fn an_unknown_format_is_left_alone() {
     let dead = abandoned(folder.path()).unwrap();
     assert!(matches!(dead[0].read(), Err(WalError::Format { path }) if path == segment));
     assert_eq!(fs::read(&segment).unwrap(), bytes);
+}
+
+#[test]
+fn files_of_an_older_version_are_read() {
+    let folder = TempDir::new().unwrap();
+    let wal = Wal::create(folder.path(), RUN, WalOptions::default()).unwrap();
+    let writer = wal.writer();
+    writer.close(&row(0)).unwrap();
+    writer.open(&opening(1)).unwrap();
+    drop((wal, writer));
+    let segment = segments(folder.path()).remove(0);
+    let bytes = fs::read(&segment).unwrap();
+    // Version 2: a header of 23 bytes, and records one behind the other up to the end.
+    let mut dense = bytes[..23].to_vec();
+    dense[5] = 2;
+    places(&bytes).into_iter().for_each(|place| dense.extend_from_slice(&bytes[place]));
+    fs::write(&segment, &dense).unwrap();
+    let whole = left(folder.path());
+    assert_eq!((whole.rows, whole.whole), (vec![row(0), crashed(opening(1))], true));
+    // It had no zeros: where they are, something is lost.
+    dense.extend_from_slice(&[0; 8]);
+    fs::write(&segment, &dense).unwrap();
+    let zeros = left(folder.path());
+    assert_eq!((zeros.rows.len(), zeros.whole), (2, false));
 }
