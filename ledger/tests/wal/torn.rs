@@ -172,7 +172,9 @@ fn files_of_an_older_version_are_read() {
     // Version 2: a header of 23 bytes, and records one behind the other up to the end.
     let mut dense = bytes[..23].to_vec();
     dense[5] = 2;
-    places(&bytes).into_iter().for_each(|place| dense.extend_from_slice(&bytes[place]));
+    for place in places(&bytes) {
+        dense.extend_from_slice(&bytes[place]);
+    }
     fs::write(&segment, &dense).unwrap();
     let whole = left(folder.path());
     assert_eq!((whole.rows, whole.whole), (vec![row(0), crashed(opening(1))], true));
