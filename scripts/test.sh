@@ -49,6 +49,8 @@ trap 'kill -- "-$group" 2>/dev/null || true; rm -rf "$logs"' EXIT
 for name in "${suites[@]}"; do
     case "$name" in
     rust)
+        # The tests ask for it as well; here its download is none of theirs.
+        scripts/pgvector.sh >/dev/null
         suite rust 45m cargo test --workspace --locked --no-fail-fast
         ;;
     fuzz)

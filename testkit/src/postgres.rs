@@ -1,11 +1,12 @@
 //! A real PostgreSQL for tests: its own cluster in a temporary folder, reached by a Unix socket.
 //!
-//! The program comes from the newest `/usr/lib/postgresql/*/bin`, as Debian installs it.
+//! The program comes from the newest `/usr/lib/postgresql/*/bin`, as Debian installs it; the one with the extension `vector` from
+//! `scripts/pgvector.sh`.
 
 use std::{
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     str::FromStr as _,
     sync::{
         Mutex,
@@ -30,6 +31,7 @@ const USER: &str = "postgres";
 #[derive(Debug)]
 pub struct Postgres {
     folder: PathBuf,
+    programs: PathBuf,
     service: Mutex<Option<Service>>,
     databases: AtomicU32,
 }
@@ -44,13 +46,27 @@ pub async fn database() -> String {
 impl Postgres {
     /// Starts a server of the test's own, to be stopped and started again by it.
     pub async fn start() -> Self {
+        Self::create(|_| installed()).await
+    }
+
+    /// The same, where the extension `vector` can be created.
+    pub async fn with_vector() -> Self {
+        Self::create(unpacked).await
+    }
+
+    /// `programs`: finds them, or puts them into the server's folder.
+    async fn create(programs: fn(&Path) -> PathBuf) -> Self {
         let folder = folder("pg-");
         let made = tokio::task::spawn_blocking({
             let folder = folder.clone();
-            move || create(&folder)
+            move || {
+                let programs = programs(&folder);
+                create(&folder, &programs);
+                programs
+            }
         });
-        made.await.expect("initdb");
-        let server = Self { folder, service: Mutex::new(None), databases: AtomicU32::new(0) };
+        let programs = made.await.expect("initdb");
+        let server = Self { folder, programs, service: Mutex::new(None), databases: AtomicU32::new(0) };
         server.resume().await;
         server
     }
@@ -72,9 +88,24 @@ impl Postgres {
         service.expect("it runs").stop();
     }
 
+    /// Stops it and all that serve its connections from answering; connections stay open.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it answer again.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let service = self.service.lock().expect("no panic while it was held");
+        service.as_ref().expect("it runs").signal_all(name);
+    }
+
     /// Starts it again in its folder, and waits until it answers.
     pub async fn resume(&self) {
-        let service = serve(&self.folder);
+        let service = serve(&self.folder, &self.programs);
         *self.service.lock().expect("no panic while it was held") = Some(service);
         eventually("PostgreSQL answers", || async { self.connect().await.ok() }).await;
     }
@@ -89,13 +120,13 @@ impl Postgres {
     }
 }
 
-fn create(folder: &Path) {
+fn create(folder: &Path, programs: &Path) {
     if is_root() {
-        let owned = Command::new("chown").arg(USER).arg(folder).status().expect("chown");
+        let owned = Command::new("chown").args(["-R", USER]).arg(folder).status().expect("chown");
         assert!(owned.success(), "no user {USER}: install the Debian package postgresql");
     }
     let mut words = runner();
-    words.push(program("initdb"));
+    words.push(programs.join("initdb").display().to_string());
     let data = folder.join("data");
     let (program, arguments) = words.split_first().expect("a program");
     let done = Command::new(program)
@@ -109,9 +140,9 @@ fn create(folder: &Path) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-fn serve(folder: &Path) -> Service {
+fn serve(folder: &Path, programs: &Path) -> Service {
     let mut words = runner();
-    words.push(program("postgres"));
+    words.push(programs.join("postgres").display().to_string());
     let settings = [
         "listen_addresses=".to_owned(),
         format!("unix_socket_directories={}", folder.display()),
@@ -130,13 +161,25 @@ fn runner() -> Vec<String> {
     guarded(is_root().then_some(USER), IMMEDIATE)
 }
 
-fn program(name: &str) -> String {
+/// Debian's programs.
+fn installed() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").expect("the Debian package postgresql");
     let newest = versions
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
         .max()
         .expect("a version of PostgreSQL");
-    format!("/usr/lib/postgresql/{newest}/bin/{name}")
+    format!("/usr/lib/postgresql/{newest}/bin").into()
+}
+
+/// Those of `scripts/pgvector.sh`, copied into `folder`: the server's user may not be let into the cache.
+fn unpacked(folder: &Path) -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/pgvector.sh");
+    let found = Command::new(script).stderr(Stdio::inherit()).output().expect("scripts/pgvector.sh runs");
+    assert!(found.status.success(), "no PostgreSQL with pgvector: see what scripts/pgvector.sh says");
+    let found = String::from_utf8(found.stdout).expect("a path");
+    let copied = Command::new("cp").args(["-r", found.trim()]).arg(folder.join("programs")).status().expect("cp");
+    assert!(copied.success(), "{found} cannot be copied");
+    folder.join("programs/pgserver/pginstall/bin")
 }
 
 fn is_root() -> bool {

@@ -64,8 +64,17 @@ impl Service {
 
     /// Sends the server a signal: `STOP`, `CONT`.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.process]).status().expect("kill");
-        assert!(sent.success(), "no signal {name} to {}", self.process);
+        assert!(signal(name, &self.process), "no signal {name} to {}", self.process);
+    }
+
+    /// The same to the processes that it has started, after it: it starts no more of them meanwhile.
+    pub(crate) fn signal_all(&self, name: &str) {
+        self.signal(name);
+        let children = format!("/proc/{0}/task/{0}/children", self.process);
+        for child in std::fs::read_to_string(children).expect("its children").split_whitespace() {
+            // It may have ended at this moment.
+            signal(name, child);
+        }
     }
 }
 
@@ -75,6 +84,12 @@ impl Drop for Service {
         // Ended already by `stop`, or ending now; the folder is gone afterwards.
         let _ = self.keeper.wait();
     }
+}
+
+fn signal(name: &str, process: &str) -> bool {
+    let mut kill = Command::new("kill");
+    kill.args([&format!("-{name}"), process]).stderr(Stdio::null());
+    kill.status().expect("kill").success()
 }
 
 /// A new folder directly in the system's temporary one: paths of sockets must be short. The keeper removes it.
