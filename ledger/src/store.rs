@@ -15,6 +15,7 @@ use crate::{
     spend_log::StoreError,
 };
 
+mod alike;
 mod memory;
 mod plan;
 mod postgres;
@@ -25,6 +26,7 @@ mod rollup;
 mod sqlite;
 mod text;
 
+pub use alike::{Alike, AlikeError, AlikeStore, Likest, Wanted};
 pub use memory::MemoryStore;
 pub(crate) use plan::SILENCE;
 pub use postgres::{AccountAt, KeyUse, PostgresStore, Pot, Pots, Used};

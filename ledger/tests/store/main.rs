@@ -19,6 +19,7 @@ macro_rules! on_every_store {
     };
 }
 
+mod alike;
 mod booking;
 mod concurrent;
 mod fixture;
