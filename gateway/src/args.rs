@@ -113,6 +113,10 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", default_value_t = 64 * 1024 * 1024, env = "TURNPIKE_CACHE_BYTES")]
     pub cache_bytes: u64,
 
+    /// Share answers to requests that mean the same by way of the database, which needs the extension `vector`
+    #[arg(long, env = "TURNPIKE_SEMANTIC_CACHE_PGVECTOR")]
+    pub semantic_cache_pgvector: bool,
+
     /// Providers whose own APIs clients may call under /NAME/..., with the credentials of their models: anthropic, openai, gemini and so on [default: none]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', env = "TURNPIKE_PASS_THROUGH")]
     pub pass_through: Vec<PassThrough>,

@@ -4,7 +4,7 @@
 //!  request ─ control (what the client wants) ─▶ key ─▶ local ─▶ remote (Redis) ─▶ a hit: the kept answer, at no cost
 //!                                                │ miss
 //!                                                ├─▶ flight: an equal request is under way: wait for it, look again
-//!                                                ├─▶ semantic: embed the last message, find the likest, look again
+//!                                                ├─▶ semantic: embed the last message, find the likest here or in PostgreSQL
 //!                                                └─▶ Recorder: rides with the answer, keeps it at its clean end
 //! ```
 
@@ -40,6 +40,7 @@ use self::{
     semantic::{
         Embedders, Meaning,
         index::{Found, Index},
+        shared::Shared,
     },
 };
 use crate::pipeline::admit::Budget;
@@ -57,6 +58,7 @@ pub struct Cache {
     remote: Option<Remote>,
     flights: Flights,
     meanings: Arc<Index>,
+    shared: Option<Shared>,
     /// Models that compare requests.
     pub embedders: Embedders,
     /// Bytes of answers under way that may be kept.
@@ -74,13 +76,14 @@ pub enum Looked {
 
 impl Cache {
     /// Holds at most `bytes` in this process; 0 = nothing.
-    pub fn new(bytes: u64, remote: Option<Remote>) -> Self {
+    pub fn new(bytes: u64, remote: Option<Remote>, shared: Option<Shared>) -> Self {
         Self {
             is_off: bytes == 0,
             local: Local::new(bytes),
             remote,
             flights: Flights::default(),
             meanings: Arc::default(),
+            shared,
             embedders: Embedders::default(),
             recording: Budget::new(usize::try_from(bytes).unwrap_or(usize::MAX), "answers to keep"),
             waited: AtomicU64::new(0),
@@ -120,18 +123,31 @@ impl Cache {
         max_age: Option<Duration>,
     ) -> Option<(Arc<Kept>, Found)> {
         let now = now();
+        if let Some(alike) = self.look_alike_here(meaning, threshold, now).await
+            && is_young(&alike.0, max_age, now)
+        {
+            return Some(alike);
+        }
+        // Another gateway may have one, or a younger one.
+        let (kept, found) = self.shared.as_ref()?.find(meaning, threshold, now).await?;
+        let kept = Arc::new(kept);
+        self.local.put(found.key, Arc::clone(&kept));
+        is_young(&kept, max_age, now).then_some((kept, found))
+    }
+
+    async fn look_alike_here(&self, meaning: &Meaning, threshold: f32, now: i64) -> Option<(Arc<Kept>, Found)> {
         let found = if self.meanings.weight(meaning) <= INLINE_SEARCH {
             self.meanings.find(meaning, threshold, now)
         } else {
             let (meanings, meaning) = (Arc::clone(&self.meanings), meaning.clone());
             tokio::task::spawn_blocking(move || meanings.find(&meaning, threshold, now)).await.ok().flatten()
         }?;
-        let Some(kept) = self.get(&found.key, None).await else {
+        let kept = self.get(&found.key, None).await;
+        if kept.is_none() {
             // It had to make room.
             self.meanings.remove(&meaning.partition, &found.key);
-            return None;
-        };
-        is_young(&kept, max_age, now).then_some((kept, found))
+        }
+        Some((kept?, found))
     }
 
     async fn get(&self, key: &Key, max_age: Option<Duration>) -> Option<Arc<Kept>> {
@@ -153,6 +169,9 @@ impl Cache {
         let (now, until, kept) = (now(), kept.until, Arc::new(kept));
         if let Some(remote) = &self.remote {
             remote.put(key, &kept, now);
+        }
+        if let (Some(shared), Some(meaning)) = (&self.shared, &meaning) {
+            shared.put(meaning, key, &kept);
         }
         self.local.put(key, kept);
         if let Some(meaning) = meaning {
@@ -183,6 +202,16 @@ impl Cache {
     /// Redis, if there is one.
     pub fn remote(&self) -> Option<&Remote> {
         self.remote.as_ref()
+    }
+
+    /// The table in PostgreSQL, if it is used.
+    pub fn shared(&self) -> Option<&Shared> {
+        self.shared.as_ref()
+    }
+
+    /// Values of other gateways that are not ours, not of this version, or damaged, since the start.
+    pub fn unusable(&self) -> u64 {
+        self.remote.as_ref().map_or(0, Remote::unusable) + self.shared.as_ref().map_or(0, Shared::unusable)
     }
 }
 

@@ -61,7 +61,9 @@ pub enum Polled {
     CacheWaited,
     /// Asks for kept answers that Redis did not answer in time, since the start.
     CacheFailures,
-    /// Values in Redis that are no kept answers of this version, since the start.
+    /// Asks for alike answers that PostgreSQL did not answer in time, since the start.
+    CacheDatabaseFailures,
+    /// Values in Redis or PostgreSQL that are no kept answers of this version, since the start.
     CacheUnusable,
 }
 
@@ -100,6 +102,7 @@ struct Own {
     cache_embeddings: IntGauge,
     cache_waited: IntCounter,
     cache_failures: IntCounter,
+    cache_database_failures: IntCounter,
     cache_unusable: IntCounter,
 }
 
@@ -286,9 +289,13 @@ impl Own {
                 "turnpike_cache_redis_errors_total",
                 "Asks for kept answers that Redis did not answer in time.",
             )?,
+            cache_database_failures: counter(
+                "turnpike_cache_database_errors_total",
+                "Asks for kept answers by their meaning that PostgreSQL did not answer in time.",
+            )?,
             cache_unusable: counter(
                 "turnpike_cache_unusable_values_total",
-                "Values in Redis that are damaged, foreign or of another version.",
+                "Values in Redis or PostgreSQL that are damaged, foreign or of another version.",
             )?,
         })
     }
@@ -314,6 +321,7 @@ impl Own {
                 Polled::CacheEmbeddings => set(&self.cache_embeddings, value),
                 Polled::CacheWaited => raise(&self.cache_waited, value),
                 Polled::CacheFailures => raise(&self.cache_failures, value),
+                Polled::CacheDatabaseFailures => raise(&self.cache_database_failures, value),
                 Polled::CacheUnusable => raise(&self.cache_unusable, value),
             }
         }

@@ -23,7 +23,7 @@ use crate::{
     app::App,
     args::{self, Args, Command, Source},
     banner,
-    cache::{Cache, remote::Remote},
+    cache::{Cache, remote::Remote, semantic::shared::Shared},
     check,
     config::{
         Live,
@@ -280,8 +280,6 @@ fn app(
         args.max_body_bytes
     );
     let Books { spend, ledger, wal, responses, unreadable } = books;
-    let remote = args.redis_url.as_deref().filter(|_| args.cache_bytes > 0);
-    let remote = remote.map(|url| Remote::open(url, Handle::current())).transpose().context("--redis-url")?;
     let buffered = Budget::new(buffered, "bytes of buffered requests");
     let app = App {
         live: Live::default(),
@@ -296,7 +294,7 @@ fn app(
         end_users: EndUsers::new(args.max_end_users),
         exhausted: args.budget_exceeded_status.code(),
         wal,
-        cache: Arc::new(Cache::new(args.cache_bytes, remote)),
+        cache: Arc::new(cache(args)?),
         responses,
         backends: Backends::default(),
         engines: Arc::new(Engines::default()),
@@ -329,6 +327,27 @@ fn app(
     app.metrics.poll(Polled::LedgerExchanges, move || ledger.exchanges());
     let ledger = app.ledger.clone();
     app.metrics.poll(Polled::LedgerOverdrawn, move || ledger.overdrawn().unsigned_abs());
+    poll_cache(&app);
+    app.metrics.poll(Polled::UnreadableRuns, move || unreadable.load(Ordering::Relaxed));
+    app.metrics.poll(Polled::LogLinesDropped, telemetry::lines_dropped);
+    Ok(app)
+}
+
+/// Kept answers, and where else they are.
+fn cache(args: &Args) -> anyhow::Result<Cache> {
+    let is_kept = args.cache_bytes > 0;
+    let redis = args.redis_url.as_deref().filter(|_| is_kept);
+    let remote = redis.map(|url| Remote::open(url, Handle::current())).transpose().context("--redis-url")?;
+    anyhow::ensure!(
+        args.database_url.is_some() || !args.semantic_cache_pgvector,
+        "--semantic-cache-pgvector shares answers by way of PostgreSQL; name it with --database-url"
+    );
+    let database = args.database_url.as_deref().filter(|_| is_kept && args.semantic_cache_pgvector);
+    let shared = database.map(|url| Shared::open(url, Handle::current())).transpose().context("--database-url")?;
+    Ok(Cache::new(args.cache_bytes, remote, shared))
+}
+
+fn poll_cache(app: &App) {
     let cache = Arc::clone(&app.cache);
     app.metrics.poll(Polled::CacheAnswers, move || cache.answers() as u64);
     let cache = Arc::clone(&app.cache);
@@ -340,8 +359,7 @@ fn app(
     let cache = Arc::clone(&app.cache);
     app.metrics.poll(Polled::CacheFailures, move || cache.remote().map_or(0, Remote::failures));
     let cache = Arc::clone(&app.cache);
-    app.metrics.poll(Polled::CacheUnusable, move || cache.remote().map_or(0, Remote::unusable));
-    app.metrics.poll(Polled::UnreadableRuns, move || unreadable.load(Ordering::Relaxed));
-    app.metrics.poll(Polled::LogLinesDropped, telemetry::lines_dropped);
-    Ok(app)
+    app.metrics.poll(Polled::CacheDatabaseFailures, move || cache.shared().map_or(0, Shared::failures));
+    let cache = Arc::clone(&app.cache);
+    app.metrics.poll(Polled::CacheUnusable, move || cache.unusable());
 }

@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 use turnpike_llm::usage::Usage;
 
 use super::key::Key;
+use crate::pipeline::body::INLINE;
 
 /// Stands before every value, so that what others write is known as such.
 const MAGIC: &[u8; 8] = b"turnpike";
@@ -95,6 +96,14 @@ impl Kept {
             return Err(Unusable::Damaged);
         }
         Self::content(&mut content, value).ok_or(Unusable::Damaged)
+    }
+
+    /// The same, a large one on another thread. `None`: this process is ending.
+    pub async fn read_beside(value: Bytes, key: Key) -> Option<Result<Self, Unusable>> {
+        if value.len() <= INLINE {
+            return Some(Self::read(&value, &key));
+        }
+        tokio::task::spawn_blocking(move || Self::read(&value, &key)).await.ok()
     }
 
     fn content(from: &mut &[u8], value: &Bytes) -> Option<Self> {

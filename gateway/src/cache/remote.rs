@@ -23,7 +23,6 @@ use super::{
     kept::{Kept, Unusable},
     key::{self, Key},
 };
-use crate::pipeline::body::INLINE;
 
 /// Longest that a request waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -88,12 +87,7 @@ impl Remote {
                 None
             }
         };
-        let (value, key) = (Bytes::from(value?), *key);
-        let read = if value.len() <= INLINE {
-            Kept::read(&value, &key)
-        } else {
-            tokio::task::spawn_blocking(move || Kept::read(&value, &key)).await.ok()?
-        };
+        let read = Kept::read_beside(Bytes::from(value?), *key).await?;
         read.inspect_err(|why| self.shared.unusable(*why)).ok()
     }
 

@@ -2,6 +2,7 @@
 
 pub mod index;
 pub mod prompt;
+pub mod shared;
 
 use std::{
     collections::HashMap,

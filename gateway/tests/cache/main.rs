@@ -8,6 +8,7 @@ mod flight;
 mod keepable;
 mod keys;
 mod likeness;
+mod pgvector;
 mod scope;
 mod semantic;
 mod shared;

@@ -1,47 +1,53 @@
 //! Requests that mean the same: answered by one another's answers where all but the last message is equal.
 
 use serde_json::{Value, json};
-use turnpike_testkit::{Client, Script, client::Reply, manifest, spend};
+use turnpike_testkit::{
+    Client, Script, Upstream,
+    client::Reply,
+    manifest::{self, Manifest},
+    spend,
+};
 
 use crate::stage::{CHAT, MODEL, Stage, ask, cache, chat, is_hit, with};
 
 const EMBEDDER: &str = "embedder";
 
-/// A gateway whose upstream also embeds.
-async fn stage() -> Stage {
+/// The model, one that compares requests to it, and two keys.
+pub(crate) fn objects(upstream: &Upstream) -> Vec<Manifest> {
     let cache = json!({
         "enabled": true, "scope": "Team", "semantic": {"threshold": "0.9", "embeddingModel": EMBEDDER},
     });
-    let upstream = turnpike_testkit::upstream::Demands::default().start().await;
     let price = json!({"inputPerMillion": "0.10", "outputPerMillion": "0"});
     let embedder = manifest::model(EMBEDDER, &upstream.url()).with("price", price);
     // They may call the one, and have its requests compared by the other.
     let keys = crate::stage::keys().map(|key| key.with("allowedModels", json!([MODEL])));
-    let gateway = crate::stage::setup()
-        .manifests(&[crate::stage::model(&upstream, cache), embedder])
-        .manifests(&keys)
-        .start()
-        .await;
+    [crate::stage::model(upstream, cache), embedder].into_iter().chain(keys).collect()
+}
+
+/// A gateway whose upstream also embeds.
+async fn stage() -> Stage {
+    let upstream = turnpike_testkit::upstream::Demands::default().start().await;
+    let gateway = crate::stage::setup().manifests(&objects(&upstream)).start().await;
     Stage { upstream, gateway }
 }
 
 /// The next text means this.
-fn means(stage: &Stage, vector: &[f32]) {
+pub(crate) fn means(upstream: &Upstream, vector: &[f32]) {
     let body = json!({
         "object": "list", "model": EMBEDDER, "usage": {"prompt_tokens": 4, "total_tokens": 4},
         "data": [{"object": "embedding", "index": 0, "embedding": vector}],
     });
-    stage.upstream.next_for(EMBEDDER, Script::raw("application/json", body.to_string()));
+    upstream.next_for(EMBEDDER, Script::raw("application/json", body.to_string()));
 }
 
 async fn say(stage: &Stage, client: &Client, vector: &[f32], body: &Value) -> Reply {
-    means(stage, vector);
+    means(&stage.upstream, vector);
     client.post(CHAT, body).await
 }
 
 /// How often the model itself was asked.
-fn answered(stage: &Stage) -> usize {
-    stage.upstream.log().iter().filter(|seen| seen.target.ends_with("/chat/completions")).count()
+pub(crate) fn answered(upstream: &Upstream) -> usize {
+    upstream.log().iter().filter(|seen| seen.target.ends_with("/chat/completions")).count()
 }
 
 #[tokio::test]
@@ -61,7 +67,7 @@ async fn a_question_put_in_other_words_has_the_same_answer() {
     let same = client.post(CHAT, &chat("What is Python?")).await;
     assert!(is_hit(&same));
     assert_eq!(same.header("x-litellm-semantic-similarity"), None);
-    assert_eq!(answered(&stage), 2);
+    assert_eq!(answered(&stage.upstream), 2);
     stage.gateway.metric_is("turnpike_cache_embeddings", "", 2.0).await;
 
     // Each comparison is a request of its own, on the caller's account.

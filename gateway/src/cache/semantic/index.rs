@@ -52,6 +52,11 @@ impl Vector {
         ((cosine * 1e6).round() / 1e6).min(1.0)
     }
 
+    /// As it was made from, but for its length and what a byte does not hold.
+    pub fn numbers(&self) -> Vec<f32> {
+        self.parts.iter().map(|part| f32::from(*part)).collect()
+    }
+
     /// Dimensions.
     pub fn len(&self) -> usize {
         self.parts.len()
