@@ -105,7 +105,8 @@ def as_shown(default):
 def check_flags(docs):
     """The tables of flags are those of the command lines, and no document names another flag."""
     gateway, operator = options(ARGS.read_text()), options(OPERATOR_ARGS.read_text())
-    subcommand = {f"--{name.replace('_', '-')}" for name in re.findall(r"#\[arg\(long[^]]*\)\]\s+(\w+):", ARGS.read_text())}
+    commands = read(ARGS, "gateway/src/import_litellm.rs")
+    subcommand = {f"--{name.replace('_', '-')}" for name in re.findall(r"#\[arg\(long[^]]*\)\]\s+(?:pub )?(\w+):", commands)}
     bench = {flag for path in Path("bench/src").rglob("args.rs")
              for flag in re.findall(r"#\[arg\(long.*?\)\]\s*(?:pub(?:\(crate\))? )?(\w+):", path.read_text(), re.S)}
     known = (set(gateway) | set(operator) | subcommand | {"--" + flag.replace("_", "-") for flag in bench}

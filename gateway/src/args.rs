@@ -15,6 +15,7 @@ use turnpike_bundle::Confidential;
 use uuid::Uuid;
 
 use crate::{
+    import_litellm,
     routes::pass_through::PassThrough,
     telemetry::LogFormat,
     upstream::{
@@ -278,6 +279,8 @@ pub enum Command {
         #[arg(long, value_name = "RUN")]
         void: Option<Uuid>,
     },
+    /// Makes manifests of a LiteLLM proxy's config.yaml, and says what has no place in them
+    ImportLitellm(import_litellm::Arguments),
 }
 
 /// Where configuration comes from.

@@ -17,6 +17,7 @@ pub mod config;
 pub mod demand;
 pub mod engines;
 pub mod error;
+pub mod import_litellm;
 pub mod internal;
 pub mod limits;
 pub mod listener;

@@ -37,6 +37,7 @@ use crate::{
         watch::{self, Watching},
     },
     engines::{self, Engines, Resolver},
+    import_litellm,
     internal::{self, Health, Internal, Reports},
     limits,
     listener::{self, Serving, Workers},
@@ -80,6 +81,7 @@ pub fn run_with(args: Args, resolver: Resolver) -> anyhow::Result<()> {
             let database = database_url.as_deref().filter(|url| !url.is_empty());
             return runtime.block_on(unattributed::run(&data, database, void));
         }
+        Some(Command::ImportLitellm(arguments)) => return import_litellm::run(&arguments),
         None => {}
     }
     let ended = runtime.block_on(serve(args, resolver));
