@@ -79,7 +79,7 @@ pub fn import(config: &Value, namespace: Option<&str>, variable: &dyn Fn(&str) -
     let mut context = Context {
         variable: &variable,
         notes: Vec::new(),
-        secrets: Secrets::default(),
+        secrets: Secrets::of(config),
         written: std::collections::BTreeSet::new(),
     };
     let mut root = Section::new("", Some(config), &mut context);

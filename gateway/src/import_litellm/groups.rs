@@ -304,7 +304,7 @@ fn rename(groups: &mut [Group], defaults: &Defaults, context: &mut Context<'_>) 
         let group = groups.iter_mut().find(|group| group.name == *name);
         match group {
             _ if taken => {
-                context.hand(path, "a model_name is called the same, so the alias was left out; rename one of them")
+                context.hand(path, "a model_name is called the same, so the alias was left out; rename one of them");
             }
             _ if !matches!(ModelPattern::parse(alias), Ok(ModelPattern::Exact(_))) => {
                 context.hand(
@@ -318,7 +318,7 @@ fn rename(groups: &mut [Group], defaults: &Defaults, context: &mut Context<'_>) 
                 }
             }
             _ => {
-                context.hand(path, format!("no model_name is {name}, so the alias was left out; add it to model_list"))
+                context.hand(path, format!("no model_name is {name}, so the alias was left out; add it to model_list"));
             }
         }
     }

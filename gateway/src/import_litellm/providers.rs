@@ -132,6 +132,11 @@ pub fn prefixes() -> impl Iterator<Item = &'static str> {
     ROWS.iter().map(|row| row.prefix)
 }
 
+/// Every variable that a key may come from.
+pub(super) fn key_variables() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().filter_map(|row| row.key_variable)
+}
+
 /// The provider of `litellm_params.model`, and its own name of the model. `custom`: `custom_llm_provider`.
 pub(super) fn of<'a>(model: &'a str, custom: Option<&str>) -> Option<(&'static Row, &'a str)> {
     if let Some(custom) = custom {

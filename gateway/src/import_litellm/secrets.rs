@@ -1,11 +1,14 @@
 //! Secrets that a config refers to or holds: they become keys of one Secret, whose values are never written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use turnpike_crds::{reference::SecretKeyRef, reference::SecretValue};
 
-use super::section::{Context, FROM_VARIABLE};
+use super::{
+    providers,
+    section::{Context, FROM_VARIABLE},
+};
 
 /// The Secret that all imported models refer to.
 pub(super) const SECRET: &str = "litellm-credentials";
@@ -41,6 +44,8 @@ pub(super) struct Secrets {
     keys: BTreeMap<String, Form>,
     /// Values that stand in the config itself, by the key that each got. They go nowhere but into comparisons.
     literals: Vec<(String, String)>,
+    /// Names of variables that the config refers to, or may: no secret of the config itself is called the same.
+    reserved: BTreeSet<String>,
 }
 
 impl Context<'_> {
@@ -74,6 +79,23 @@ impl Context<'_> {
 }
 
 impl Secrets {
+    /// For a config: every variable that it names anywhere is reserved.
+    pub(super) fn of(config: &Value) -> Self {
+        let mut secrets = Self::default();
+        secrets.reserved.extend(providers::key_variables().map(str::to_owned));
+        secrets.reserve(config);
+        secrets
+    }
+
+    fn reserve(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.reserved.extend(text.trim().strip_prefix(FROM_VARIABLE).map(key_of)),
+            Value::Array(items) => items.iter().for_each(|item| self.reserve(item)),
+            Value::Object(members) => members.values().for_each(|member| self.reserve(member)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
     /// A reference to what a variable of the environment holds.
     pub(super) fn variable(&mut self, variable: &str, form: Form) -> SecretKeyRef {
         let key = key_of(variable);
@@ -88,7 +110,8 @@ impl Secrets {
         let name = key_of(name).replace(['-', '.'], "_").to_ascii_uppercase();
         let numbered = (2..).map(|number: u32| format!("{name}_{number}"));
         let mut candidates = std::iter::once(name.clone()).chain(numbered);
-        let key = candidates.find(|key| !self.keys.contains_key(key)).unwrap_or(name);
+        let is_free = |key: &String| !self.keys.contains_key(key) && !self.reserved.contains(key);
+        let key = candidates.find(is_free).unwrap_or(name);
         self.keys.insert(key.clone(), form);
         self.literals.push((text.to_owned(), key.clone()));
         key

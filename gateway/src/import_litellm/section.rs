@@ -202,7 +202,7 @@ impl<'a> Section<'a> {
             match known.iter().find(|(known, ..)| *known == name) {
                 Some((_, outcome, text)) => context.note(path, *outcome, *text),
                 None => {
-                    context.left(path, "the importer does not know this setting; look for its effect in the guides")
+                    context.left(path, "the importer does not know this setting; look for its effect in the guides");
                 }
             }
         }

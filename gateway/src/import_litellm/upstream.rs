@@ -1,6 +1,6 @@
 //! `litellm_params` to `spec.provider`: whose API, where it is, how to authenticate, what is changed of requests.
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 use turnpike_crds::model_deployment::{
     AwsCredentials, AzureCredentials, Credentials, GcpCredentials, Header, Params, Provider, ProviderType,
 };
@@ -129,6 +129,12 @@ fn target<'a>(
             context
                 .changed(params.path("model"), "the name has no provider, and is taken for a server of OpenAI's API");
             (providers::compatible(), model)
+        }
+        None if model == "*" => {
+            let advice = "a wildcard over all providers is none here, and the deployment was left out; write one for each, such as \
+                          openai/* as model_name and model, and import again";
+            context.hand(params.path("model"), advice);
+            return None;
         }
         None => {
             let advice = "this names no provider that Turnpike has, and the deployment was left out; if it speaks OpenAI's \
@@ -323,7 +329,10 @@ fn headers(params: &mut Section<'_>, prefix: &str, context: &mut Context<'_>) ->
 fn changes(params: &mut Section<'_>, context: &mut Context<'_>) -> Option<Params> {
     let mut defaults = Map::new();
     for name in CALL_PARAMS {
-        defaults.extend(params.take(name).map(|value| (name.to_owned(), value.clone())));
+        let Some(value) = params.take(name) else { continue };
+        let is_reference = value.as_str().is_some_and(|text| text.starts_with(FROM_VARIABLE));
+        let value = if is_reference { params.text(name, context).map(Value::String) } else { Some(value.clone()) };
+        defaults.extend(value.map(|value| (name.to_owned(), value)));
     }
     let mut body = params.section("extra_body", context);
     for (name, value) in body.others() {

@@ -1,6 +1,6 @@
 //! Whole configs, their manifests and what is said of them. Each result is loaded as a gateway loads its folder.
 
-use std::{fs, path::Path};
+use std::{fmt::Write, fs, path::Path};
 
 use serde_json::Value;
 use turnpike_gateway::{
@@ -26,7 +26,7 @@ fn config(name: &str) -> String {
 fn shown(imported: &Imported) -> String {
     let mut text = String::new();
     for (name, content) in imported.files().unwrap() {
-        text += &format!("# {name}\n{content}");
+        write!(text, "# {name}\n{content}").unwrap();
     }
     let secret =
         imported.secret().map(|secret| format!("# secrets.yaml\n{}", serde_saphyr::to_string(&secret).unwrap()));
@@ -144,6 +144,28 @@ router_settings: {model_group_alias: {x: a, y: b}, fallbacks: [{x: [y]}, {nobody
     let imported = imported(config);
     assert_eq!(imported.models[0].spec.fallbacks[0].model_ref.name, "b");
     assert!(imported.summary().contains("router_settings.fallbacks[1].nobody: no model_name is nobody"));
+}
+
+#[test]
+fn a_secret_of_the_config_never_gets_another_ones_name() {
+    let config = "model_list:
+      - {model_name: openai, litellm_params: {model: openai/gpt-4o, api_key: sk-in-clear}}
+      - {model_name: groq, litellm_params: {model: openai/gpt-4o, api_key: sk-in-clear}}
+      - {model_name: mine, litellm_params: {model: openai/gpt-4o, api_key: sk-another}}
+      - {model_name: other, litellm_params: {model: openai/gpt-4o, api_key: os.environ/MINE_API_KEY}}
+      - {model_name: usual, litellm_params: {model: openai/gpt-4o}}";
+    let imported = imported(config);
+    let provider = |at: usize| imported.models[at].spec.provider.as_ref().unwrap();
+    let key = |at: usize| provider(at).credentials.as_ref().unwrap().secret_ref.as_ref().unwrap().key.as_str();
+    let keys: Vec<&str> = (0..5).map(key).collect();
+    assert_eq!(keys, ["OPENAI_API_KEY_2", "OPENAI_API_KEY_2", "MINE_API_KEY_2", "MINE_API_KEY", "OPENAI_API_KEY"]);
+}
+
+#[test]
+fn a_wildcard_over_all_providers_is_taken_apart_by_hand() {
+    let imported = imported("model_list: [{model_name: '*', litellm_params: {model: '*'}}]");
+    assert!(imported.models.is_empty());
+    assert!(imported.summary().contains("model_list[0].litellm_params.model: a wildcard over all providers"));
 }
 
 #[test]

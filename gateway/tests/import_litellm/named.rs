@@ -1,6 +1,6 @@
 //! Every setting of LiteLLM's config either changes the result or is named in the report.
 
-use std::{fs, path::Path};
+use std::{fmt::Write, fs, path::Path};
 
 use serde_json::{Map, Value, json};
 use turnpike_gateway::import_litellm::{Imported, import};
@@ -44,10 +44,10 @@ fn with(section: &str, name: &str, value: Value) -> (Value, String) {
     let mut path = String::new();
     for part in section.split('.').filter(|part| *part != "root") {
         if let Ok(at) = part.parse::<usize>() {
-            path += &format!("[{at}]");
+            write!(path, "[{at}]").unwrap();
             place = &mut place[at];
         } else {
-            path += &format!(".{part}");
+            write!(path, ".{part}").unwrap();
             let members = place.as_object_mut().unwrap();
             place = members.entry(part).or_insert_with(|| Value::Object(Map::new()));
         }

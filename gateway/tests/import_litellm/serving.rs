@@ -26,10 +26,10 @@ async fn a_gateway_serves_an_imported_config() {
         "model_list": [
             {"model_name": "first", "litellm_params": {
                 "model": "openai/upstream-gpt", "api_base": upstream.url(), "api_key": "os.environ/UPSTREAM_KEY",
-                "input_cost_per_token": 0.000001, "output_cost_per_token": 0.000002}},
+                "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}},
             {"model_name": "second", "litellm_params": {
                 "model": "openai/upstream-other", "api_base": upstream.url(), "api_key": "os.environ/UPSTREAM_KEY",
-                "input_cost_per_token": 0.000001, "output_cost_per_token": 0.000002}},
+                "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}},
         ],
         "router_settings": {"num_retries": 0, "fallbacks": [{"first": ["second"]}], "model_group_alias": {"smart": "first"}},
         "litellm_settings": {"max_budget": 5, "budget_duration": "30d"},
