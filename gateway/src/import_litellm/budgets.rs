@@ -12,7 +12,7 @@ use super::{
     deployment::Deployment,
     money,
     section::{Context, Section},
-    settings,
+    settings, upstream,
 };
 
 /// Name of the key that is made.
@@ -176,8 +176,13 @@ pub(super) fn key(litellm: &mut Section<'_>, context: &mut Context<'_>) -> Virtu
     spec.ttl = params.text("duration", context).and_then(|text| ttl(&params.path("duration"), &text, context));
     let mut metadata = params.section("metadata", context);
     for (name, value) in metadata.others() {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        spec.metadata.insert(name.to_owned(), text);
+        let is_secret = upstream::SECRET_NAMES.iter().any(|part| name.to_ascii_lowercase().contains(part));
+        match value.as_str().filter(|_| !is_secret) {
+            Some(text) => {
+                spec.metadata.insert(name.to_owned(), text.to_owned());
+            }
+            None => context.left(metadata.path(name), "notes are plain texts, and hold no secret"),
+        }
     }
     let path = params.path("");
     params.finish(settings::KEY, context);

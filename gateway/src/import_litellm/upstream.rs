@@ -48,8 +48,8 @@ const CALL_PARAMS: [&str; 30] = [
     "keep_alive",
 ];
 
-/// Parts of header names whose values are secret.
-const SECRET_HEADERS: [&str; 6] = ["authorization", "cookie", "key", "token", "secret", "password"];
+/// Parts of names whose values are secret.
+pub(super) const SECRET_NAMES: [&str; 6] = ["auth", "cookie", "key", "token", "secret", "password"];
 
 /// Parts of names of parameters whose values are secret.
 const SECRET_PARAMS: [&str; 4] = ["api_key", "apikey", "secret", "password"];
@@ -143,6 +143,10 @@ fn target<'a>(
             return None;
         }
     };
+    let base = match base {
+        None => usual_address(row, &params.path("model"), context).ok()?,
+        written => written,
+    };
     let elsewhere = base.as_deref().is_some_and(|base| !OPENAI.contains(&base.trim_end_matches('/')));
     let kind = match row.kind {
         ProviderType::OpenAI if elsewhere => ProviderType::OpenAICompatible,
@@ -151,8 +155,7 @@ fn target<'a>(
     };
     let is_placed = base.is_some();
     let usual = row.kind == ProviderType::OpenAI && !elsewhere;
-    let variable = row.base_variable.and_then(context.variable).filter(|base| !base.is_empty());
-    let found = base.or(variable).or_else(|| row.base.map(str::to_owned)).filter(|_| !usual);
+    let found = base.or_else(|| row.base.map(str::to_owned)).filter(|_| !usual);
     let base_url = found.map(|base| providers::address(row, &base));
     let needs = matches!(kind, ProviderType::AzureOpenAI | ProviderType::Vllm | ProviderType::OpenAICompatible);
     if needs && base_url.is_none() {
@@ -169,14 +172,30 @@ fn target<'a>(
 /// The address as it is written, unless it carries a secret. `None` = reported.
 fn address_of(params: &mut Section<'_>, name: &str, context: &mut Context<'_>) -> Option<String> {
     let base = params.text(name, context)?;
-    let host = base.split_once("//").map_or(base.as_str(), |(_, rest)| rest);
-    if host.split(['/', '?', '#']).next().is_some_and(|host| host.contains('@')) {
+    is_open(&base, &params.path(name), context).then_some(base)
+}
+
+/// Whether an address holds no secret; reported otherwise.
+fn is_open(base: &str, path: &str, context: &mut Context<'_>) -> bool {
+    let host = base.split_once("//").map_or(base, |(_, rest)| rest);
+    let has_user = host.split(['/', '?', '#']).next().is_some_and(|host| host.contains('@'));
+    if has_user {
         let advice = "the address holds a user name or password, and the deployment was left out; give it an api_key, or an \
                       Authorization in extra_headers, and import again";
-        context.hand(params.path(name), advice);
-        return None;
+        context.hand(path, advice);
     }
-    Some(base)
+    !has_user
+}
+
+/// The address that a variable has for everybody. `Err` = reported.
+fn usual_address(row: &Row, path: &str, context: &mut Context<'_>) -> Result<Option<String>, ()> {
+    let found = row.base_variable.and_then(|name| Some((name, (context.variable)(name)?)));
+    let Some((name, base)) = found.filter(|(_, base)| !base.is_empty()) else { return Ok(None) };
+    if !is_open(&base, path, context) {
+        return Err(());
+    }
+    context.changed(path, format!("its address is that of {name} in the environment"));
+    Ok(Some(base))
 }
 
 /// Version, region and project; an Azure address may say the version, and more of the path than is wanted here.
@@ -313,7 +332,7 @@ fn headers(params: &mut Section<'_>, prefix: &str, context: &mut Context<'_>) ->
         for (header, value) in section.others() {
             let lower = header.to_ascii_lowercase();
             let is_secret = value.as_str().is_some_and(|text| text.starts_with(FROM_VARIABLE))
-                || SECRET_HEADERS.iter().any(|part| lower.contains(part));
+                || SECRET_NAMES.iter().any(|part| lower.contains(part));
             let path = format!("{path}.{header}");
             let (value, secret_ref) = if is_secret {
                 (None, context.secret(&path, value, &format!("{prefix}_{header}"), Form::Text))

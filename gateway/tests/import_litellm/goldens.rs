@@ -183,9 +183,29 @@ fn every_prefix_is_a_provider() {
 fn an_address_with_a_password_is_not_written() {
     let config =
         "model_list: [{model_name: a, litellm_params: {model: openai/a, api_base: 'http://u:hidden@host/v1'}}]";
+    let written = imported(config);
+    assert!(written.models.is_empty());
+    assert!(!shown(&written).contains("hidden"));
+    let config = parse("model_list: [{model_name: a, litellm_params: {model: openai/a}}]").unwrap();
+    let base = |base: &'static str| move |name: &str| (name == "OPENAI_API_BASE").then(|| base.to_owned());
+    let of_variable = import(&config, None, &base("http://u:hidden@host/v1"));
+    assert!(of_variable.models.is_empty());
+    assert!(!shown(&of_variable).contains("hidden"));
+    let sound = import(&config, None, &base("http://host/v1"));
+    assert_eq!(sound.models[0].spec.provider.as_ref().unwrap().base_url.as_deref(), Some("http://host/v1"));
+}
+
+#[test]
+fn what_sounds_secret_is_not_copied() {
+    let config = "model_list: [{model_name: a, litellm_params: {model: openai/a, api_key: os.environ/K, extra_headers: {x-my-auth: \
+                  sk-hidden}, extra_body: {client_secret: sk-hidden}}}]\n\
+                  litellm_settings: {default_key_generate_params: {metadata: {owner: ann, tracing_key: sk-hidden}}}";
     let imported = imported(config);
-    assert!(imported.models.is_empty());
     assert!(!shown(&imported).contains("hidden"));
+    assert_eq!(imported.keys[0].spec.metadata.len(), 1);
+    for path in ["extra_headers.x-my-auth", "extra_body.client_secret", "metadata.tracing_key"] {
+        assert!(imported.notes.iter().any(|note| note.path.ends_with(path)), "{path}: {}", imported.summary());
+    }
 }
 
 #[test]
