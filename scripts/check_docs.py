@@ -17,6 +17,7 @@ except ImportError:  # then keys of YAML blocks are looked up one by one, withou
 CONFIGURATION = Path("docs/configuration.md")
 PROVIDERS = Path("docs/providers.md")
 ARGS = Path("gateway/src/args.rs")
+CLOUD_ARGS = Path("gateway/src/args/clouds.rs")
 OPERATOR_ARGS = Path("operator/src/args.rs")
 CRDS = Path("charts/turnpike/crds")
 ADRS = Path("docs/adr")
@@ -104,7 +105,7 @@ def as_shown(default):
 
 def check_flags(docs):
     """The tables of flags are those of the command lines, and no document names another flag."""
-    gateway, operator = options(ARGS.read_text()), options(OPERATOR_ARGS.read_text())
+    gateway, operator = options(ARGS.read_text()) | options(CLOUD_ARGS.read_text()), options(OPERATOR_ARGS.read_text())
     commands = read(ARGS, "gateway/src/import_litellm.rs")
     subcommand = {f"--{name.replace('_', '-')}" for name in re.findall(r"#\[arg\(long[^]]*\)\]\s+(?:pub )?(\w+):", commands)}
     bench = {flag for path in Path("bench/src").rglob("args.rs")
@@ -141,7 +142,7 @@ def check_table(flags, text, program):
 
 def check_variables(docs):
     """Every TURNPIKE_ variable is read by somebody."""
-    known = set(re.findall(r"TURNPIKE_[A-Z_]+", read(ARGS, OPERATOR_ARGS, "Makefile", "scripts/lib.sh", "scripts/test.sh",
+    known = set(re.findall(r"TURNPIKE_[A-Z_]+", read(ARGS, CLOUD_ARGS, OPERATOR_ARGS, "Makefile", "scripts/lib.sh", "scripts/test.sh",
                                                           "e2e/tests/harness/release.py")))
     for path, text in docs.items():
         for number, line in lines(text):

@@ -7,8 +7,9 @@ import render
 
 
 def understood(program):
-    """Flags and subcommands of a program, from the only file that declares them."""
-    source = (render.ROOT / program.removeprefix("turnpike-") / "src/args.rs").read_text()
+    """Flags and subcommands of a program, from the only files that declare them."""
+    folder = render.ROOT / program.removeprefix("turnpike-") / "src"
+    source = "".join(path.read_text() for path in [folder / "args.rs", *sorted(folder.glob("args/*.rs"))])
     flags = re.findall(r"#\[arg\(long.*?\)\]\n(?:\s*#\[.*\n)*\s*(?:pub )?(\w+):", source)
     commands = re.search(r"pub enum Command \{(.*?)\n\}", source, re.S)[1]
     words = [re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() for name in re.findall(r"^    ([A-Z]\w+)", commands, re.M)]

@@ -52,7 +52,8 @@ impl Drop for Waiting {
 pub(super) struct Turn<'a> {
     waiting: &'a Waiting,
     since: i64,
-    _permit: Permit,
+    /// `None`: out of turn.
+    _permit: Option<Permit>,
 }
 
 impl Drop for Turn<'_> {
@@ -202,9 +203,10 @@ impl Shared {
             return Err(Cause::Exhausted);
         }
         let Ok(permit) = timeout_at(deadline, pot.turns.take(caller)).await else {
-            return Err(too_late(waiting, need));
+            let harmless = self.is_out_of_turn_harmless(waiting, need);
+            return if harmless { Ok(Turn { waiting, since, _permit: None }) } else { Err(too_late(waiting, need)) };
         };
-        let turn = Turn { waiting, since, _permit: permit };
+        let turn = Turn { waiting, since, _permit: Some(permit) };
         pot.first.store(waiting.amount, Ordering::Release);
         pot.first_since.store(since, Ordering::Release);
         let known = pot.known.load();
@@ -232,6 +234,14 @@ impl Shared {
                 return Err(too_late(waiting, need));
             }
         }
+    }
+
+    /// There is enough for whoever has the turn and for this request as well. So it is where an answer of the store, or the
+    /// processor, came so late that all who waited are at the end of their time at once.
+    fn is_out_of_turn_harmless(&self, waiting: &Waiting, need: &Need) -> bool {
+        let (pot, amount) = (&waiting.pot, waiting.amount.max(1));
+        let both = pot.first.load(Ordering::Acquire).saturating_add(amount);
+        pot.grant.load().free() >= both && matches!(self.lack(waiting, need, 0), Ok(None))
     }
 
     /// Why what is needed is not at hand; `None` = it is. `before`: answers of the store before the request had its turn.

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, advance, sleep, timeout},
 };
 use turnpike_ledger::engine::{Cause, Need};
 
@@ -37,6 +37,35 @@ async fn requests_are_served_in_the_order_in_which_they_came() {
         done.unwrap();
     }
     assert_eq!(*order.lock().unwrap(), (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_late_with_the_others_is_not_refused_what_is_there_for_all() {
+    let fleet = Fleet::new(1);
+    let account = Terms { limit: 100, ..Terms::default() }.account();
+    let (little, most) =
+        (fleet.first().reserve(&account, 10).await.unwrap(), fleet.first().reserve(&account, 90).await.unwrap());
+    let mut waiting = JoinSet::new();
+    let mut wait = |caller: &'static str| {
+        let (gateway, needs) = (fleet.first().clone(), [Need::new(Arc::clone(&account), 10)]);
+        waiting.spawn(async move { gateway.ledger.reserve(&needs, caller).await.map(|hold| (hold, gateway)) });
+    };
+    (0..8).for_each(|_| wait("many"));
+    sleep(MS * 1000).await;
+    wait("one");
+    sleep(MS * 500).await;
+    // The first of the many has it; the turn is the other caller's, who came last.
+    drop(little);
+    tokio::spawn(async move {
+        sleep(MS * 450).await;
+        drop(most);
+    });
+    sleep(MS * 400).await;
+    // The processor comes back when the time of the many is over as well, and to them before it comes to whoever has the turn.
+    advance(MS * 200).await;
+    while let Some(done) = waiting.join_next().await {
+        assert!(done.unwrap().is_ok());
+    }
 }
 
 #[tokio::test(start_paused = true)]
