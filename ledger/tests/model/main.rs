@@ -138,6 +138,22 @@ fn a_rate_is_leased_to_three_gateways_and_one_is_lost() {
 }
 
 #[test]
+fn a_rate_of_two_is_leased_to_two_gateways_and_one_is_lost() {
+    let budget = Budget { raises: 3, reserves: 3, burnt: 1, ticks: 3, ..NONE };
+    let model = Rolling { gateways: 2, limit: 2, told: Told::ByExchanges, skew: 0, budget };
+    let reached = [rolling::FULL, rolling::AGAIN, rolling::LOST];
+    check_all("a rate of two, two gateways, one lost", model, &rolling::SAFE, &reached);
+}
+
+#[test]
+fn a_rolling_window_of_two_is_leased_to_two_gateways_and_one_is_given_up() {
+    let budget = Budget { raises: 3, reserves: 3, expiries: 1, ticks: 3, ..NONE };
+    let model = Rolling { gateways: 2, limit: 2, told: Told::ByRows, skew: 0, budget };
+    let reached = [rolling::FULL, rolling::AGAIN, rolling::COVERED];
+    check_all("a rolling window of two, two gateways, one given up", model, &rolling::SAFE, &reached);
+}
+
+#[test]
 fn a_rolling_window_is_leased_to_gateways_that_are_given_up_and_lost() {
     let reached = [rolling::FULL, rolling::AGAIN, rolling::LOST, rolling::COVERED];
     let budget = Budget { raises: 2, reserves: 2, burnt: 1, expiries: 1, ticks: 3, ..NONE };
