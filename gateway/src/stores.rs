@@ -17,7 +17,7 @@ use turnpike_ledger::{
     engine::{Leases, Ledger, Running},
     responses::ResponseStore,
     spend_log::{SpendSink, SpendStore, SpendWriter, WriterOptions},
-    store::{LeaseStore, MemoryStore, PostgresStore, RedisStore, SqliteStore},
+    store::{LeaseStore, MemoryStore, PostgresStore, RateStore, RedisStore, SqliteStore},
     wal::{self, Abandoned, Sync, Wal, WalError, WalOptions},
 };
 use uuid::Uuid;
@@ -101,21 +101,15 @@ pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
         let new = || anyhow::Ok(PostgresStore::new(url).context("--database-url")?.keeping(places.retention));
         let answers = places.responses.map(|_| new()).transpose()?;
         let opened = Opened { rows: new()?, money: new()?, left: new()?, answers };
-        return match redis {
-            Some(redis) => start(opened, redis, &places),
-            None => start(opened, new()?, &places),
-        };
+        return start(opened, RateStore::new(redis, Some(new()?)), &places);
     }
     let path = places.data.join(DATABASE);
     let failed = || format!("the spend database {} cannot be opened", path.display());
     let rows = SqliteStore::open(&path).await.with_context(failed)?.keeping(places.retention).surviving(places.sync);
     let answers = places.responses.map(|_| rows.another());
     let opened = Opened { money: rows.another(), left: rows.another(), answers, rows };
-    match redis {
-        Some(redis) => start(opened, redis, &places),
-        // The only gateway on its file: nobody else needs to know of its rates.
-        None => start(opened, MemoryStore::default(), &places),
-    }
+    // The only gateway on its file: nobody else needs to know of its rates.
+    start(opened, RateStore::new(redis, None::<MemoryStore>), &places)
 }
 
 fn start<S: SpendStore + LeaseStore + ResponseStore>(

@@ -19,6 +19,7 @@ mod alike;
 mod memory;
 mod plan;
 mod postgres;
+mod rates;
 mod redis;
 mod responses;
 mod retention;
@@ -30,6 +31,7 @@ pub use alike::{Alike, AlikeError, AlikeStore, Likest, Wanted};
 pub use memory::MemoryStore;
 pub(crate) use plan::SILENCE;
 pub use postgres::{AccountAt, KeyUse, PostgresStore, Pot, Pots, Used};
+pub use rates::RateStore;
 pub use redis::{Breaker, RedisStore, Turn};
 pub use sqlite::SqliteStore;
 
@@ -85,6 +87,19 @@ pub trait LeaseStore: Send + 'static {
     /// # Errors
     /// The store does not answer.
     fn beat(&mut self, holder: Uuid, longest: Duration) -> impl Future<Output = Result<i64, StoreError>> + Send;
+
+    /// Says how many holders were heard of lately, where the store knows; also whether it answers at all. Changes nothing.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    fn probe(&mut self) -> impl Future<Output = Result<Option<i64>, StoreError>> + Send {
+        async { Ok(None) }
+    }
+
+    /// What the store does by itself, every half a second.
+    fn upkeep(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 
     /// Closes the leases of a holder whose write-ahead files were read to their end and whose rows were all written. From then
     /// on asks of it are answered as closed ones: its first ask for a lease may still be on its way.

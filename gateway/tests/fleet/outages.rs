@@ -162,6 +162,71 @@ async fn a_rate_holds_over_three_gateways() {
     assert!((54..=60).contains(&answered), "{answered}");
 }
 
+/// Of one rate of a key on three gateways.
+const RPM: u64 = 60;
+/// An equal part of it.
+const PART: usize = 20;
+
+/// Three gateways that know of each other, with a rate of [`RPM`] and this Redis.
+async fn three(redis: &Redis, database: String) -> Fleet {
+    let objects = [manifest::key("fleet", KEY).with("limits", json!({"rpm": RPM}))];
+    let fleet = Fleet::with(3, database, &objects, &["--redis-url", &redis.url()]).await;
+    let sql = "select json_build_object('living', count(*))::text from ledger_holder";
+    eventually("all gateways have said that they live", || async {
+        (postgres_json(&fleet.database, sql).await?["living"] == 3).then_some(())
+    })
+    .await;
+    // Each asks how many there are with its next beat.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    fleet
+}
+
+/// How many requests pass in so many seconds, on one gateway after the other.
+async fn passed(fleet: &Fleet, seconds: u64) -> usize {
+    let (began, mut passed, mut number) = (Instant::now(), 0, 0);
+    while began.elapsed() < Duration::from_secs(seconds) {
+        let reply = fleet.client(number).post(CHAT, &request(0, 10)).await;
+        assert!(matches!(reply.status, 200 | 429), "{}: {}", reply.status, reply.text());
+        passed += usize::from(reply.status == 200);
+        number += 1;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    passed
+}
+
+#[tokio::test]
+async fn without_redis_a_rate_holds_over_three_gateways_by_the_database() {
+    let redis = Redis::start().await;
+    let fleet = three(&redis, turnpike_testkit::postgres::database().await).await;
+    let mut before = 0;
+    for number in 0..30 {
+        before += usize::from(fleet.client(number).post(CHAT, &request(0, 10)).await.status == 200);
+    }
+    assert_eq!(before, 30);
+    redis.freeze();
+    let without = passed(&fleet, 15).await;
+    redis.thaw();
+    let after = passed(&fleet, 15).await;
+    println!("of {RPM} a minute {before} with Redis, {without} while it was frozen, {after} afterwards");
+    let most = usize::try_from(RPM).unwrap();
+    assert!(before + without + after <= most + PART, "{before} {without} {after}");
+    assert!(before + without >= most - 6, "{before} {without}");
+}
+
+#[tokio::test]
+async fn without_redis_and_the_database_each_gateway_goes_by_its_part_of_a_rate() {
+    let (redis, postgres) = (Redis::start().await, Postgres::start().await);
+    let fleet = three(&redis, postgres.database().await).await;
+    drop(redis);
+    postgres.stop();
+    let together = passed(&fleet, 30).await;
+    println!("of {RPM} a minute {together} passed without any store");
+    let most = usize::try_from(RPM).unwrap();
+    assert!((most - 6..=most).contains(&together), "{together}");
+    postgres.resume().await;
+    fleet.all_booked().await;
+}
+
 #[tokio::test]
 async fn a_gateway_starts_without_its_database_and_books_when_it_is_there() {
     let postgres = Postgres::start().await;

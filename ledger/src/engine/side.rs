@@ -22,6 +22,8 @@ use crate::{
 
 /// An account that nobody used for this long leaves memory; microseconds.
 const IDLE: i64 = 60_000_000;
+/// The same of a rate: until what was used last is surely over.
+const RATE_IDLE: i64 = 63_000_000;
 /// What is at hand of an account of which plenty is left is asked about this often; microseconds.
 const POLL: i64 = 1_000_000;
 /// Others are asked to give back what is idle this often, while somebody waits; microseconds.
@@ -284,7 +286,8 @@ impl Side {
     pub(super) fn is_idle(&self, now: Now) -> bool {
         let Leased { grant, asked, told, .. } = &self.current;
         let spec = self.pot.spec.load();
-        now.steady - self.pot.used_at.load(Ordering::Relaxed) > IDLE
+        let idle = if spec.is_rate() { RATE_IDLE } else { IDLE };
+        now.steady - self.pot.used_at.load(Ordering::Relaxed) > idle
             && self.retired.is_empty()
             && !self.pot.is_waited_for()
             && grant.held() == 0

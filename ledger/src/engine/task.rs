@@ -108,6 +108,9 @@ impl<S: LeaseStore> Task<S> {
             self.reap().await;
         }
         let all = tick.is_multiple_of(ROUND);
+        if all {
+            self.store.upkeep().await;
+        }
         let due = self.sides.iter().filter(|(_, side)| side.is_urgent(now) || (all && side.is_due(now)));
         let ids: Vec<AccountId> = due.map(|(id, _)| id.clone()).collect();
         self.exchange(ids).await;

@@ -32,6 +32,11 @@ struct Account {
 }
 
 impl MemoryStore {
+    /// Answers all asks at the time `now`.
+    pub(super) fn answers(&mut self, asks: &[Ask], now: i64) -> Answers {
+        Answers { now, replies: asks.iter().map(|ask| self.answer(ask, now)).collect() }
+    }
+
     fn answer(&mut self, ask: &Ask, now: i64) -> Reply {
         let account = self.accounts.entry(ask.account.clone()).or_default();
         let from = ask.window.counted_from(now);
@@ -58,8 +63,7 @@ impl MemoryStore {
 
 impl LeaseStore for MemoryStore {
     async fn exchange(&mut self, asks: &[Ask]) -> Result<Answers, StoreError> {
-        let now = Timestamp::now().as_microsecond();
-        Ok(Answers { now, replies: asks.iter().map(|ask| self.answer(ask, now)).collect() })
+        Ok(self.answers(asks, Timestamp::now().as_microsecond()))
     }
 
     async fn beat(&mut self, _: Uuid, _: Duration) -> Result<i64, StoreError> {

@@ -224,6 +224,10 @@ impl LeaseStore for PostgresStore {
         self.with(async |session| session.beat(holder, longest).await).await.map_err(StoreError::Exchange)
     }
 
+    async fn probe(&mut self) -> Result<Option<i64>, StoreError> {
+        self.with(async |session| session.living().await).await.map(Some).map_err(StoreError::Exchange)
+    }
+
     async fn close(&mut self, holder: Uuid) -> Result<(), StoreError> {
         self.with(async |session| session.close(holder).await).await.map_err(StoreError::Exchange)
     }

@@ -26,6 +26,8 @@ mod breaker;
 const PATIENCE: Duration = Duration::from_millis(5);
 /// Longest that a new connection may take; it is made beside, nobody waits for it longer than for an answer.
 const CONNECT: Duration = Duration::from_secs(2);
+/// It is tried again after so long at the latest: all gateways come back to it at about the same time.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// What Lua's numbers hold exactly, and far beyond any rate.
 const MOST: i64 = 1 << 52;
 
@@ -72,7 +74,7 @@ impl RedisStore {
         Ok(Self {
             client: Client::open(url).map_err(StoreError::Redis)?,
             link: Link::Down,
-            breaker: Breaker::default(),
+            breaker: Breaker::trying_within(LONGEST_PAUSE),
             patience: PATIENCE,
             silence: plan::UNHEARD + Duration::from_mins(1),
             held: HashMap::new(),
@@ -112,7 +114,7 @@ impl RedisStore {
         if self.breaker.failed(Instant::now()) == Turn::Opened {
             // A new connection is tried next time: the server may be gone without a word.
             self.link = Link::Down;
-            tracing::warn!(error = %failure, "Redis does not answer; rates go on with what is leased, and it is tried again");
+            tracing::warn!(error = %failure, "Redis does not answer; it is tried again after pauses");
         }
         Err(failure)
     }
@@ -184,6 +186,12 @@ impl LeaseStore for RedisStore {
         let now = times.first().map(|(seconds, fraction)| seconds * 1_000_000 + fraction);
         self.held.values_mut().for_each(|mentioned| *mentioned = false);
         now.ok_or(StoreError::Stalled)
+    }
+
+    async fn probe(&mut self) -> Result<Option<i64>, StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("PING").ignore();
+        self.ask::<()>(&pipeline).await.map(|()| None)
     }
 
     /// Rates need none: what was held goes with the holder's silence, and its window.

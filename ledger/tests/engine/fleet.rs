@@ -13,6 +13,7 @@ use turnpike_crds::budget::{Window, WindowType};
 use turnpike_ledger::{
     account::{AccountId, AccountSpec, Charge, Excess, Outage, Owner, OwnerKind, Unit},
     engine::{Hold, Leases, Ledger, Need, Refusal, Running, Used},
+    store::LeaseStore,
     window::WindowSpec,
 };
 use uuid::Uuid;
@@ -80,7 +81,12 @@ impl Fleet {
 impl Gateway {
     pub(crate) fn new(world: &World) -> Self {
         let holder = Uuid::new_v4();
-        let (money, rates) = (world.store(holder), world.store(holder));
+        Self::with_rates(world, holder, world.store(holder))
+    }
+
+    /// One whose rates are kept elsewhere.
+    pub(crate) fn with_rates(world: &World, holder: Uuid, rates: impl LeaseStore) -> Self {
+        let money = world.store(holder);
         let leases = Leases { money, rates, holder, longest: Duration::from_secs(30) };
         let (ledger, running, tasks) = Ledger::open(leases);
         tokio::spawn(tasks);

@@ -6,6 +6,7 @@ mod extending;
 mod fleet;
 mod interleavings;
 mod leases;
+mod places;
 mod queueing;
 mod rates;
 mod refusing;

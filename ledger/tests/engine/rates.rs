@@ -26,13 +26,13 @@ const MS: Duration = Duration::from_millis(1);
 const NOTHING: Used = Used { nano_usd: 0, tokens: 0 };
 
 /// The most that any 60 seconds hold of what happened at these times.
-fn most_in_a_minute(times: &[(Duration, i64)]) -> i64 {
+pub(crate) fn most_in_a_minute(times: &[(Duration, i64)]) -> i64 {
     let within = |end: Duration| times.iter().filter(move |(at, _)| *at <= end && *at + MS * 60_000 > end);
     times.iter().map(|(end, _)| within(*end).map(|(_, amount)| amount).sum()).max().unwrap_or(0)
 }
 
 /// One request after the other until `end`; returns when they passed.
-async fn keep_asking(
+pub(crate) async fn keep_asking(
     gateway: Gateway,
     account: Arc<AccountSpec>,
     end: Duration,

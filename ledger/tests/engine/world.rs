@@ -22,6 +22,9 @@ use uuid::Uuid;
 /// Beyond a holder's longest request, until it is given up; microseconds.
 const SILENCE: i64 = 60_000_000;
 
+/// A holder that was heard of within this time lives; microseconds.
+const LIVING: i64 = 15_000_000;
+
 /// How the store behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -244,6 +247,13 @@ impl LeaseStore for MemoryStore {
         let now = self.world.time(&inner);
         inner.beats.insert(holder, (now, longest));
         Ok(now)
+    }
+
+    async fn probe(&mut self) -> Result<Option<i64>, StoreError> {
+        self.reach().await?;
+        let inner = self.world.lock();
+        let now = self.world.time(&inner);
+        Ok(Some(i64::try_from(inner.beats.values().filter(|(beat, _)| now - beat < LIVING).count()).unwrap()))
     }
 
     async fn close(&mut self, holder: Uuid) -> Result<(), StoreError> {

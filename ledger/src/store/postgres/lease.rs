@@ -14,7 +14,7 @@ use crate::{
     account::AccountId,
     exchange::{Ask, LeaseId},
     store::{
-        Answers, Balance, Unattributed,
+        Answers, BEAT, Balance, Unattributed,
         plan::{self, Asked, End, FORGOTTEN, GIVEN_UP, Kept, Key, REMEMBERED, SILENCE},
         text,
     },
@@ -22,6 +22,9 @@ use crate::{
 
 /// Between looks for idle accounts: that reads all of them.
 const TIDY: Duration = Duration::from_mins(20);
+
+/// A holder that was heard of within this time lives: three beats.
+const LIVING: Duration = BEAT.saturating_mul(3);
 
 /// Names the lock of who reaps: one at a time does.
 const REAPER: i64 = 0x7475_726e_7265_6170;
@@ -61,6 +64,17 @@ impl Session {
         )
         .bind(holder.to_string())
         .bind(i64::try_from(longest.as_micros()).unwrap_or(i64::MAX))
+        .fetch_one(&mut self.connection)
+        .await
+    }
+
+    /// Holders that were heard of lately.
+    pub(super) async fn living(&mut self) -> Result<i64, sqlx::Error> {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM ledger_holder
+             WHERE NOT ended AND heard > (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - $1",
+        )
+        .bind(i64::try_from(LIVING.as_micros()).unwrap_or(i64::MAX))
         .fetch_one(&mut self.connection)
         .await
     }

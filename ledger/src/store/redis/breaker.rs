@@ -22,14 +22,27 @@ pub enum Turn {
 }
 
 /// Counts failures in a row.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Breaker {
     failures: u32,
+    /// The longest pause.
+    longest: Duration,
     /// Not to be asked before.
     until: Option<Instant>,
 }
 
+impl Default for Breaker {
+    fn default() -> Self {
+        Self::trying_within(LONGEST_PAUSE)
+    }
+}
+
 impl Breaker {
+    /// One that is never left alone for longer than this.
+    pub fn trying_within(longest: Duration) -> Self {
+        Self { failures: 0, longest, until: None }
+    }
+
     /// Whether to ask.
     pub fn allows(&self, now: Instant) -> bool {
         self.until.is_none_or(|until| now >= until)
@@ -38,7 +51,7 @@ impl Breaker {
     /// It answered.
     pub fn succeeded(&mut self) -> Turn {
         let was_open = self.until.is_some();
-        *self = Self::default();
+        *self = Self::trying_within(self.longest);
         if was_open { Turn::Closed } else { Turn::None }
     }
 
@@ -49,7 +62,7 @@ impl Breaker {
             return Turn::None;
         }
         let doubled = PAUSE.saturating_mul(1 << (self.failures - TOLERATED).min(10));
-        let was_open = self.until.replace(now + doubled.min(LONGEST_PAUSE)).is_some();
+        let was_open = self.until.replace(now + doubled.min(self.longest)).is_some();
         if was_open { Turn::None } else { Turn::Opened }
     }
 }
