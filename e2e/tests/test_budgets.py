@@ -1,6 +1,6 @@
 """Budgets over three gateways that share a PostgreSQL: never overspent, used to the end, and shown in status as they move."""
 
-import collections
+import re
 import subprocess
 import threading
 import time
@@ -11,17 +11,15 @@ import pytest
 
 import kube
 import upstream
+from crowd import Crowd
 from expect import served
 from kube import eventually
 from objects import key, namespaced, of_instance, provider, secret
 from postgres import Postgres
 from release import Release, ask
 
-CLIENTS = 40
+CLIENTS = 1000
 NANO = 1_000_000_000
-START = time.monotonic()
-# Codes of answers that clients try again, and in which second.
-failed = []
 ours = partial(of_instance, "budgets")
 
 
@@ -65,15 +63,19 @@ def budget(namespace, usd, **spec):
     return ours(namespaced("Budget", namespace, "team", {"scope": {"namespace": True}, "limits": limits, **spec}))
 
 
-def call(client, release, value):
-    """One request of at most 50 tokens. On a busy machine the store may be too slow to say what is left, or the upstream to
-    answer: SDKs try that again."""
+def request(model, tokens):
+    """A request of at most so many tokens."""
+    return {"model": model, "max_tokens": tokens, "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def call(client, release, value, model="gpt", tokens=50):
+    """One request. On a busy machine the store may be too slow to say what is left, or the upstream to answer: SDKs try that
+    again."""
     for _ in range(60):
         answer = client.post(f"{release.url}/v1/chat/completions", headers={"authorization": f"Bearer {value}"}, timeout=60,
-                             json={"model": "gpt", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]})
+                             json=request(model, tokens))
         if answer.status_code < 500:
             return answer
-        failed.append((answer.json()["error"]["code"], round(time.monotonic() - START)))
         time.sleep(0.25)
     return answer
 
@@ -85,16 +87,6 @@ def is_refused(response):
     assert response.status_code == 429, f"{response.status_code} {response.text}"
     assert response.json()["error"]["code"] == "insufficient_quota", response.text
     return True
-
-
-def spend_until_refused(release, value):
-    """What a client does that does not take no for an answer: it tries again and again, until a few refusals in a row."""
-    with httpx.Client() as client:
-        refusals = 0
-        while refusals < 4:
-            refusals = refusals + 1 if is_refused(call(client, release, value)) else 0
-            if refusals:
-                time.sleep(0.25)
 
 
 def logged(database, namespace):
@@ -121,22 +113,64 @@ def shows(api, database, namespace):
     return eventually(same, "the status is the sum of the spend log", within=30, every=0.5)
 
 
-def test_many_clients_spend_a_limit_to_the_end_and_not_beyond(api, shared, database, tenant, value):
+@pytest.fixture
+def slow(api, shared, tenant):
+    """A second model, whose server takes its time: at most 0.0099 USD a request, and 0.0008 in truth. And the server."""
+    server = upstream.Listener(api)
+    api.apply(server.opened(shared))
+    server.answer = late
+    price = {"inputPerMillion": "1.00", "outputPerMillion": "10.00", "perRequest": "0.0008"}
+    served(api, ours(provider(tenant, "slow", server.behind(api, tenant, "slow"), provider={"model": "echo"}, price=price)))
+    yield server
+    server.close()
+
+
+def late(_):
+    """An answer after a while, so that requests overlap."""
+    time.sleep(0.3)
+    return 200, {}, upstream.completion(upstream.WORDS)
+
+
+class Watch:
+    """How many requests the gateways serve at the same time, looked at again and again."""
+
+    def __init__(self, release):
+        self.release, self.most, self.done = release, 0, threading.Event()
+        self.thread = threading.Thread(target=self.look)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.thread.join()
+
+    def look(self):
+        """All gateways' figures, added up."""
+        while not self.done.wait(0.2):
+            pages = self.release.metrics()
+            found = [re.search(r"^turnpike_in_flight_requests (\d+)", page, re.MULTILINE) for page in pages]
+            self.most = max(self.most, sum(int(one[1]) for one in found if one))
+
+
+def test_a_thousand_clients_spend_a_limit_to_the_end_and_not_beyond(api, shared, database, tenant, slow, value):
     served(api, budget(tenant, "1.00", alertThresholds=[50, 100]), ours(key(tenant, "app", value)))
-    threads = [threading.Thread(target=spend_until_refused, args=(shared, value)) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    crowd = Crowd(shared.url, value, request("slow", 900))
+    with Watch(shared) as watch:
+        crowd.exhaust(CLIENTS)
     with httpx.Client() as client:
-        assert is_refused(call(client, shared, value)), "nothing is in flight, and nothing more fits"
+        assert is_refused(call(client, shared, value, "slow", 900)), "nothing is in flight, and nothing more fits"
+    rows = partial(database.number, f"select count(cost_nano) from spend_row where model like '{tenant}/%'")
+    eventually(lambda: rows() >= crowd.answers[200, None], "a row, with its cost, of each request that was answered")
     shown = shows(api, database, tenant)
     spent = logged(database, tenant)
-    print("tried again, by code and second:", sorted(collections.Counter(failed).items()))
-    print(f"spent {spent / NANO:.6f} of 1.00 USD with {CLIENTS} clients")
+    print(f"spent {spent / NANO:.6f} of 1.00 USD with {CLIENTS} clients; {crowd.most_in_flight} requests at once, {watch.most} of them "
+          f"seen at once by the gateways; answers: {dict(crowd.answers)}, attempts: {len(slow.seen)}")
     assert 0.95 * NANO <= spent <= NANO
-    rows = database.number(f"select count(*) from spend_row where model like '{tenant}/%' and cost_nano is null")
-    assert rows == 0, "the cost of every request is known"
+    assert crowd.most_in_flight == CLIENTS and watch.most >= CLIENTS * 0.9, "they were there at the same time"
+    runs = database.number(f"select count(distinct incarnation) from spend_row where model like '{tenant}/%'")
+    assert runs == 3, "the Service led to all gateways"
     assert (shown["limitText"], shown["window"]) == ("1.00 USD", "Month")
     assert shown["usedPercent"] == spent * 100 // NANO
     assert {"key": "app", "spent": shown["spent"]} in eventually(

@@ -58,6 +58,11 @@ def service(namespace, name, **spec):
             "spec": {"ports": [{"port": 4000, "protocol": "TCP"}], **spec}}
 
 
+class Server(ThreadingHTTPServer):
+    """Many may knock at once."""
+    request_queue_size = 1024
+
+
 class Listener:
     """A server in the test's own process, which the tests' own cluster reaches by its node's address."""
 
@@ -101,7 +106,7 @@ class Listener:
             def log_message(self, *_):
                 """Quiet."""
 
-        self.server = ThreadingHTTPServer((self.address, 0), Handler)
+        self.server = Server((self.address, 0), Handler)
         self.port = self.server.server_address[1]
         if tls:
             # The thread of a connection greets, not the one that accepts.
