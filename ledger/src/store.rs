@@ -35,8 +35,8 @@ pub use rates::RateStore;
 pub use redis::{Breaker, RedisStore, Turn};
 pub use sqlite::SqliteStore;
 
-/// How often a holder says that it lives, and tells what it holds. A store that changed its identity (a failover, a restore)
-/// grants nothing before two of these have passed.
+/// How often a holder says that it lives. So it finds out soon that a store was away, and tells it what it holds: one that
+/// changed its identity (a failover, a restore, a start) grants nothing before two of these have passed.
 pub const BEAT: Duration = Duration::from_secs(5);
 
 /// Answers to a batch of asks.

@@ -8,4 +8,5 @@ mod crashes;
 mod deciding;
 mod outages;
 mod responses;
+mod restored;
 mod stage;

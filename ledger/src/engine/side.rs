@@ -203,6 +203,11 @@ impl Side {
             || old && !self.pace.is_at(current.taken())
     }
 
+    /// Whether a store that lost what it knew would have to be told of it: what was granted here counts there, used or not.
+    pub(super) fn has_any(&self) -> bool {
+        self.current.holder.granted() > 0
+    }
+
     /// Whether it should not be left to the next round: somebody waits here, or may wait elsewhere.
     pub(super) fn is_urgent(&self, now: Now) -> bool {
         (self.pot.is_waited_for() || self.surplus) && now.steady - self.pot.known.load().at >= FRESH

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    iter,
+    iter, mem,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -37,13 +37,15 @@ pub(super) struct Task<S> {
     store: S,
     sides: HashMap<AccountId, Side>,
     is_down: bool,
+    /// The store is back, and may be one that was restored: it is to be told of all that is leased.
+    is_back: bool,
     /// Since when the store has answered; `None` = it did not when it was last asked.
     up_since: Option<Instant>,
 }
 
 impl<S: LeaseStore> Task<S> {
     pub(super) fn new(shared: Arc<Shared>, lane: fn(&Shared) -> &Lane, store: S) -> Self {
-        Self { shared, lane, store, sides: HashMap::new(), is_down: false, up_since: None }
+        Self { shared, lane, store, sides: HashMap::new(), is_down: false, is_back: false, up_since: None }
     }
 
     /// What others recall; called in a runtime.
@@ -111,8 +113,14 @@ impl<S: LeaseStore> Task<S> {
         if all {
             self.store.upkeep().await;
         }
-        let due = self.sides.iter().filter(|(_, side)| side.is_urgent(now) || (all && side.is_due(now)));
+        let is_back = mem::take(&mut self.is_back);
+        let is_due = |side: &Side| side.is_urgent(now) || (all && side.is_due(now)) || (is_back && side.has_any());
+        let due = self.sides.iter().filter(|(_, side)| is_due(side));
         let ids: Vec<AccountId> = due.map(|(id, _)| id.clone()).collect();
+        if all && self.is_down && ids.is_empty() {
+            // When it is back, there is little time to tell it what it may have lost.
+            self.beat().await;
+        }
         self.exchange(ids).await;
         if all {
             self.forget(now).await;
@@ -189,6 +197,7 @@ impl<S: LeaseStore> Task<S> {
             (None, true) => {
                 tracing::info!("the ledger's store answers again");
                 self.is_down = false;
+                self.is_back = true;
             }
             _ => {}
         }

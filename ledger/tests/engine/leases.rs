@@ -57,6 +57,26 @@ async fn a_request_that_lasts_long_keeps_its_account() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_restored_store_is_told_what_long_requests_hold_before_it_grants_again() {
+    let fleet = Fleet::new(2);
+    let account = Terms { limit: 100, ..Terms::default() }.account();
+    let hold = fleet.first().reserve(&account, 100).await.unwrap();
+    sleep(MS * 60_000).await;
+    fleet.world.set(Mode::Refuses);
+    sleep(MS * 5_100).await;
+    fleet.world.lock().accounts.clear();
+    fleet.world.set(Mode::Suspended);
+    sleep(MS * 10_000).await;
+    fleet.world.set(Mode::Up);
+    assert_eq!(fleet.gateways[1].reserve(&account, 1).await.unwrap_err().cause, Cause::Exhausted);
+    fleet.first().pay(hold, 60);
+    fleet.booked().await;
+    sleep(MS * 1000).await;
+    fleet.gateways[1].reserve(&account, 40).await.unwrap();
+    fleet.check();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_others_gave_up_is_noticed_and_replaced() {
     let fleet = Fleet::new(2);
     let account = Terms { limit: 100, ..Terms::default() }.account();

@@ -222,7 +222,43 @@ async fn a_store_that_was_ended_is_found_again() {
     assert!(store.append(&[plain(Uuid::from_u128(1), 2)]).await.is_err());
     server.resume().await;
     assert_eq!(store.append(&[plain(Uuid::from_u128(1), 1), plain(Uuid::from_u128(1), 2)]).await.unwrap(), 1);
-    assert_eq!(store.epoch().await.unwrap(), 1, "the same server");
+    assert_eq!(store.epoch().await.unwrap(), 2, "it may have been put back to an older state meanwhile");
+}
+
+#[tokio::test]
+async fn an_older_state_of_the_same_server_grants_nothing_until_holders_have_told_what_they_hold() {
+    let server = turnpike_testkit::postgres::Postgres::start().await;
+    let url = server.database().await;
+    let fixture = Fixture::Postgres(url.clone());
+    let mut stores = [PostgresStore::open(&url).await.unwrap(), PostgresStore::open(&url).await.unwrap()];
+    let [first, second] = [1, 2].map(|holder| ask(Uuid::from_u128(holder), 1, lifetime()));
+    let restart = async |is_restored: bool| {
+        server.stop();
+        if is_restored {
+            server.restore();
+        } else {
+            server.save();
+        }
+        server.resume().await;
+    };
+    let granted = async |store: &mut PostgresStore, ask: &Ask| {
+        // The connection broke with the server.
+        drop(store.beat(ask.lease.holder, Duration::ZERO).await);
+        store.exchange(std::slice::from_ref(ask)).await.unwrap().replies[0].granted
+    };
+    let past_the_wait = "UPDATE ledger_epoch SET changed = changed - 10000000";
+    assert_eq!(granted(&mut stores[0], &first).await, 100);
+    restart(false).await;
+    assert_eq!(granted(&mut stores[0], &then(&first, 100, 100)).await, 100);
+    fixture.sql(past_the_wait).await;
+    let most = Ask { sequence: 3, least: 900, ..then(&first, 100, 1000) };
+    assert_eq!(granted(&mut stores[0], &most).await, 1000, "all of the limit, which the saved state does not know");
+    restart(true).await;
+    let wanted = Ask { least: 1, ..second };
+    assert_eq!(granted(&mut stores[1], &wanted).await, 0, "900 are free, as far as it knows");
+    assert_eq!(granted(&mut stores[0], &Ask { sequence: 4, held: 1000, target: 1000, ..most }).await, 1000);
+    fixture.sql(past_the_wait).await;
+    assert_eq!(granted(&mut stores[1], &then(&wanted, 0, 100)).await, 0);
 }
 
 #[tokio::test]

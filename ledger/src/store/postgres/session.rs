@@ -150,28 +150,35 @@ fn lock(accounts: &[Key]) -> String {
     )
 }
 
-/// A failover goes on in another timeline, a restored dump in another system; either breaks every connection, so that a new
-/// connection is when to look.
+/// A failover goes on in another timeline, a restored dump in another system, and an older state that was put back into the same
+/// server in one that was started anew; each breaks every connection, so that a new connection is when to look. A server that
+/// was only started again cannot be told from the last of them: its state is whole either way, and nobody knows who else was
+/// granted what.
 async fn note_identity(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let may: bool = sqlx::query_scalar(
-        "SELECT has_function_privilege('pg_control_system()', 'execute')
-            AND has_function_privilege('pg_walfile_name(pg_lsn)', 'execute') AND NOT pg_is_in_recovery()",
+    let (is_replica, may): (bool, bool) = sqlx::query_as(
+        "SELECT pg_is_in_recovery(), has_function_privilege('pg_control_system()', 'execute')
+            AND has_function_privilege('pg_walfile_name(pg_lsn)', 'execute')",
     )
     .fetch_one(&mut *connection)
     .await?;
-    if !may {
+    if is_replica {
         return Ok(());
     }
-    sqlx::query(
+    // Where it may not be read it is left as it is: another user of the same database may read it.
+    let server = if may {
+        "(SELECT system_identifier FROM pg_control_system()) || '/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)"
+    } else {
+        "split_part(identity, '/', 1) || '/' || split_part(identity, '/', 2)"
+    };
+    let note = format!(
         "WITH server AS (
-            SELECT system_identifier || '/' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS identity
-            FROM pg_control_system())
+            SELECT {server} || '/' || (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS identity
+            FROM ledger_epoch)
         UPDATE ledger_epoch SET identity = server.identity, epoch = epoch + 1,
             changed = CASE ledger_epoch.identity WHEN '' THEN 0
                 ELSE (extract(epoch FROM clock_timestamp()) * 1000000)::bigint END
-        FROM server WHERE ledger_epoch.identity <> server.identity",
-    )
-    .execute(connection)
-    .await?;
+        FROM server WHERE ledger_epoch.identity <> server.identity"
+    );
+    sqlx::query(AssertSqlSafe(note)).execute(connection).await?;
     Ok(())
 }
