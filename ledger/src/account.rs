@@ -132,6 +132,11 @@ impl AccountId {
         Some(OtherZones { begins: format!("{front}{:?}/Calendar/", window.window()), own, ends })
     }
 
+    /// Whether its window is the calendar's. A subject may look like that: then only more is kept of it than is of use.
+    pub fn is_calendar(&self) -> bool {
+        self.0.contains("/Calendar/")
+    }
+
     /// As read from a store.
     pub fn from_stored(id: &str) -> Self {
         Self(id.into())

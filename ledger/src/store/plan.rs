@@ -31,6 +31,12 @@ pub(super) const GIVEN_UP: i64 = 86_400_000_000;
 /// Accounts of no known window are forgotten after this long without a booking: longer than a year. Microseconds.
 pub(super) const FORGOTTEN: i64 = 400 * 86_400_000_000;
 
+/// Time zones differ by whole quarters of an hour. Microseconds.
+pub(super) const QUARTER: i64 = 900_000_000;
+
+/// No two of them are further apart, nor the ends of their windows: 26 hours, and one for clocks that change. Microseconds.
+pub(super) const ZONES: i64 = 27 * 3_600_000_000;
+
 /// The longest request of a holder that was not heard of yet.
 pub(super) const UNHEARD: Duration = Duration::from_mins(10);
 
@@ -112,7 +118,7 @@ pub(super) struct Read {
     /// All that the holder did is known: it gets nothing any more, though an ask of it may still be on its way.
     pub(super) ended: bool,
     pub(super) standing: Standing,
-    /// Where the account was never asked about: what the same limit booked in its open window in another time zone.
+    /// Where the account was never asked about: what the same limit booked in another time zone since its window began.
     pub(super) elsewhere: i64,
 }
 
@@ -197,7 +203,7 @@ pub(super) fn exchange(asked: &[Asked<'_>], reads: Vec<Read>, clock: i64, grants
         standing.spent += booked.get(&account).copied().unwrap_or_default();
         let slot = ask.window.slot(now).start;
         let is_first = asked.seen.until == 0 && !changes.seen.contains_key(&account);
-        // Its limit had another time zone: what was spent there still counts, to be on the safe side all of it.
+        // Its limit had another time zone: what was spent there in this window still counts.
         let elsewhere = if is_first { read.elsewhere.max(0) } else { 0 };
         changes.add(account, slot, elsewhere);
         *booked.entry(account).or_default() += elsewhere;
@@ -234,6 +240,26 @@ fn width(window: &WindowSpec, now: i64) -> i64 {
         }
         Some(WindowType::Calendar) | None => 0,
     }
+}
+
+/// Amounts by account, slot and start of a quarter of an hour.
+pub(super) type Quarters = BTreeMap<(Key, i64, i64), i64>;
+
+/// What rows that were new tell of calendar windows, by when their requests ended. They were held before: what ended before a
+/// window began in another time zone is not of that one.
+pub(super) fn quarters<'r>(
+    rows: impl IntoIterator<Item = &'r SpendRow>,
+    accounts: &impl Fn(&AccountId) -> Option<Key>,
+) -> Quarters {
+    let mut quarters = Quarters::new();
+    for row in rows {
+        let quarter = row.started_at_us.saturating_add(row.latency_us).div_euclid(QUARTER) * QUARTER;
+        for posting in row.postings.iter().filter(|posting| posting.amount != 0 && posting.account.is_calendar()) {
+            let Some(account) = accounts(&posting.account) else { continue };
+            *quarters.entry((account, posting.slot, quarter)).or_default() += posting.amount;
+        }
+    }
+    quarters
 }
 
 /// Books the postings of rows that were new. `leases` holds what the store knows of those that they name.

@@ -4,7 +4,7 @@
 //!  exchange   BEGIN + lock accounts + clock │ read leases and sums │ write │ COMMIT             4 round trips, any number of asks
 //!  append     BEGIN │ COPY into staging │ insert what is new │ lock │ read │ write │ daily sums │ COMMIT
 //! ```
-//! All locks are taken in one order: rows, accounts, leases, holders, daily sums; each kind by its key.
+//! All locks are taken in one order: rows, quarters of hours, accounts, leases, holders, daily sums; each kind by its key.
 
 use std::{str::FromStr as _, time::Duration};
 
@@ -32,6 +32,7 @@ mod partitions;
 mod recall;
 mod session;
 mod standing;
+mod zones;
 
 pub use self::standing::{AccountAt, KeyUse, Pot, Pots, Used};
 

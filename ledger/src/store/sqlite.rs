@@ -26,6 +26,7 @@ mod insert;
 mod lease;
 mod ledger;
 mod session;
+mod zones;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 

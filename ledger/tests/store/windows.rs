@@ -23,6 +23,7 @@ on_every_store!(
     idle_accounts_are_forgotten,
     what_is_lost_of_a_rolling_window_leaves_with_it,
     another_time_zone_begins_with_what_the_open_window_had,
+    another_time_zone_counts_from_the_hour_in_which_its_window_began,
 );
 
 fn holder() -> Uuid {
@@ -54,11 +55,20 @@ async fn spend_of_the_window_before_does_not_count(fixture: Fixture) {
 
 /// A month of a Budget in a time zone, of a pot.
 fn month_in(zone: &str, pot: &str) -> Ask {
+    window_in(Window::Month, zone, pot)
+}
+
+fn window_in(window: Window, zone: &str, pot: &str) -> Ask {
     let zone = turnpike_crds::window::zone(zone).unwrap();
-    let window = WindowSpec::new(Window::Month, Some(WindowType::Calendar), zone);
+    let window = WindowSpec::new(window, Some(WindowType::Calendar), zone);
     let owner = Owner { kind: OwnerKind::Budget, namespace: "ns".into(), name: "b".into() };
     let account = AccountId::new(&owner, Unit::NanoUsd, &window, pot, None);
     Ask { account, ..ask(Uuid::new_v4(), 1, window) }
+}
+
+/// A row of a request that took a second and ended at this time.
+fn ended_at(row: SpendRow, end: i64) -> SpendRow {
+    SpendRow { started_at_us: end - 1_000_000, latency_us: 1_000_000, ..row }
 }
 
 async fn another_time_zone_begins_with_what_the_open_window_had(fixture: Fixture) {
@@ -66,7 +76,10 @@ async fn another_time_zone_begins_with_what_the_open_window_had(fixture: Fixture
     for (pot, amount) in [("", 60), ("user:ann", 7), ("user:x/UTC/", 5)] {
         let utc = month_in("UTC", pot);
         store.ask(&utc).await;
-        store.append(&[row(&utc, 1, amount), row_in(&utc, 2, 500, before(&utc.window))]).await.unwrap();
+        let last_month = ended_at(row_in(&utc, 2, 500, before(&utc.window)), utc.slot.start - 86_400_000_000);
+        store.append(&[row(&utc, 1, amount), last_month]).await.unwrap();
+        // Nothing is held any more.
+        store.ask(&Ask { last: true, ..then(&utc, 100, amount) }).await;
     }
     // An account that nobody asked about since its window was over.
     let old = month_in("Asia/Tokyo", "user:old");
@@ -85,8 +98,43 @@ async fn another_time_zone_begins_with_what_the_open_window_had(fixture: Fixture
     let lima = month_in("America/Lima", "");
     let second = Ask { lease: LeaseId { number: 2, ..lima.lease }, ..lima.clone() };
     let replies = store.exchange(&[lima.clone(), second]).await.unwrap().replies;
-    assert_eq!(replies.iter().map(|reply| reply.spent).collect::<Vec<_>>(), [60, 60]);
-    assert_eq!(store.balance(&lima).await.spent, 60);
+    // In Oslo two leases of 100 are held.
+    assert_eq!(replies.iter().map(|reply| reply.spent).collect::<Vec<_>>(), [260, 260]);
+    assert_eq!(store.balance(&lima).await.spent, 260);
+}
+
+async fn another_time_zone_counts_from_the_hour_in_which_its_window_began(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    let hour = 3_600_000_000;
+    for (pot, zone, from) in [("user:later", "America/Lima", 5), ("user:earlier", "Asia/Tokyo", -9)] {
+        let utc = window_in(Window::Year, "UTC", pot);
+        store.ask(&utc).await;
+        let start = utc.slot.start;
+        let rows = [
+            ended_at(row_in(&utc, 1, 1, before(&utc.window)), start - 10 * hour),
+            ended_at(row_in(&utc, 2, 2, before(&utc.window)), start - 8 * hour),
+            ended_at(row(&utc, 3, 4), start + 4 * hour),
+            // It began before the window of Lima, and may have been held after that began.
+            SpendRow { latency_us: hour, ..ended_at(row(&utc, 4, 8), start + 5 * hour) },
+            ended_at(row(&utc, 5, 16), start + 100 * hour),
+        ];
+        store.append(&rows).await.unwrap();
+        // What it holds of 100 is not booked yet: 28 are, of the open window, and 3 of the one before.
+        let new = window_in(Window::Year, zone, pot);
+        if new.slot.start != start + from * hour {
+            // One of the two years has ended already, and the other has not.
+            continue;
+        }
+        let told = if from > 0 { 8 + 16 } else { 2 + 4 + 8 + 16 };
+        assert_eq!(store.ask(&new).await.spent, told + 100 - 31, "{pot}");
+    }
+    assert_eq!(fixture.numbers("SELECT count(*) FROM ledger_quarter").await, [10]);
+    store.reap().await.unwrap();
+    assert_eq!(fixture.numbers("SELECT count(*) FROM ledger_quarter").await, [4], "of the open window the first hours");
+    fixture.sql("UPDATE ledger_account SET counted = counted + 1").await;
+    fixture.sql("UPDATE ledger_quarter SET quarter = quarter - 8640000000000").await;
+    fixture.open().await.reap().await.unwrap();
+    assert_eq!(fixture.numbers("SELECT count(*) FROM ledger_quarter").await, [0], "one that is over");
 }
 
 async fn a_late_row_is_booked_where_it_was_held(fixture: Fixture) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{copy, ledger, session::Session};
+use super::{copy, ledger, session::Session, zones};
 use crate::{
     account::AccountId,
     exchange::LeaseId,
@@ -35,6 +35,9 @@ impl Session {
         self.keys(&accounts).await?;
         sqlx::raw_sql("BEGIN").execute(&mut self.connection).await?;
         let new = self.insert(rows).await?;
+        // Before the accounts are locked, which is what exchanges wait for.
+        let quarters = plan::quarters(new.iter().copied(), &|id| self.keys.get(id).copied());
+        zones::add_quarters(&mut self.connection, &quarters).await?;
         self.book(&new).await?;
         self.add_daily(&rollup::sums(new.iter().copied())).await?;
         self.commit().await?;

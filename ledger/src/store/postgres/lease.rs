@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     ledger::{self, texts},
     session::Session,
+    zones,
 };
 use crate::{
     account::AccountId,
@@ -43,9 +44,9 @@ impl Session {
         let counted: Vec<i64> =
             asked.iter().map(|asked| asked.ask.window.counted_from(plan::time(begun.clock, asked.seen))).collect();
         let mut reads = ledger::read(&mut self.connection, &asked, &counted).await?;
-        for (asked, read) in asked.iter().zip(&mut reads) {
-            if let Some(zones) = asked.elsewhere() {
-                read.elsewhere = ledger::elsewhere(&mut self.connection, &zones, begun.clock).await?;
+        for ((asked, read), from) in asked.iter().zip(&mut reads).zip(counted) {
+            if let Some(others) = asked.elsewhere() {
+                read.elsewhere = zones::elsewhere(&mut self.connection, &others, from, begun.clock).await?;
             }
         }
         let grants = plan::grants(begun.changed, begun.clock);
@@ -136,6 +137,7 @@ impl Session {
         if Instant::now() >= self.tidy {
             self.tidy = Instant::now() + TIDY;
             self.forget_accounts(now).await?;
+            zones::forget_quarters(&mut self.connection, now).await?;
         }
         Ok(silent.len() as u64)
     }

@@ -6,12 +6,8 @@ use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
-    account::OtherZones,
     exchange::{Lease, LeaseId, Standing},
-    store::{
-        plan::{Asked, Changes, Kept, Kind, Read, UNHEARD},
-        text,
-    },
+    store::plan::{Asked, Changes, Kept, Kind, Read, UNHEARD},
 };
 
 /// Columns of `ledger_lease` in the order of [`kept`].
@@ -80,35 +76,6 @@ pub(super) async fn read(
         Ok(Read { kept: kept(row)?, ended: row.try_get(16)?, standing, elsewhere: 0 })
     };
     rows.iter().map(read).collect()
-}
-
-/// The most that one of these accounts has booked in a window that is open.
-pub(super) async fn elsewhere(
-    connection: &mut PgConnection,
-    zones: &OtherZones<'_>,
-    now: i64,
-) -> Result<i64, sqlx::Error> {
-    // Nearly always there are none, however many pots there are in the account's own zone.
-    let exist: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM ledger_account WHERE id ~>=~ $1 AND id ~<~ $2)
-             OR EXISTS (SELECT 1 FROM ledger_account WHERE id ~>=~ (left($2, -1) || '0') AND id ~<~ (left($1, -1) || '0'))",
-    )
-    .bind(&zones.begins)
-    .bind(&zones.own)
-    .fetch_one(&mut *connection)
-    .await?;
-    if !exist {
-        return Ok(0);
-    }
-    sqlx::query_scalar(
-        "SELECT coalesce(max((SELECT coalesce(sum(s.amount), 0) FROM ledger_spent s
-            WHERE s.account = a.key AND s.slot >= a.counted)), 0)::bigint
-         FROM ledger_account a WHERE a.id = ANY($1) AND a.until > $2",
-    )
-    .bind(zones.ids().map(|id| text::id(id.as_str()).into_owned()).collect::<Vec<_>>())
-    .bind(now)
-    .fetch_one(connection)
-    .await
 }
 
 /// Those of the leases that there are.

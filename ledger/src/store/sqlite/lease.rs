@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     ledger::{self, bytes, clock},
     session::Session,
+    zones,
 };
 use crate::{
     account::AccountId,
@@ -32,8 +33,8 @@ impl Session {
             let counted = ask.window.counted_from(plan::time(clock, seen));
             let mut read = ledger::read(&mut transaction, ask, account, counted).await?;
             let one = Asked { ask, account, seen };
-            if let Some(zones) = one.elsewhere() {
-                read.elsewhere = ledger::elsewhere(&mut transaction, &zones, clock).await?;
+            if let Some(others) = one.elsewhere() {
+                read.elsewhere = zones::elsewhere(&mut transaction, &others, counted, clock).await?;
             }
             reads.push(read);
             asked.push(one);
@@ -184,5 +185,5 @@ async fn forget(connection: &mut SqliteConnection, now: i64) -> Result<(), sqlx:
         sqlx::query("DELETE FROM ledger_spent WHERE account = ?").bind(account).execute(&mut *connection).await?;
         sqlx::query("DELETE FROM ledger_account WHERE key = ?").bind(account).execute(&mut *connection).await?;
     }
-    Ok(())
+    zones::forget_quarters(connection, now).await
 }

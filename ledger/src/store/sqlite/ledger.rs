@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::session::signed;
 use crate::{
-    account::{AccountId, OtherZones},
+    account::AccountId,
     exchange::{Ask, Lease, LeaseId, Standing},
     spend_log::SpendRow,
     store::{
@@ -153,36 +153,6 @@ pub(super) async fn read(
     .await?;
     let ended = ended(connection, ask.lease.holder).await?;
     Ok(Read { kept, ended, standing: Standing { spent, others, holders: holders + 1 }, elsewhere: 0 })
-}
-
-/// The most that one of these accounts has booked in a window that is open.
-pub(super) async fn elsewhere(
-    connection: &mut SqliteConnection,
-    zones: &OtherZones<'_>,
-    now: i64,
-) -> Result<i64, sqlx::Error> {
-    // Nearly always there are none, however many pots there are in the account's own zone.
-    let (exist,): (bool,) = sqlx::query_as(
-        "SELECT EXISTS (SELECT 1 FROM ledger_account WHERE id >= ?1 AND id < ?2)
-             OR EXISTS (SELECT 1 FROM ledger_account WHERE id >= substr(?2, 1, length(?2) - 1) || '0'
-                AND id < substr(?1, 1, length(?1) - 1) || '0')",
-    )
-    .bind(&zones.begins)
-    .bind(&zones.own)
-    .fetch_one(&mut *connection)
-    .await?;
-    if !exist {
-        return Ok(0);
-    }
-    let ids: Vec<_> = zones.ids().map(|id| text::id(id.as_str()).into_owned()).collect();
-    sqlx::query_scalar(
-        "SELECT coalesce(max((SELECT coalesce(sum(amount), 0) FROM ledger_spent WHERE account = key AND slot >= counted)), 0)
-         FROM ledger_account WHERE id IN (SELECT value FROM json_each(?)) AND until > ?",
-    )
-    .bind(serde_json::to_string(&ids).unwrap_or_default())
-    .bind(now)
-    .fetch_one(connection)
-    .await
 }
 
 async fn ended(connection: &mut SqliteConnection, holder: Uuid) -> Result<bool, sqlx::Error> {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     context::{self, Context, Contexts},
     insert::Insert,
-    ledger,
+    ledger, zones,
 };
 use crate::{
     spend_log::SpendRow,
@@ -94,6 +94,8 @@ impl Session {
         let new = || facts.iter().map(|fact| fact.row);
         let (accounts, leases) = ledger::named_by(&mut transaction, new()).await?;
         let changes = plan::book(new(), &|id| accounts.get(id).copied(), &leases);
+        let quarters = plan::quarters(new(), &|id| accounts.get(id).copied());
+        zones::add_quarters(&mut transaction, &quarters).await?;
         ledger::write(&mut transaction, &changes).await?;
         let sums: Vec<(Line, Sums)> = rollup::sums(new()).into_iter().collect();
         self.daily.run(&mut transaction, &sums, bind_daily).await?;

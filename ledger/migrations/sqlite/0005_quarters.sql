@@ -1,0 +1,10 @@
+-- What rows told of an account of a calendar window, by the quarter of an hour in which their requests ended: as far from the
+-- ends of the window as time zones are apart. Another time zone of the limit begins with what was booked since its own window
+-- began.
+CREATE TABLE ledger_quarter (
+    account INTEGER NOT NULL,
+    slot    INTEGER NOT NULL,
+    quarter INTEGER NOT NULL,
+    amount  INTEGER NOT NULL,
+    PRIMARY KEY (account, slot, quarter)
+) STRICT, WITHOUT ROWID;
