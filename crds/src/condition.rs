@@ -114,6 +114,8 @@ wire_names! {
         Refused,
         /// No node takes the engine's pod; the message has the scheduler's words.
         Unschedulable,
+        /// A volume of the engine's pod cannot be attached or mounted; the message has the words of whoever tried.
+        FailedMount,
         /// A node cannot pull an image of the engine; the message has its words.
         ImagePull,
         /// The engine ends again and again; the message has the last line of its log.

@@ -84,6 +84,18 @@ def test_pods_get_requests_before_dns_knows_of_them(api, release, namespace, cli
     eventually(lambda: not told(), "what ends is not named any more")
 
 
+@pytest.mark.usefixtures("release")
+def test_a_volume_that_cannot_be_mounted_is_told_and_mounted_once_it_can(api, namespace, tmp_path):
+    folder = tmp_path / "cache"
+    volumes.claimed(api, folder, namespace, "models", type="Directory")
+    folder.rmdir()
+    api.apply(engines.vllm(namespace, "tiny", vllm={"cache": {"claimName": "models"}}))
+    assert "is not a directory" in engines.says(api, namespace, "tiny", "FailedMount")
+    folder.mkdir()
+    folder.chmod(0o777)
+    engines.ready(api, namespace, "tiny", within=180)
+
+
 def test_from_apply_to_answers(api, release, namespace, client, value, tmp_path):
     restricted = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     api.merge("Namespace", None, namespace, restricted)

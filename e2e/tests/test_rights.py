@@ -59,9 +59,9 @@ def engine(namespace, replicas):
 
 
 def volume(namespace):
-    """What the claim of that engine's cache is bound to, so that a Job is made to fill it."""
+    """What the claim of that engine's cache is bound to, so that a Job is made to fill it. No node can mount it."""
     spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain",
-            "hostPath": {"path": f"/tmp/{namespace}-e"}, "claimRef": {"namespace": namespace, "name": "e-engine"}}
+            "hostPath": {"path": f"/tmp/{namespace}-e", "type": "Directory"}, "claimRef": {"namespace": namespace, "name": "e-engine"}}
     return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": f"{namespace}-e"}, "spec": spec}
 
 
@@ -98,7 +98,7 @@ def use_everything(api, release, namespace, value):
     auth = f"{release.name}-gateway-auth"
     api.merge("Secret", release.namespace, auth, {"data": {"admin-sha256": None}})
     kube.eventually(lambda: "admin-sha256" in api.get("Secret", release.namespace, auth)["data"], "the gateways know the admin")
-    # Its pod has no image; what is asked for is made and scaled all the same.
+    # Its pod has no volume; what is asked for is made and scaled all the same.
     def replicas():
         found = api.find("Deployment", namespace, "e-engine")
         return found and found["spec"]["replicas"]
@@ -106,6 +106,8 @@ def use_everything(api, release, namespace, value):
     kube.eventually(lambda: api.find("Job", namespace, "e-engine-fetch"), "a Job is to fill its cache", within=60)
     api.apply(engine(namespace, 1))
     kube.eventually(lambda: replicas() == 1, "the engine is scaled", within=60)
+    kube.eventually(lambda: kube.condition(api.get("ModelDeployment", namespace, "e"), "EngineReady")[1] == "FailedMount",
+                    "why its volume cannot be mounted is told", within=60)
     for name in ("k", "g"):
         api.delete("VirtualKey", namespace, name)
     for name in ("k", "g"):

@@ -31,6 +31,8 @@ pub struct Observed {
     pub fetchers: BTreeMap<String, Arc<Pod>>,
     /// How much of the model's files pods have fetched, in percent, by pod; only while they do.
     pub fetched: BTreeMap<String, u8>,
+    /// Why pods cannot have their volumes, in the words of whoever tried, by pod.
+    pub unmounted: BTreeMap<String, String>,
     /// Adapters that are loaded, by ready pod.
     pub adapters: BTreeMap<String, BTreeSet<String>>,
     /// What the apiserver said when a child could not be written, such as a quota.

@@ -15,6 +15,7 @@ use turnpike_crds::{
 
 pub use self::cache::{is_bound, may_fetch_ahead};
 pub use self::pod::is_ready;
+pub use self::volumes::{awaits_volumes, unmounted};
 use self::{ahead::Ahead, pod::Standing};
 use crate::{Observed, children::STARTUP, names};
 
@@ -22,6 +23,7 @@ mod ahead;
 mod cache;
 mod container;
 mod pod;
+mod volumes;
 mod words;
 
 /// Most adapters in a status.
@@ -131,11 +133,8 @@ impl<'a> Pods<'a> {
         let newest = live.iter().copied().max_by_key(|pod| (created(pod), pod::template(pod)));
         let newest = newest.and_then(pod::template);
         let current: Vec<&Pod> = live.iter().copied().filter(|pod| pod::template(pod) == newest).collect();
-        let mut told: Vec<Standing<'_>> = current
-            .iter()
-            .filter(|pod| !pod::is_ready(pod))
-            .map(|pod| pod::standing(pod, observed.fetched.get(pod::name(pod)).copied(), timeout))
-            .collect();
+        let mut told: Vec<Standing<'_>> =
+            current.iter().filter(|pod| !pod::is_ready(pod)).map(|pod| pod::standing(pod, observed, timeout)).collect();
         told.sort_by(|a, b| a.rank().cmp(&b.rank()));
         Self {
             old: live.len() - current.len(),

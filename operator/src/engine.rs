@@ -3,8 +3,8 @@
 //! ```text
 //!  Deployments, Pods, claims, ... (watch) ─▶ observe ─▶ Engines ─▶ keep ─ mint, plan, write ─▶ children
 //!                                               ▲ Reports   │ └──▶ status, cost
-//!      what is refused, fetched, loaded ────────┘           └────▶ progress, adapters ─ HTTP ─▶ pods
-//!                                                           └────▶ claims ─▶ what specs name
+//!      what is refused, fetched, loaded ────────┘           ├────▶ progress, adapters ─ HTTP ─▶ pods
+//!                                                           └────▶ claims, mounts ─▶ what specs name, pods' events
 //! ```
 
 use crate::context::Context;
@@ -18,6 +18,7 @@ pub mod keep;
 pub mod kind;
 pub mod known;
 pub mod mint;
+pub mod mounts;
 pub mod observe;
 pub mod observer;
 pub mod plan;
@@ -39,6 +40,7 @@ pub async fn run(context: Context) {
         () = keep::run(context.clone()) => {}
         () = progress::run(context.clone()) => {}
         () = claims::run(context.clone()) => {}
+        () = mounts::run(context.clone()) => {}
         () = adapters::run(context) => {}
     }
 }

@@ -101,6 +101,7 @@ pub const RULES: &[Rule] = &[
         "engines: where gateways find their pods, whom these run as, and their caches",
     ),
     rule(Scope::Watched, "", &["pods"], &["list", "watch"], "engines: how their pods are"),
+    rule(Scope::Watched, "", &["events"], &["list"], "engines: why volumes of their pods cannot be mounted"),
     rule(
         Scope::Watched,
         "apps",

@@ -39,7 +39,7 @@ pub(super) fn ahead<'a>(model: &str, observed: &'a Observed) -> Option<Ahead<'a>
             );
             Standing::of("", Trouble::passing(Reason::Starting, message))
         },
-        |pod| pod::fetching(pod, observed.fetched.get(pod::name(pod)).copied()),
+        |pod| pod::fetching(pod, observed),
     )))
 }
 

@@ -7,15 +7,18 @@ use turnpike_crds::Reason;
 
 use super::{
     container::{Role, Trouble, preparing, trouble},
+    volumes::awaits_volumes,
     words,
 };
+use crate::Observed;
 
 /// What a pod may be at, the worst first: the one of several that people are told of.
-const WORST_FIRST: [Reason; 9] = [
+const WORST_FIRST: [Reason; 10] = [
     Reason::Refused,
     Reason::ImagePull,
     Reason::OutOfMemory,
     Reason::CrashLoop,
+    Reason::FailedMount,
     Reason::Unschedulable,
     Reason::BackendUnhealthy,
     Reason::Starting,
@@ -108,16 +111,16 @@ pub(super) fn end(pod: &Pod) -> String {
     }
 }
 
-/// What a live pod that is not ready is at; `percent`: what it has fetched.
-pub(super) fn standing(pod: &Pod, percent: Option<u8>, startup_timeout: Duration) -> Standing<'_> {
+/// What a live pod that is not ready is at.
+pub(super) fn standing<'a>(pod: &'a Pod, observed: &Observed, startup_timeout: Duration) -> Standing<'a> {
     let none = PodStatus::default();
     let status = pod.status.as_ref().unwrap_or(&none);
     let is = |trouble| Standing::of(name(pod), trouble);
-    if let Some(unscheduled) = unscheduled(pod) {
-        return is(unscheduled);
+    if let Some(early) = unscheduled(pod).or_else(|| unmounted(pod, observed)) {
+        return is(early);
     }
     if let Some(init) = status.init_container_statuses.as_deref().and_then(|statuses| current(pod, statuses)) {
-        return of_fetching(pod, init, percent);
+        return of_fetching(pod, init, observed);
     }
     let containers = status.container_statuses.as_deref().unwrap_or_default();
     let idle = containers.iter().filter(|container| !container.ready);
@@ -129,18 +132,19 @@ pub(super) fn standing(pod: &Pod, percent: Option<u8>, startup_timeout: Duration
 }
 
 /// What a live pod of the Job that fills the cache is at.
-pub(super) fn fetching(pod: &Pod, percent: Option<u8>) -> Standing<'_> {
-    if let Some(unscheduled) = unscheduled(pod) {
-        return Standing::of(name(pod), unscheduled);
+pub(super) fn fetching<'a>(pod: &'a Pod, observed: &Observed) -> Standing<'a> {
+    if let Some(early) = unscheduled(pod).or_else(|| unmounted(pod, observed)) {
+        return Standing::of(name(pod), early);
     }
     let containers = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
     match containers.first() {
-        Some(container) => of_fetching(pod, container, percent),
+        Some(container) => of_fetching(pod, container, observed),
         None => Standing::of(name(pod), preparing()),
     }
 }
 
-fn of_fetching<'a>(pod: &'a Pod, container: &ContainerStatus, percent: Option<u8>) -> Standing<'a> {
+fn of_fetching<'a>(pod: &'a Pod, container: &ContainerStatus, observed: &Observed) -> Standing<'a> {
+    let percent = observed.fetched.get(name(pod)).copied();
     let trouble = trouble(container, Role::Fetch).unwrap_or_else(|| {
         let far = percent.map(|percent| format!(": {percent} %")).unwrap_or_default();
         Trouble::passing(Reason::Downloading, format!("fetches the model's files{far}"))
@@ -182,6 +186,18 @@ fn unscheduled(pod: &Pod) -> Option<Trouble> {
     Some(Trouble::passing(Reason::Unschedulable, message))
 }
 
+/// A node has it, and not its volumes.
+fn unmounted(pod: &Pod, observed: &Observed) -> Option<Trouble> {
+    let words = observed.unmounted.get(name(pod)).filter(|_| awaits_volumes(pod))?;
+    let words = words::of(words);
+    let message = format!(
+        "cannot have its volumes: {}; correct what these words name, or what spec.vllm mounts (source.pvc, cache, \
+         podOverlay); it is tried again by itself",
+        words.trim_end_matches('.')
+    );
+    Some(Trouble::passing(Reason::FailedMount, message))
+}
+
 /// Its containers run, and it does not answer.
 fn loading(pod: &Pod, startup_timeout: Duration) -> Trouble {
     let status = pod.status.as_ref();
@@ -202,7 +218,7 @@ fn loading(pod: &Pod, startup_timeout: Duration) -> Trouble {
     Trouble::passing(Reason::LoadingModel, message)
 }
 
-fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
+pub(super) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().find(|condition| condition.type_ == kind)
 }

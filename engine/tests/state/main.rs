@@ -7,3 +7,4 @@ mod columns;
 mod place;
 mod property;
 mod reasons;
+mod volumes;

@@ -65,7 +65,9 @@ proptest! {
     ) {
         let mut seen = observed(&pods);
         seen.refused = refused.clone();
-        seen.unscalable = refused;
+        seen.unscalable = refused.clone();
+        let names = seen.pods.keys().cloned();
+        seen.unmounted = names.filter_map(|name| Some((name, refused.clone()?))).collect();
         seen.deployment = Some(Arc::new(deployment(wanted, &json!([]))));
         let more = if scales {
             json!({"autoscaling": {"maxReplicas": 4}, "cache": {"size": "1Gi"}})

@@ -125,6 +125,10 @@ impl Observer {
                 Some(percent) => drop(observed.fetched.insert(pod, percent)),
                 None => drop(observed.fetched.remove(&pod)),
             },
+            Report::Unmounted(pod, words) => match words.filter(|_| is_there(observed, &pod)) {
+                Some(words) => drop(observed.unmounted.insert(pod, words)),
+                None => drop(observed.unmounted.remove(&pod)),
+            },
             Report::Adapters(pod, adapters) => match adapters.filter(|_| observed.pods.contains_key(&pod)) {
                 Some(adapters) => drop(observed.adapters.insert(pod, adapters)),
                 None => drop(observed.adapters.remove(&pod)),
@@ -240,6 +244,7 @@ fn forget(observed: &mut Observed, pod: &str) {
     observed.pods.remove(pod);
     observed.fetchers.remove(pod);
     observed.fetched.remove(pod);
+    observed.unmounted.remove(pod);
     observed.adapters.remove(pod);
 }
 

@@ -17,6 +17,8 @@ pub enum Report {
     Claims(Claims),
     /// How much of the model's files a pod has fetched, in percent; `None` = it fetches none now.
     Fetched(String, Option<u8>),
+    /// Why a pod cannot have its volumes; `None` = nothing is known to keep it from them.
+    Unmounted(String, Option<String>),
     /// Adapters that a pod has loaded; `None` = it is not asked any more.
     Adapters(String, Option<BTreeSet<String>>),
 }

@@ -131,6 +131,7 @@ const fn class_of(reason: Reason) -> Class {
         | Reason::BackendUnhealthy
         | Reason::Refused
         | Reason::Unschedulable
+        | Reason::FailedMount
         | Reason::ImagePull
         | Reason::CrashLoop
         | Reason::OutOfMemory

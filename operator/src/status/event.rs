@@ -94,9 +94,12 @@ fn engine(before: Side<'_>, after: Side<'_>) -> Option<Event> {
     }
     let reason = Reason::ALL.iter().find(|reason| reason.as_str() == now.reason)?;
     let kind = match reason {
-        Reason::Refused | Reason::ImagePull | Reason::OutOfMemory | Reason::CrashLoop | Reason::Unschedulable => {
-            EventType::Warning
-        }
+        Reason::Refused
+        | Reason::ImagePull
+        | Reason::OutOfMemory
+        | Reason::CrashLoop
+        | Reason::FailedMount
+        | Reason::Unschedulable => EventType::Warning,
         // The model's backends tell of it.
         Reason::Ready if was == Some(Reason::BackendUnhealthy.as_str()) => return None,
         Reason::Ready | Reason::ScaledToZero => EventType::Normal,

@@ -14,6 +14,7 @@ mod context;
 mod costs;
 mod filling;
 mod keeping;
+mod mounting;
 mod observing;
 mod scale;
 mod scaling;

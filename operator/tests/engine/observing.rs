@@ -85,11 +85,15 @@ fn what_tasks_find_out_stays_with_the_pod_that_it_is_about() {
     observer.news();
     observer.take(&model("llama"), Report::Fetched("a".to_owned(), Some(42)));
     observer.take(&model("llama"), Report::Adapters("a".to_owned(), Some(["sql".to_owned()].into())));
+    for pod in ["a", "gone"] {
+        observer.take(&model("llama"), Report::Unmounted(pod.to_owned(), Some("not a directory".to_owned())));
+    }
     observer.take(&model("llama"), Report::Adapters("gone".to_owned(), Some(["sql".to_owned()].into())));
     observer.take(&model("llama"), Report::Refused(Some("exceeded quota".to_owned())));
     let engines = observer.news().unwrap();
     let llama = engines.get(&model("llama")).unwrap();
     assert_eq!((llama.fetched["a"], llama.adapters.len()), (42, 1));
+    assert_eq!(llama.unmounted, [("a".to_owned(), "not a directory".to_owned())].into());
     assert_eq!(llama.refused.as_deref(), Some("exceeded quota"));
     observer.take(&model("llama"), Report::Fetched("a".to_owned(), Some(42)));
     assert!(observer.news().is_none(), "the same again is no news");
@@ -97,7 +101,10 @@ fn what_tasks_find_out_stays_with_the_pod_that_it_is_about() {
     observer.observe(Seen::Pod(0, Event::Apply(pod("a", "llama", "2"))));
     let engines = observer.news().unwrap();
     let llama = engines.get(&model("llama")).unwrap();
-    assert!(llama.fetched.is_empty() && llama.adapters.is_empty(), "another pod of the same name");
+    assert!(
+        llama.fetched.is_empty() && llama.adapters.is_empty() && llama.unmounted.is_empty(),
+        "another pod of that name"
+    );
 
     observer.observe(Seen::Pod(0, Event::Delete(pod("a", "llama", "2"))));
     observer.take(&model("llama"), Report::Refused(None));

@@ -242,11 +242,16 @@ fn events_tell_of_turns_and_not_of_words() {
     let mut told = Vec::new();
     let unscalable =
         || Observed { unscalable: Some("gateway-0 tells no demand".to_owned()), ..observed(&[ready("a")], 1) };
+    let unmounted = || Observed {
+        unmounted: [("a".to_owned(), "MountVolume.SetUp failed".to_owned())].into(),
+        ..observed(&[waiting("a", "ContainerCreating", "")], 1)
+    };
     for seen in [
         observed(&[unscheduled("a", "0/1 nodes are available")], 1),
         observed(&[unscheduled("a", "0/2 nodes are available")], 1),
         observed(&[fetching("a")], 1),
         observed(&[loading("a")], 1),
+        unmounted(),
         observed(&[crashed("a", 1)], 1),
         observed(&[crashed("a", 2)], 1),
         observed(&[ready("a")], 1),
@@ -267,6 +272,13 @@ fn events_tell_of_turns_and_not_of_words() {
     let told: Vec<&str> = told.iter().map(String::as_str).filter(|line| *line != "Normal Programmed").collect();
     assert_eq!(
         told,
-        ["Warning Unschedulable", "Warning CrashLoop", "Normal Ready", "Warning CannotScale", "Normal ScaledToZero"]
+        [
+            "Warning Unschedulable",
+            "Warning FailedMount",
+            "Warning CrashLoop",
+            "Normal Ready",
+            "Warning CannotScale",
+            "Normal ScaledToZero"
+        ]
     );
 }
