@@ -9,6 +9,7 @@ pub mod children;
 pub mod cost;
 pub mod finding;
 pub mod flags;
+pub mod load;
 pub mod names;
 pub mod observed;
 pub mod overlay;

@@ -23,6 +23,8 @@ pub const TARGET_IN_FLIGHT: u32 = 32;
 pub const SCALE_DOWN_DELAY: Duration = Duration::from_mins(5);
 /// What a gateway said holds for so long; after that its demand is unknown.
 pub const STALE: Duration = Duration::from_secs(5);
+/// What engines say of themselves holds for so long: they are asked less often.
+pub const LOAD_STALE: Duration = Duration::from_secs(15);
 /// Replicas bear this part more than their target before another starts, and one goes only where this part of what the others
 /// bear stays free: one part in so many.
 const TOLERANCE: u64 = 10;
@@ -39,19 +41,19 @@ pub struct Demand {
     pub wanted: bool,
 }
 
-/// One gateway's demand, and when it was heard.
+/// One gateway's demand, or what the pods of an engine say together, and when it was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// On the clock of [`Scaler::decide`].
     pub at: Duration,
-    /// What the gateway said.
+    /// What was said.
     pub demand: Demand,
 }
 
-/// The demand of all gateways.
+/// The demand of all gateways, or of engines where these tell of more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Total {
-    /// The sum of what is known.
+    /// The sum of what gateways tell, or engines.
     pub demand: Demand,
     /// Every running gateway was heard lately, and there is one.
     pub is_complete: bool,
@@ -115,6 +117,16 @@ impl Total {
         }
         // Without gateways nobody can ask for anything: that says nothing of what will be asked when they are back.
         Self { is_complete: gateways > 0 && known.len() == gateways, demand: known.into_iter().sum() }
+    }
+
+    /// With what the pods of the engine say, where that is more. Both are never added: what gateways have in flight is among what
+    /// engines answer.
+    #[must_use]
+    pub fn or_engine(self, now: Duration, said: Option<Sample>) -> Self {
+        let known = said.filter(|said| now.saturating_sub(said.at) <= LOAD_STALE).map(|said| said.demand);
+        let more = known.filter(|said| said.load() > self.demand.load());
+        let demand = more.map_or(self.demand, |said| Demand { wanted: self.demand.wanted, ..said });
+        Self { demand, ..self }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use turnpike_crds::model_deployment::Autoscaling;
-use turnpike_engine::scale::{Decision, Demand, Rules, SCALE_DOWN_DELAY, STALE, Sample, Scaler, Total};
+use turnpike_engine::scale::{Decision, Demand, LOAD_STALE, Rules, SCALE_DOWN_DELAY, STALE, Sample, Scaler, Total};
 
 #[path = "scale/curves.rs"]
 mod curves;
@@ -105,6 +105,25 @@ fn a_gateway_that_is_not_heard_keeps_every_replica_and_others_still_bring_more()
     // From the moment it is heard again a whole delay passes.
     let first = (2002..=3000).find(|now| scaler.decide(secs(*now), &load(0), 6, &RULES).replicas < 6);
     assert_eq!(first, Some(2302));
+}
+
+#[test]
+fn of_what_gateways_and_engines_say_the_greater_counts_and_never_both() {
+    let gateways =
+        |in_flight, is_complete| Total { demand: Demand { in_flight, waiting: 2, wanted: true }, is_complete };
+    let engine =
+        |in_flight, waiting| Some(Sample { at: secs(10), demand: Demand { in_flight, waiting, wanted: false } });
+    for (said, in_flight, waiting) in [(None, 8, 2), (engine(5, 5), 8, 2), (engine(7, 4), 7, 4), (engine(0, 11), 0, 11)]
+    {
+        let total = gateways(8, true).or_engine(secs(12), said);
+        let expected = Total { demand: Demand { in_flight, waiting, wanted: true }, is_complete: true };
+        assert_eq!(total, expected, "{said:?}");
+    }
+    let silent = gateways(0, false).or_engine(secs(12), engine(30, 0));
+    assert_eq!((silent.demand.load(), silent.is_complete), (30, false), "replicas still do not fall");
+    let last = secs(10) + LOAD_STALE;
+    assert_eq!(gateways(8, true).or_engine(last, engine(30, 0)).demand.load(), 30);
+    assert_eq!(gateways(8, true).or_engine(last + secs(1), engine(30, 0)).demand.load(), 10, "it is out of date");
 }
 
 #[test]

@@ -210,7 +210,7 @@ impl Metrics {
             engine_requests: gauge(
                 r,
                 "turnpike_operator_engine_requests",
-                "Requests that engines with autoscaling answer, or that wait for one, as gateways tell.",
+                "Requests that engines with autoscaling answer, or that wait for one: as gateways tell, or engines where these tell of more.",
             )?,
             engine_replicas_wanted: gauge(
                 r,

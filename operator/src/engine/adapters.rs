@@ -21,7 +21,6 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 use turnpike_bundle::{
     entry::ObjectRef,
-    objects::Value as SecretValue,
     problem::{ObjectId, ObjectKind},
 };
 use turnpike_crds::{
@@ -34,7 +33,7 @@ use crate::{
     context::Context,
     engine::{
         Report,
-        ask::{Question, address, ask},
+        ask::{Question, address, ask, key},
     },
     kit::{
         ask::AskError,
@@ -263,15 +262,7 @@ fn targets(context: &Context) -> BTreeMap<Name, Target> {
 fn needs(world: &World, at: &ObjectRef, model: &Arc<ModelDeployment>) -> Option<(Adapters, String)> {
     let spec = model.spec.vllm.as_ref()?;
     let adapters = wanted(spec)?;
-    let (name, key) = match &spec.api_key_secret_ref {
-        Some(reference) => (reference.name.clone(), reference.key.clone()),
-        None => (names::key_secret(&at.name), names::KEY.to_owned()),
-    };
-    let secret = world.secrets.get(&ObjectRef { namespace: at.namespace.clone(), name })?;
-    match secret.data.get(&key)? {
-        SecretValue::Plain(bytes) => Some((adapters, std::str::from_utf8(bytes).ok()?.trim().to_owned())),
-        SecretValue::Digest(_) => None,
-    }
+    Some((adapters, key(world, at, spec)?))
 }
 
 fn life(pod: &Pod) -> (String, i32) {

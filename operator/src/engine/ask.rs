@@ -11,8 +11,14 @@ use hyper::body::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 use tokio::time::timeout;
+use turnpike_bundle::{entry::ObjectRef, objects::Value as SecretValue};
+use turnpike_crds::model_deployment::Vllm;
+use turnpike_engine::names;
 
-use crate::kit::ask::{AskError, body, connect};
+use crate::{
+    kit::ask::{AskError, body, connect},
+    world::World,
+};
 
 const CONNECT: Duration = Duration::from_secs(2);
 /// Bytes of an engine's words that people are shown.
@@ -81,4 +87,17 @@ pub fn address(pod: &Pod, port: u16) -> Option<SocketAddr> {
     let in_nodes_network = pod.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or_default();
     let ip: IpAddr = pod.status.as_ref()?.pod_ip.as_deref()?.parse().ok()?;
     (!in_nodes_network).then(|| SocketAddr::new(ip, port))
+}
+
+/// The key that a model's engines ask of their callers; `None` = it is not there yet, or cannot be sent.
+pub fn key(world: &World, at: &ObjectRef, spec: &Vllm) -> Option<String> {
+    let (name, key) = match &spec.api_key_secret_ref {
+        Some(reference) => (reference.name.clone(), reference.key.as_str()),
+        None => (names::key_secret(&at.name), names::KEY),
+    };
+    let secret = world.secrets.get(&ObjectRef { namespace: at.namespace.clone(), name })?;
+    match secret.data.get(key)? {
+        SecretValue::Plain(bytes) => Some(std::str::from_utf8(bytes).ok()?.trim().to_owned()),
+        SecretValue::Digest(_) => None,
+    }
 }

@@ -1,7 +1,9 @@
-//! Sets replicas of engines by what clients want of them: asks the gateways each second, decides, patches.
+//! Sets replicas of engines by what clients want of them: asks the gateways each second, and the engines
+//! themselves less often, decides, patches.
 //!
 //! ```text
-//!  gateways ─ GET /demand ─▶ demand ─▶ plan (pure; turnpike_engine::scale) ─▶ Deployment's /scale, events, reports
+//!  gateways ─ GET /demand ─▶ demand ─┬▶ plan (pure; turnpike_engine::scale) ─▶ Deployment's /scale, events, reports
+//!  pods ─ GET /metrics ─▶ load ──────┘
 //! ```
 //!
 //! Nothing of it is stored: after a restart the replicas that run count as wanted for a whole `scaleDownDelay`.
@@ -28,9 +30,11 @@ use crate::{
     metrics::Verb,
 };
 use demand::Askers;
+use load::Loads;
 use plan::{Change, Note, Scaling, Steps, View};
 
 pub mod demand;
+pub mod load;
 pub mod plan;
 
 /// Time between decisions.
@@ -38,8 +42,16 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long a write may take before the next decision.
 const WRITE: Duration = Duration::from_secs(3);
 
-/// Decides until dropped. Gateways are asked only while an engine's replicas follow demand.
-pub async fn run(mut context: Context, tokens: watch::Receiver<Tokens>) {
+/// Decides until dropped. Gateways and pods are asked only while an engine's replicas follow demand.
+pub async fn run(context: Context, tokens: watch::Receiver<Tokens>) {
+    let (sender, loads) = watch::channel(Arc::default());
+    tokio::select! {
+        () = load::run(context.clone(), sender) => {}
+        () = follow(context, tokens, loads) => {}
+    }
+}
+
+async fn follow(mut context: Context, tokens: watch::Receiver<Tokens>, loads: watch::Receiver<Arc<Loads>>) {
     let (mut askers, mut scaling) = (Askers::new(tokens), Scaling::new(Instant::now()));
     let nobody = Gateways::new();
     let mut ticks = interval(EVERY);
@@ -50,8 +62,9 @@ pub async fn run(mut context: Context, tokens: watch::Receiver<Tokens>) {
         let (engines, gateways) = (Arc::clone(&context.engines.borrow()), Arc::clone(&context.gateways.borrow()));
         let is_needed = plan::scaled(&world).next().is_some();
         askers.follow(if is_needed { &gateways } else { &nobody });
-        let view =
-            View { now: Instant::now(), world: &world, engines: &engines, gateways: &gateways, heard: askers.heard() };
+        let (now, loads) = (Instant::now(), Arc::clone(&loads.borrow()));
+        let heard = askers.heard();
+        let view = View { now, world: &world, engines: &engines, gateways: &gateways, heard, loads: &loads };
         let steps = scaling.decide(view);
         act(&context, &mut scaling, steps).await;
         if !is_needed && context.world.changed().await.is_err() {

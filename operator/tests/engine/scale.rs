@@ -16,6 +16,7 @@ use turnpike_operator::{
         Engines,
         scale::{
             demand::Heard,
+            load::Loads,
             plan::{AGAIN, CALM, SILENT, Scaling, Steps, View},
         },
     },
@@ -32,6 +33,8 @@ struct Scene {
     replicas: i32,
     /// What each gateway said last, and at which second.
     gateways: BTreeMap<&'static str, Option<(u64, Demand)>>,
+    /// What the engine's pods say, each time that they are asked.
+    says: Option<Demand>,
     scaling: Scaling,
 }
 
@@ -65,7 +68,7 @@ impl Scene {
         world.models.insert(model(), Arc::new(engine(&autoscaling)));
         let began = Instant::now();
         let scaling = Scaling::new(began);
-        Self { began, second: 0, world, replicas, gateways: BTreeMap::from([("a", None)]), scaling }
+        Self { began, second: 0, world, replicas, gateways: BTreeMap::from([("a", None)]), says: None, scaling }
     }
 
     /// The gateway says this now.
@@ -91,7 +94,9 @@ impl Scene {
         });
         let heard = heard.collect();
         let now = self.now();
-        let view = View { now, world: &self.world, engines: &engines, gateways: &gateways, heard: &heard };
+        let loads: Loads = self.says.map(|said| (model(), (now, said))).into_iter().collect();
+        let view =
+            View { now, world: &self.world, engines: &engines, gateways: &gateways, heard: &heard, loads: &loads };
         self.scaling.decide(view)
     }
 
@@ -139,6 +144,27 @@ fn demand_of_all_gateways_is_added_up() {
     assert_eq!((changes(std::slice::from_ref(&steps)), steps.load, steps.wanted), (vec![(1, 3)], 25, 3));
     assert_eq!(steps.changes[0].deployment, "qwen-engine");
     assert_eq!((steps.changes[0].note.clone(), steps.notes), (None, Vec::new()));
+}
+
+#[test]
+fn an_engine_that_others_than_gateways_call_gets_replicas_by_its_own_word() {
+    let mut scene = Scene::new(1);
+    scene.says("a", load(5));
+    scene.says = Some(Demand { in_flight: 14, waiting: 11, wanted: false });
+    let steps = scene.decide();
+    assert_eq!((changes(std::slice::from_ref(&steps)), steps.load, steps.wanted), (vec![(1, 3)], 25, 3));
+    scene.says("a", load(31));
+    assert_eq!(scene.decide().load, 31, "gateways know of more: of what they hold until there are replicas");
+}
+
+#[test]
+fn without_gateways_an_engine_that_is_busy_still_gets_replicas_and_loses_none() {
+    let mut scene = Scene::new(1);
+    scene.gateways.clear();
+    scene.says = Some(load(25));
+    assert_eq!(changes(&scene.passes(3)), [(1, 3)]);
+    scene.says = Some(load(0));
+    assert_eq!(changes(&scene.passes(300)), []);
 }
 
 #[test]
@@ -197,7 +223,7 @@ fn without_gateways_replicas_stay() {
     let steps = scene.passes(300);
     assert_eq!(changes(&steps), []);
     let said: Vec<_> = steps.iter().flat_map(|steps| &steps.reports).filter_map(|(_, why)| why.clone()).collect();
-    assert_eq!(said, ["no gateway runs, so nobody tells what clients want; replicas stay as they are"]);
+    assert_eq!(said, ["no gateway runs, so nobody tells what clients want; replicas do not fall"]);
 }
 
 #[test]
@@ -210,7 +236,8 @@ fn a_gateway_that_does_not_know_the_engine_has_no_requests_for_it() {
     let gateways = Gateways::from([("a".to_owned(), gateway)]);
     let observed = Observed { deployment: Some(Arc::new(deployment(1))), ..Observed::default() };
     let engines: Engines = [(model(), observed)].into_iter().collect();
-    let view = View { now: scene.now(), world: &scene.world, engines: &engines, gateways: &gateways, heard: &heard };
+    let (now, loads) = (scene.now(), Loads::new());
+    let view = View { now, world: &scene.world, engines: &engines, gateways: &gateways, heard: &heard, loads: &loads };
     let steps = scene.scaling.decide(view);
     assert_eq!((steps.load, steps.reports), (0, Vec::new()));
 }

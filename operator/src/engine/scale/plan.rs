@@ -12,7 +12,7 @@ use turnpike_bundle::entry::ObjectRef;
 use turnpike_crds::{ModelDeployment, model_deployment::Autoscaling};
 use turnpike_engine::scale::{Decision, Demand, Rules, Sample, Scaler, Total};
 
-use super::demand::Heard;
+use super::{demand::Heard, load::Loads};
 use crate::{engine::Engines, gateways::Gateways, kit::events::EventType, world::World};
 
 /// Gateways that start or end are silent for some seconds; only after this long it is told.
@@ -35,6 +35,8 @@ pub struct View<'a> {
     pub gateways: &'a Gateways,
     /// Who has, by uid.
     pub heard: &'a BTreeMap<String, Heard>,
+    /// What engines say themselves.
+    pub loads: &'a Loads,
 }
 
 /// What is remembered from one decision to the next.
@@ -217,7 +219,8 @@ fn replicas(deployment: &Deployment) -> Option<(&str, u32)> {
     is_alive.then(|| (name, u32::try_from(current).unwrap_or(0)))
 }
 
-/// What clients of all gateways want of an engine. A gateway that does not know the engine has no requests for it.
+/// What clients of all gateways want of an engine, or what it says itself where that is more. A gateway that does not know the
+/// engine has no requests for it.
 fn total(view: View<'_>, object: &ObjectRef, began: Instant) -> Total {
     let name = object.to_string();
     let samples = view.gateways.values().filter(|gateway| gateway.running).map(|gateway| {
@@ -225,7 +228,10 @@ fn total(view: View<'_>, object: &ObjectRef, began: Instant) -> Total {
         let demand = heard.demands.engines.get(&name).copied().unwrap_or_default();
         Some(Sample { at: heard.at.saturating_duration_since(began), demand })
     });
-    Total::of(view.now - began, samples)
+    let said = view.loads.get(object);
+    let said = said.map(|(at, demand)| Sample { at: at.saturating_duration_since(began), demand: *demand });
+    let now = view.now - began;
+    Total::of(now, samples).or_engine(now, said)
 }
 
 /// Who does not tell what clients want.
@@ -239,6 +245,6 @@ fn silence(view: View<'_>) -> String {
             "gateway pod {pod} does not tell the operator what its clients want, so replicas may rise but not fall; check \
              that the operator reaches port 4001 of that pod"
         ),
-        None => "no gateway runs, so nobody tells what clients want; replicas stay as they are".to_owned(),
+        None => "no gateway runs, so nobody tells what clients want; replicas do not fall".to_owned(),
     }
 }
