@@ -11,8 +11,9 @@ CLIENTS = 6
 class Load:
     """Clients that each send their next request when the last was answered."""
 
-    def __init__(self, url, value, model, is_right, retries=openai.DEFAULT_MAX_RETRIES, clients=CLIENTS):
+    def __init__(self, url, value, model, is_right, retries=openai.DEFAULT_MAX_RETRIES, clients=CLIENTS, options=None):
         self.url, self.value, self.model, self.is_right, self.retries = url, value, model, is_right, retries
+        self.options = options or {}
         self.answered, self.failures, self.stopping, self.texts = 0, [], threading.Event(), set()
         self.threads = [threading.Thread(target=self.call, args=(number,)) for number in range(clients)]
 
@@ -33,8 +34,8 @@ class Load:
                 try:
                     # Half of them stream; every tenth makes a connection of its own, as a new process would.
                     answer = client.chat.completions.create(
-                        model=self.model, messages=[{"role": "user", "content": "Hello"}], stream=number % 2 == 0,
-                        extra_headers={"connection": "close"} if self.answered % 10 == 0 else {})
+                        **self.options, model=self.model, messages=[{"role": "user", "content": "Hello"}],
+                        stream=number % 2 == 0, extra_headers={"connection": "close"} if self.answered % 10 == 0 else {})
                     if number % 2 == 0:
                         text = "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices)
                     else:
