@@ -7,7 +7,7 @@ from huggingface_hub import HfApi, snapshot_download
 # The first process of a container hears only what it asks for; else its pod would end with the whole grace period.
 signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
 repository, revision = os.environ["MODEL_REPOSITORY"], os.environ["MODEL_REVISION"]
-blobs = pathlib.Path(os.environ["HF_HOME"], "hub", "models--" + repository.replace("/", "--"), "blobs")
+cache = pathlib.Path(os.environ["HF_HOME"], "hub", "models--" + repository.replace("/", "--"))
 # Weights that come once more in another format; the engine reads safetensors where there are any.
 DOUBLES = ["pytorch_model*.bin*", "consolidated*.pth", "original/*", "tf_model*", "flax_model*", "*.h5", "*.msgpack",
            "*.onnx", "onnx/*", "openvino/*", "coreml/*", "*.tflite", "*.gguf"]
@@ -16,7 +16,7 @@ total = 0
 
 def fetched():
     try:
-        return sum(min(file.st_size, file.st_blocks * 512) for file in map(os.stat, blobs.iterdir()))
+        return sum(min(file.st_size, file.st_blocks * 512) for file in map(os.stat, (cache / "blobs").iterdir()))
     except OSError:
         return 0
 
@@ -45,8 +45,10 @@ try:
     wanted = [file for file in files if not any(fnmatch.fnmatch(file.rfilename, double) for double in ignored)]
     total = sum(file.size or 0 for file in wanted)
 except Exception as error:
-    # Files that are in the cache need no hub.
+    # Files that are in the cache need no hub; those that were left out are not missed.
     print(f"cannot ask the hub about {repository}: {error}", file=sys.stderr)
+    if any(cache.glob("snapshots/*/**/*.safetensors")):
+        ignored = DOUBLES
 server = http.server.ThreadingHTTPServer(("", int(os.environ["PROGRESS_PORT"])), Progress)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 try:

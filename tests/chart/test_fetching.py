@@ -55,11 +55,11 @@ def snapshot_download(repository, revision, ignore_patterns):
 
 
 def fetching(name):
-    """Command and variables of the Job's container."""
-    documents = yaml.safe_load_all((GOLDENS / f"{name}.snap").read_text().split("---\n", 2)[2])
-    job = next(one for one in documents if one["kind"] == "Job")
-    [container] = job["spec"]["template"]["spec"]["containers"]
-    return container["command"], {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    """Command and variables of the container that fetches: the Job's, or the pods' own where there is no Job."""
+    documents = list(yaml.safe_load_all((GOLDENS / f"{name}.snap").read_text().split("---\n", 2)[2]))
+    pods = [one["spec"]["template"]["spec"] for kind in ("Deployment", "Job") for one in documents if one["kind"] == kind]
+    containers = [one for pod in pods for one in pod.get("initContainers", []) + pod["containers"] if one["name"] == "fetch"]
+    return containers[-1]["command"], {one["name"]: one["value"] for one in containers[-1]["env"] if "value" in one}
 
 
 @pytest.fixture
