@@ -272,7 +272,9 @@ async fn what_was_spent_outlives_the_gateway() {
     let stage = stage(&json!({"window": "Month", "tokens": 1000})).await;
     stage.upstream.always("upstream-gpt", using(300, 600));
     assert_eq!(bob(&stage).post(CHAT, &asking(700)).await.status, 200);
-    let Stage { upstream, gateway } = stage;
+    let Stage { upstream, mut gateway } = stage;
+    gateway.process.signal("TERM");
+    assert!(gateway.process.exit().await.success());
     let stage = Stage { upstream, gateway: gateway.restart().await };
     let reply = bob(&stage).post(CHAT, &asking(700)).await;
     assert_eq!(reply.error_code(), "insufficient_quota", "{}", reply.text());

@@ -67,6 +67,7 @@ impl Process {
 
     /// Runs it once more, after it has ended; its earlier output is forgotten.
     pub(super) fn respawn(&mut self) {
+        assert!(self.child.try_wait().expect("our own child").is_some(), "it still runs, and would for ever");
         (self.child, self.output) = start(&mut self.command);
     }
 
