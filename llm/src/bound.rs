@@ -23,7 +23,7 @@ mod images;
 mod media;
 mod units;
 
-pub(crate) use media::Media;
+pub(crate) use media::{Media, PART};
 pub use units::queries;
 
 /// What chat templates put before all messages: a default system prompt, today's date, the beginning of the answer.

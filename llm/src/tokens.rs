@@ -6,6 +6,7 @@
 use bpe_openai::Tokenizer;
 
 use crate::{
+    bound::PART,
     json::{self, Visitor},
     request::Request,
 };
@@ -29,16 +30,17 @@ pub fn count(model: &str, text: &str) -> u64 {
     tokenizer(model).count(text) as u64
 }
 
-/// Tokens of a request's prompt: messages, tools, prompt or input, and what stands before them. Media count as one image each, whatever their size.
+/// Tokens of a request's prompt: messages, tools, prompt or input, and what stands before them. Media count as one image
+/// each, whatever their size, and are only looked for in messages and input.
 pub fn prompt(model: &str, request: &Request) -> u64 {
-    let messages = request.member("messages").map_or(0, |messages| messages_tokens(model, messages));
+    let messages = request.member("messages").map_or(0, |messages| messages_tokens(model, messages, u32::MAX));
     let tools = ["tools", "functions"].iter().filter_map(|name| request.member(name));
-    let texts = ["prompt", "input", "system", "instructions", "query", "documents"]
-        .iter()
-        .filter_map(|name| request.member(name));
+    let input = request.member("input").map_or(0, |input| input_tokens(model, input, PART));
+    let texts =
+        ["prompt", "system", "instructions", "query", "documents"].iter().filter_map(|name| request.member(name));
     let tools: u64 = tools.map(|tools| raw_tokens(model, tools)).sum();
-    let texts: u64 = texts.map(|text| input_tokens(model, text)).sum();
-    messages.saturating_add(tools).saturating_add(texts)
+    let texts: u64 = texts.map(|text| input_tokens(model, text, 0)).sum();
+    messages.saturating_add(tools).saturating_add(input).saturating_add(texts)
 }
 
 /// Tokens of a request's prompt by its size, its media apart: what is known of one that is not kept.
@@ -69,8 +71,8 @@ fn raw_tokens(model: &str, json: &[u8]) -> u64 {
     std::str::from_utf8(json).map_or(0, |text| count(model, text))
 }
 
-fn messages_tokens(model: &str, messages: &[u8]) -> u64 {
-    let mut parts = Parts { model, tokens: 0, left: MAX_COUNTED };
+fn messages_tokens(model: &str, messages: &[u8], media_within: u32) -> u64 {
+    let mut parts = Parts { model, media_within, tokens: 0, left: MAX_COUNTED };
     let Ok(elements) = json::elements_with(messages, &mut parts) else {
         return 0;
     };
@@ -79,16 +81,16 @@ fn messages_tokens(model: &str, messages: &[u8]) -> u64 {
 }
 
 /// A text, texts, tokens, lists of tokens, or messages of any dialect.
-fn input_tokens(model: &str, value: &[u8]) -> u64 {
+fn input_tokens(model: &str, value: &[u8], media_within: u32) -> u64 {
     match value.first() {
         Some(b'"') => json::as_str(value).map_or(0, |text| count(model, &text)),
         Some(b'[') if value.len() > MAX_COUNTED => value.len() as u64 / BYTES_PER_TOKEN,
         Some(b'[') => {
             let elements = json::elements(value).unwrap_or_default();
             if elements.first().is_some_and(|span| span.of(value).first() == Some(&b'{')) {
-                return messages_tokens(model, value);
+                return messages_tokens(model, value, media_within);
             }
-            elements.iter().map(|span| input_tokens(model, span.of(value))).sum()
+            elements.iter().map(|span| input_tokens(model, span.of(value), media_within)).sum()
         }
         // A number is a token already.
         Some(b'-' | b'0'..=b'9') => 1,
@@ -106,6 +108,8 @@ fn is_envelope(key: &[u8]) -> bool {
 /// Counts the strings of messages that a model reads.
 struct Parts<'a> {
     model: &'a str,
+    /// Media lie within so many brackets at most; deeper in, their keys are those of texts, such as a citation's `url`.
+    media_within: u32,
     tokens: u64,
     /// Bytes that may still be counted; what comes after them is estimated by size.
     left: usize,
@@ -126,10 +130,10 @@ impl Parts<'_> {
 impl Visitor for Parts<'_> {
     fn member(&mut self, _key: &[u8]) {}
 
-    fn string(&mut self, key: &[u8], value: &[u8], _at: usize, _depth: u32) {
+    fn string(&mut self, key: &[u8], value: &[u8], _at: usize, depth: u32) {
         let tokens = match key {
             b"role" => 1,
-            b"url" | b"image_url" | b"file_data" | b"data" => PER_IMAGE,
+            b"url" | b"image_url" | b"file_data" | b"data" if depth <= self.media_within => PER_IMAGE,
             key if is_envelope(key) => 0,
             _ => self.text(value),
         };

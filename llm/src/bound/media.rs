@@ -95,7 +95,7 @@ enum Part {
 /// Brackets around the members of a message, of a tool and of an element of `input`: `[{`.
 const ELEMENT: u32 = 2;
 /// Brackets around the members of a part of a message's content, or of a tool call: `[{[{`.
-const PART: u32 = 4;
+pub(crate) const PART: u32 = 4;
 /// The same of a part of a tool's result: `[{[{[{`.
 const NESTED: u32 = 6;
 

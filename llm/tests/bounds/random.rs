@@ -71,12 +71,31 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-fn message() -> impl Strategy<Value = Value> {
-    let content = prop_oneof![
-        text().prop_map(Value::from),
-        prop::collection::vec(part(), 0..4).prop_map(Value::from),
-        any_json()
+fn content() -> impl Strategy<Value = Value> {
+    prop_oneof![text().prop_map(Value::from), prop::collection::vec(part(), 0..4).prop_map(Value::from), any_json()]
+}
+
+/// Items of Responses, with citations in what was answered before.
+fn items() -> impl Strategy<Value = Value> {
+    let part = prop_oneof![
+        2 => text().prop_map(|text| json!({"type": "input_text", "text": text})),
+        1 => text().prop_map(|path| json!({"type": "input_image", "image_url": format!("https://example.com/{path}")})),
+        1 => (text(), text(), any_json()).prop_map(|(text, url, cited)| {
+            json!({"type": "output_text", "text": text, "annotations": [{"type": "url_citation", "url": url}, cited]})
+        }),
+        1 => any_json(),
     ];
+    let content = prop_oneof![text().prop_map(Value::from), prop::collection::vec(part, 0..4).prop_map(Value::from)];
+    let item = prop_oneof![
+        3 => content.prop_map(|content| json!({"type": "message", "role": "user", "content": content})),
+        1 => text().prop_map(|output| json!({"type": "function_call_output", "call_id": "c", "output": output})),
+        1 => any_json(),
+    ];
+    prop_oneof![text().prop_map(Value::from), prop::collection::vec(item, 0..4).prop_map(Value::from), any_json()]
+}
+
+fn message() -> impl Strategy<Value = Value> {
+    let content = content();
     let call = text().prop_map(
         |arguments| json!([{"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}]),
     );
@@ -130,10 +149,13 @@ fn request() -> impl Strategy<Value = (Operation, Value)> {
         prop::collection::vec(text(), 0..5).prop_map(Value::from),
         prop::collection::vec(any::<u32>(), 0..50).prop_map(Value::from),
         prop::collection::vec(prop::collection::vec(0_u32..200_000, 0..9), 0..5).prop_map(Value::from),
+        prop::collection::vec(any_json(), 0..4).prop_map(Value::from),
     ];
     prop_oneof![
         4 => (prop::collection::vec(message(), 0..5), tools).prop_map(|(messages, tools)| (Operation::Chat, json!({"model": "m", "messages": messages, "tools": tools}))),
         4 => anthropics(),
+        2 => (items(), content()).prop_map(|(input, instructions)| (Operation::Responses, json!({"model": "m", "input": input, "instructions": instructions}))),
+        1 => (text(), prop::collection::vec(any_json(), 0..4)).prop_map(|(query, documents)| (Operation::Rerank, json!({"model": "m", "query": query, "documents": documents}))),
         1 => input.clone().prop_map(|input| (Operation::Completions, json!({"model": "m", "prompt": input}))),
         1 => input.prop_map(|input| (Operation::Embeddings, json!({"model": "m", "input": input}))),
     ]

@@ -55,6 +55,15 @@ fn counts_parts_images_tools_and_inputs() {
     assert_eq!(prompt(&json!({"input": [1, 2, 3]})), 3);
     assert_eq!(prompt(&json!({"input": [[1, 2], [3]]})), 3);
     assert_eq!(prompt(&json!({"input": null, "messages": 7})), 0);
+    let shown =
+        json!([{"role": "user", "content": [{"type": "input_image", "image_url": "https://example.com/a.png"}]}]);
+    assert_eq!(prompt(&json!({"input": shown})), 3 + 3 + 1 + 765);
+    // What a model cited before is text, and nothing before the messages is an image.
+    let cited = json!([{"type": "url_citation", "url": "hi"}]);
+    let cited =
+        json!([{"role": "assistant", "content": [{"type": "output_text", "text": "hi", "annotations": cited}]}]);
+    assert_eq!(prompt(&json!({"input": cited})), 3 + 3 + 1 + 1 + 1);
+    assert_eq!(prompt(&json!({"system": [{"image_url": "hi"}]})), 3 + 3 + 1);
     let long = "word ".repeat(300_000);
     assert_eq!(prompt(&json!({"messages": [{"role": "user", "content": long}]})), 1_500_000 / 4 + 7);
 }
