@@ -136,6 +136,10 @@ pub struct Scope {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::string_map")]
     pub tag: BTreeMap<String, String>,
+    /// Requests with all of these tags: `tags`, `metadata.tags` and the header `x-litellm-tags`. Clients choose them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
+    pub request_tags: Vec<String>,
     /// Every key of this namespace. Default false.
     #[serde(default)]
     pub namespace: bool,

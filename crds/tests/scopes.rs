@@ -34,6 +34,7 @@ fn every_field_that_is_set_must_match() {
         (json!({"tag": {"project": "chat", "cost": "8"}}), false, false),
         (json!({"tag": {"absent": "x"}}), false, false),
         (json!({"endUser": "*"}), true, false),
+        (json!({"requestTags": ["batch"]}), true, false),
         (json!({"namespace": true}), true, false),
         (json!({"namespaces": ["other"]}), false, true),
         (json!({"namespaces": ["other"], "namespace": true}), true, true),

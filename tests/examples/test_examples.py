@@ -123,8 +123,9 @@ def test_limits_of_the_budgets_example():
     """Each key goes as far as its limits say, and is refused for the reason that the example gives."""
     with gateway_process.Gateway(folder=EXAMPLES / "budgets",
                                  environment={"OPENAI_API_KEY": "sk-from-the-environment"}) as running:
-        def until_refused(key, user=None):
-            body = {"model": "mock", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
+        def until_refused(key, user=None, tags=()):
+            body = {"model": "mock", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5,
+                    "metadata": {"tags": tags}}
             for answered in range(100):
                 status, _, text = running.request("POST", "/v1/chat/completions", {**body, "user": user} if user else body,
                                                   key=running.key(key))
@@ -133,12 +134,15 @@ def test_limits_of_the_budgets_example():
                     return answered, status, error["code"], error["message"]
             raise AssertionError("100 requests passed")
 
+        answered, status, code, message = until_refused("intern-key", tags=["nightly", "batch"])
+        assert (answered, status, code) == (2, 429, "insufficient_quota")
+        assert "Budget default/batches allows 2 requests per Day" in message
         for user in ("ann", "ben"):
             answered, status, code, message = until_refused("support-app-key", user)
             assert (answered, status, code) == (20, 429, "insufficient_quota")
             assert f"Budget default/each-customer (pot user:{user}) allows 20 requests per Day" in message
         answered, status, code, message = until_refused("intern-key")
-        assert (answered, status, code) == (30, 429, "rate_limit_exceeded")
+        assert (answered, status, code) == (30 - 2, 429, "rate_limit_exceeded")
         assert "VirtualKey default/intern allows 30 requests per Minute" in message
         answered, status, code, message = until_refused("nightly-key")
         assert (answered, status, code) == (10 + 2, 429, "rate_limit_exceeded")

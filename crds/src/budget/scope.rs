@@ -71,12 +71,18 @@ impl Scope {
         (self.namespace && is_own) || self.namespaces.iter().any(|listed| listed == namespace)
     }
 
+    /// Whether only some requests of the keys that it covers count.
+    pub fn narrows(&self) -> bool {
+        !self.models.is_empty() || self.end_user.is_some() || !self.request_tags.is_empty()
+    }
+
     /// Whether it says anything about keys; `models` only narrows what is counted of them.
     fn selects_keys(&self) -> bool {
         self.key_selector.is_some()
             || self.team.is_some()
             || self.user.is_some()
             || self.end_user.is_some()
+            || !self.request_tags.is_empty()
             || !self.tag.is_empty()
             || self.namespace
             || !self.namespaces.is_empty()

@@ -266,6 +266,8 @@ pub struct Limit {
     pub models: Option<Allowed>,
     /// Which requests by their `user` field.
     pub end_users: EndUsers,
+    /// Tags that a request must have; empty = whatever it has.
+    pub tags: Arc<[Box<str>]>,
     /// What is counted.
     pub pots: Pots,
 }

@@ -198,7 +198,7 @@ impl Looking<'_> {
 
     /// A place in the caller's limits on requests. The backend has no part in it.
     async fn reserve(&self, model: &Arc<Model>) -> Result<Hold, Error> {
-        let Sender { asked: Asked { request, name, arrival, caller, .. }, worker, .. } = &self.attempts.sender;
+        let Sender { asked: Asked { request, name, arrival, caller, client }, worker, .. } = &self.attempts.sender;
         let reservation = Reservation {
             caller,
             name,
@@ -206,6 +206,7 @@ impl Looking<'_> {
             upstream_model: name,
             operation: arrival.operation,
             request,
+            client,
             longest: Duration::ZERO,
             patience: Patience::NONE,
             fixed: None,

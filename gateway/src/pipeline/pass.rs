@@ -166,6 +166,7 @@ impl Passing<'_> {
             upstream_model: &ready.upstream_model,
             operation: Operation::PassThrough,
             request,
+            client: self.client,
             longest: ready.total,
             patience: Patience::of_any(app.queue_wait.min(ready.total)),
             fixed: Some(Most::default()),

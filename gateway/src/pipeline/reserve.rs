@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
+use http::HeaderMap;
 use tokio::time::Instant;
 use turnpike_ledger::{
     account::{AccountSpec, Charge, Excess, OwnerKind, Unit},
@@ -17,7 +18,7 @@ use turnpike_llm::{
     usage::Usage,
 };
 
-use super::{body::INLINE, meter::Most, queue::Patience};
+use super::{body::INLINE, forward, meter::Most, queue::Patience};
 use crate::{
     app::App,
     config::snapshot::{Backend, Caller, EndUsers, Limit, Model, Pots},
@@ -50,6 +51,8 @@ pub struct Reservation<'a> {
     pub operation: Operation,
     /// The request.
     pub request: &'a Request,
+    /// Its headers.
+    pub client: &'a HeaderMap,
     /// How long the backend may take.
     pub longest: Duration,
     /// How long it may wait for limits that others have used up.
@@ -170,7 +173,18 @@ impl Reservation<'_> {
             EndUsers::Only(name) => self.request.user() == Some(name),
         };
         let pool = &self.model.entry.model_name;
-        of_user && limit.models.as_ref().is_none_or(|models| models.allows(self.name) || models.allows(pool))
+        of_user
+            && self.has_tags(&limit.tags)
+            && limit.models.as_ref().is_none_or(|models| models.allows(self.name) || models.allows(pool))
+    }
+
+    fn has_tags(&self, wanted: &[Box<str>]) -> bool {
+        if wanted.is_empty() {
+            return true;
+        }
+        let header = forward::tags(self.client);
+        let has = |tag: &Box<str>| header.contains(tag) || self.request.tags().iter().any(|own| **own == **tag);
+        wanted.iter().all(has)
     }
 
     /// Price of the call; `None` = it costs nothing that anybody limits.

@@ -152,6 +152,7 @@ impl Sender<'_> {
             upstream_model: step.upstream_model.as_ref().unwrap_or(&self.asked.name),
             operation,
             request: &self.asked.request,
+            client: self.asked.client,
             // The request's own limit ends no stream that has begun.
             longest: if is_stream { total } else { total.min(left) },
             patience,

@@ -206,6 +206,30 @@ async fn each_end_user_has_a_pot() {
 }
 
 #[tokio::test]
+async fn requests_with_a_tag_share_a_pot() {
+    let stage = Stage::with(|setup, _| {
+        let limit = json!({"window": "Day", "requests": 3});
+        let budget = manifest::budget("batches", &limit).with("scope.requestTags", ["batch", "nightly"]);
+        setup.manifests(&[budget, manifest::key("other", "sk-other-0123456789abcdef")])
+    })
+    .await;
+    let (alice, other) = (stage.alice(), stage.gateway.client().with_key("sk-other-0123456789abcdef"));
+    let tagged = |tags: &[&str]| with(asking(10), "metadata", json!({"tags": tags}));
+    let both = tagged(&["nightly", "batch"]);
+    assert_eq!(alice.post(CHAT, &both).await.status, 200);
+    assert_eq!(other.post(CHAT, &with(asking(10), "tags", json!(["batch", "nightly", "x"]))).await.status, 200);
+    let by_header = alice.json(CHAT, &tagged(&["batch"]), &[("x-litellm-tags", "nightly")]);
+    assert_eq!(alice.send(by_header).await.status, 200);
+    let refused = other.post(CHAT, &both).await;
+    assert_eq!((refused.status, refused.error_code()), (429, "insufficient_quota".to_owned()));
+    assert!(refused.json()["error"]["message"].as_str().unwrap().contains("batches"), "{}", refused.text());
+    // Who has not all of the tags is not concerned.
+    for tags in [&["batch"][..], &["nightly", "Batch"], &[]] {
+        assert_eq!(alice.post(CHAT, &tagged(tags)).await.status, 200, "{tags:?}");
+    }
+}
+
+#[tokio::test]
 async fn end_users_that_a_client_makes_up_share_a_pot() {
     let stage = Stage::with(|setup, _| {
         let budget = manifest::budget("users", &json!({"window": "Day", "requests": 2}))

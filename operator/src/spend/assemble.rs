@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date};
 use turnpike_bundle::entry::ObjectRef;
-use turnpike_crds::budget::{OnExceed, Share, Window};
+use turnpike_crds::budget::{OnExceed, Scope, Share, Window};
 use turnpike_ledger::store::{KeyUse, Pots};
 
 use super::{
@@ -117,7 +117,7 @@ pub fn assemble(plan: &Plan, standings: &Standings, used: &Used, last_use: &Last
 /// Whether and for whom it refuses, as far as every request is concerned.
 fn full(planned: &Planned, amounts: &[Amount]) -> Option<Full> {
     let entry = &planned.entry;
-    let narrowed = entry.scope.as_ref().is_some_and(|scope| !scope.models.is_empty() || scope.end_user.is_some());
+    let narrowed = entry.scope.as_ref().is_some_and(Scope::narrows);
     if narrowed || !entry.acts() || entry.on_exceed != OnExceed::Block {
         return None;
     }

@@ -13,7 +13,7 @@ use turnpike_bundle::{
 };
 use turnpike_crds::{
     KeyId,
-    budget::{OnStoreUnavailable, Share, Window, WindowType},
+    budget::{OnStoreUnavailable, Scope, Share, Window, WindowType},
 };
 use turnpike_ledger::{
     account::{AccountSpec, Tally},
@@ -115,8 +115,7 @@ impl Planned {
 
     /// The first UTC day of a window, or the day on which the Budget was made; `None` = whole days cannot tell what it counts.
     pub fn first_day(&self, window: Window, kind: Option<WindowType>, now: Timestamp) -> Option<Date> {
-        let narrowed =
-            self.entry.scope.as_ref().is_some_and(|scope| !scope.models.is_empty() || scope.end_user.is_some());
+        let narrowed = self.entry.scope.as_ref().is_some_and(Scope::narrows);
         let whole_days = matches!(window, Window::Day | Window::Week | Window::Month | Window::Year);
         if narrowed || !whole_days || kind != Some(WindowType::Calendar) || self.entry.time_zone.is_some() {
             return None;

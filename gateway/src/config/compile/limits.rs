@@ -27,6 +27,7 @@ impl<'a> Budgets<'a> {
         let own = limits::of_key(key).into_iter().map(|limit| Limit {
             models: limit.model.map(|model| Allowed::compile(&[model])),
             end_users: EndUsers::All,
+            tags: Arc::default(),
             pots: Pots::One(limit.account),
         });
         let covering = self.entries.iter().filter(|budget| covers(budget, key));
@@ -51,10 +52,13 @@ impl<'a> Budgets<'a> {
             (Share::PerUser, EndUsers::All) => one_each(budget, key.user.as_deref().unwrap_or(&key.key_id)),
         };
         let models = scope.map_or(&[][..], |scope| &scope.models);
+        let tags: Arc<[Box<str>]> =
+            scope.into_iter().flat_map(|scope| &scope.request_tags).map(|tag| tag.as_str().into()).collect();
         pots.into_iter()
             .map(|pots| Limit {
                 models: (!models.is_empty()).then(|| Allowed::compile(models)),
                 end_users: end_users.clone(),
+                tags: Arc::clone(&tags),
                 pots,
             })
             .collect()
