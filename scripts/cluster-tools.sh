@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the programs of the test cluster once per machine and prints the folder that holds them:
-# kubebox (the whole of Kubernetes; also linked as kubectl), netpol, coredns, helm, kubeconform and
+# kubebox (the whole of Kubernetes; also linked as kubectl), containerd, netpol, coredns, helm, kubeconform and
 # the images pause.tar and coredns.tar. All come from pinned Go modules; the first build takes about
 # a quarter of an hour on two cores.
 #
@@ -12,6 +12,7 @@ set -euo pipefail
 source="$ROOT/e2e/cluster"
 kubernetes="$(sed -n 's|^\tk8s.io/kubernetes v||p' "$source/kubebox/go.mod")"
 coredns=github.com/coredns/coredns@v1.15.0
+containerd=v2.2.9
 helm=helm.sh/helm/v3/cmd/helm@v3.22.0
 kubeconform=github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
 
@@ -29,14 +30,16 @@ build() {
     once "$built" "$@" >&2 || fail "could not build $name"
 }
 
-# A program of a published module, with the versions that the module itself names.
-# Usage: published NAME PACKAGE@VERSION
+# Programs of a published module, with the versions that the module itself names.
+# Usage: published NAME PACKAGE@VERSION...
 published() {
-    build "$1" "$(content_key -- "$2" "$machine")" install_published "$2"
+    local name="$1"
+    shift
+    build "$name" "$(content_key -- "$@" "$machine")" install_published "$@"
 }
 
 install_published() {
-    GOBIN="$built" go install -ldflags "-s -w" "$1"
+    GOBIN="$built" go install -ldflags "-s -w" "$@"
 }
 
 # A program of our own. Usage: own NAME LDFLAGS
@@ -68,6 +71,8 @@ if [ "${1:-}" != clients ]; then
     own kubebox "-X $v.gitVersion=v$kubernetes -X $v.gitMajor=$major -X $v.gitMinor=$minor"
     folders+=("$built")
     own netpol ""
+    folders+=("$built")
+    published containerd github.com/containerd/containerd/v2/cmd/{containerd,containerd-shim-runc-v2,ctr}"@$containerd"
     folders+=("$built")
     published coredns "$coredns"
     folders+=("$built")

@@ -30,7 +30,6 @@ golang() {
 
 # What e2e/cluster/run starts, and what a node needs. kubectl comes with scripts/cluster-tools.sh.
 cluster() {
-    debian containerd containerd
     debian runc runc
     [ -x /usr/lib/cni/bridge ] || packages+=(containernetworking-plugins)
     debian iptables iptables

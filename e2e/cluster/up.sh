@@ -135,7 +135,7 @@ EOF
         --authorization-mode Node,RBAC --service-account-issuer https://kubernetes.default.svc \
         --service-account-key-file "$STATE/conf/sa.key" --service-account-signing-key-file "$STATE/conf/sa.key" \
         --service-cluster-ip-range "$services" --allow-privileged \
-        --kubelet-preferred-address-types InternalIP "${audit[@]}" "${apiserver_flags[@]}"
+        --kubelet-preferred-address-types InternalIP --feature-gates ImageVolume=true "${audit[@]}" "${apiserver_flags[@]}"
 }
 
 # containerd with the images, while the apiserver starts.
@@ -149,21 +149,22 @@ containers() {
 EOF
     # restrict_oom_score_adj: a machine without CAP_SYS_RESOURCE could start no pod.
     cat >conf/containerd.toml <<EOF
-version = 2
+version = 3
 root = "$STATE/containerd"
 state = "$STATE/containerd-state"
 [grpc]
   address = "$STATE/containerd.sock"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "localhost/pause:1"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "localhost/pause:1"
+[plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true
-[plugins."io.containerd.grpc.v1.cri".cni]
-  bin_dir = "/usr/lib/cni"
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = ["/usr/lib/cni"]
   conf_dir = "$STATE/cni"
 EOF
     start containerd containerd -c "$STATE/conf/containerd.toml"
-    until_true 30 containerd ctr -a containerd.sock version >/dev/null
+    until_true 30 containerd ctr -a "$STATE/containerd.sock" version >/dev/null
     tools="$(dirname "$(command -v kubebox)")"
     for image in "$tools/pause.tar" "$tools/coredns.tar" ${IMAGES:-}; do
         ctr -a "$STATE/containerd.sock" -n k8s.io images import "$image"
@@ -186,6 +187,7 @@ failCgroupV1: false
 clusterDNS: [$dns]
 clusterDomain: cluster.local
 resolvConf: $STATE/conf/resolv.conf
+featureGates: {ImageVolume: true}
 containerRuntimeEndpoint: unix://$STATE/containerd.sock
 podLogsDir: $STATE/podlogs
 volumePluginDir: $STATE/volplugins
