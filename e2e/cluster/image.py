@@ -7,8 +7,10 @@ as unless --user names another, and /tmp; it needs no writable root. The same in
 
     image.py localhost/turnpike-gateway:e2e gateway.tar target/debug/turnpike-gateway
     image.py REF OUT redis-server /bin/dash --add /bin/dash:/bin/sh --entrypoint /usr/bin/redis-server
+    image.py REF OUT --bare --add tiny.gguf:/model.gguf
 
-Programs go to /usr/bin; the first is the entrypoint unless --entrypoint says otherwise.
+Programs go to /usr/bin; the first is the entrypoint unless --entrypoint says otherwise. Without any it is an image of files,
+for an image volume.
 """
 
 import argparse
@@ -96,6 +98,9 @@ def add(layer, source, target):
     if source.is_dir():
         layer.folder(target)
         for one in sorted(source.iterdir()):
+            if one.name == "__pycache__":
+                # Python would not use it: it holds the time of its source, which is left out here.
+                continue
             if one.is_symlink() and not os.readlink(one).startswith("/"):
                 layer.link(f"{target}/{one.name}", os.readlink(one))
             elif one.is_dir() or one.is_file():
@@ -133,11 +138,12 @@ def write(args, tars):
     digests = [hashlib.sha256(tar).hexdigest() for tar in tars]
     machine = platform.machine()
     environment = {"PATH": "/usr/bin:/bin", **dict(pair.split("=", 1) for pair in args.env)}
+    first = [f"/usr/bin/{Path(one).name}" for one in args.binaries[:1]]
     config = {
         "architecture": ARCHITECTURES.get(machine, machine),
         "os": "linux",
         "config": {
-            "Entrypoint": (args.entrypoint or f"/usr/bin/{Path(args.binaries[0]).name}").split(),
+            "Entrypoint": args.entrypoint.split() if args.entrypoint else first,
             "User": ":".join([args.user[1] if args.user else str(USER)] * 2),
             "Env": [f"{name}={value}" for name, value in environment.items()],
             "WorkingDir": "/",
@@ -163,7 +169,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ref", help="the image's name, such as localhost/x:1")
     parser.add_argument("out", help="the archive to write")
-    parser.add_argument("binaries", nargs="+", help="programs; they go to /usr/bin")
+    parser.add_argument("binaries", nargs="*", help="programs; they go to /usr/bin")
     parser.add_argument("--add", action="append", default=[], metavar="SRC:DEST",
                         help="a further file or folder; the libraries of ELF files in it come along")
     parser.add_argument("--entrypoint", help="path in the image and first arguments (default: the first program)")
@@ -171,7 +177,7 @@ def main():
     parser.add_argument("--user", type=lambda pair: pair.split(":"), metavar="NAME:ID", help="a further user, that it runs as")
     parser.add_argument("--stop-signal", metavar="SIGNAL", help="what asks it to end (default: SIGTERM)")
     parser.add_argument("--no-strip", dest="strip", action="store_false", help="keep the symbols")
-    parser.add_argument("--bare", action="store_true", help="nothing but the static programs, in one layer")
+    parser.add_argument("--bare", action="store_true", help="nothing but what is named, in one layer: static programs")
     args = parser.parse_args()
     for binary in args.binaries:
         if not Path(binary).is_file():

@@ -33,7 +33,7 @@ use crate::{Settings, names};
 pub use network::pod_monitor_kind;
 pub use source::{lora_path, named_claims};
 pub(crate) use {
-    source::{is_file, path},
+    source::{MODELS_VOLUME, is_file, path},
     volume::{CACHE, PLACES},
 };
 

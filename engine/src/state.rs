@@ -175,6 +175,14 @@ fn engine(
     if let Some(refused) = &observed.refused {
         return Verdict::no(Reason::Refused, unwritten(refused));
     }
+    if let Some(deployment) = volumes::bereft(spec, observed) {
+        let message = format!(
+            "The apiserver has left out the volume of spec.vllm.source.uri: image volumes come with Kubernetes 1.35, or with the \
+             feature gate ImageVolume of apiserver and kubelets; once they are there, delete Deployment {deployment}, which is \
+             made anew"
+        );
+        return Verdict::no(Reason::Refused, message);
+    }
     let ending = observed.pods.values().find(|pod| pod::is_ending(pod)).map(|pod| pod::name(pod));
     if let Some(worst) = pods.told.first() {
         return match ending {

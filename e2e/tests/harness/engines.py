@@ -27,6 +27,14 @@ def prepare(api):
              headers={"content-type": "application/merge-patch+json"})
 
 
+def load_model(reference, file):
+    """Brings an image to the node that holds nothing but a model, for an image volume."""
+    made = file.with_suffix(".tar")
+    make = [ROOT / "e2e/cluster/image.py", reference, made, "--bare", "--add", f"{file}:/model.gguf"]
+    subprocess.run(make, check=True, timeout=60)
+    subprocess.run([ROOT / "e2e/cluster/load", made], check=True, timeout=60)
+
+
 def vllm(namespace, name, variables=None, gpus=0, **spec):
     """A model on the look-alike of vLLM; `variables` make it slow or fail (testkit/src/engine.rs)."""
     variables = {"ENGINE_LOAD_SECONDS": "1", "ENGINE_FETCH_SECONDS": "0", **(variables or {})}
@@ -39,13 +47,24 @@ def vllm(namespace, name, variables=None, gpus=0, **spec):
 
 def llama(api, folder, namespace, name, **spec):
     """A model on llama.cpp's server, of a volume whose files lie in a folder of the test's."""
-    import tiny_model
     volumes.claimed(api, folder, namespace, "models")
-    tiny_model.write(folder / "tiny.gguf")
-    engine = {"engine": "LlamaCpp", "image": LLAMA, "source": {"pvc": {"claimName": "models", "path": "tiny.gguf"}},
-              "gpu": {"count": 0}, "maxModelLen": 2048, "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-              "startupTimeout": "2m", **spec.pop("vllm", {})}
+    write_model(folder / "tiny.gguf")
+    return llama_of(namespace, name, {"pvc": {"claimName": "models", "path": "tiny.gguf"}}, **spec)
+
+
+def llama_of(namespace, name, source, **spec):
+    """A model on llama.cpp's server, from anywhere."""
+    engine = {"engine": "LlamaCpp", "image": LLAMA, "source": source, "gpu": {"count": 0},
+              "maxModelLen": 2048, "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}}, "startupTimeout": "2m",
+              **spec.pop("vllm", {})}
     return namespaced("ModelDeployment", namespace, name, {"vllm": engine, "price": {"perRequest": "0"}, **spec})
+
+
+def write_model(file):
+    """Writes a model that llama.cpp takes; its bytes."""
+    import tiny_model
+    tiny_model.write(file)
+    return file.read_bytes()
 
 
 def pods(api, namespace, name):

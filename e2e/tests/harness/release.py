@@ -78,10 +78,15 @@ def is_ready(pod):
 
 def operator_process(pod):
     """Process id of a pod's operator, as seen from here."""
+    return process_of(pod, "turnpike-operator", "POD_NAME")
+
+
+def process_of(pod, program, variable="HOSTNAME"):
+    """Process id of a program in a pod, whose name a variable tells, as seen from here."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if b"turnpike-operator" in (process / "cmdline").read_bytes().split(b"\0")[0]:
-                if f"POD_NAME={pod}".encode() in (process / "environ").read_bytes().split(b"\0"):
+            if program.encode() in (process / "cmdline").read_bytes().split(b"\0")[0]:
+                if f"{variable}={pod}".encode() in (process / "environ").read_bytes().split(b"\0"):
                     return int(process.name)
         except OSError:
             continue

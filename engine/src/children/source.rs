@@ -10,7 +10,9 @@ use crate::names;
 
 /// The container that fetches, in whichever pod.
 pub(super) const FETCHING: &str = "fetch";
-/// Where files that nobody needs to fetch are mounted.
+/// The volume with files that nobody needs to fetch.
+pub(crate) const MODELS_VOLUME: &str = "models";
+/// Where it is mounted.
 const MODELS: &str = "/models";
 /// Where claims with adapters are mounted, each in a folder of its name.
 const ADAPTERS: &str = "/adapters";
@@ -32,12 +34,12 @@ pub(super) fn files(engine: Engine<'_>) -> Files {
     let mut files = Files { volumes: Vec::new(), mounts: Vec::new(), fetch: None };
     let source = &engine.spec.source;
     if let Some(pvc) = &source.pvc {
-        files.mount("models", volume::claimed("models", pvc.claim_name.clone(), Some(true)), MODELS);
+        files.mount(volume::claimed(MODELS_VOLUME, pvc.claim_name.clone(), Some(true)), MODELS);
     }
     if let Some(image) = source.uri.as_deref().and_then(|uri| uri.strip_prefix("oci://")) {
         let image =
             ImageVolumeSource { reference: Some(image.to_owned()), pull_policy: Some("IfNotPresent".to_owned()) };
-        files.mount("models", Volume { name: "models".to_owned(), image: Some(image), ..Volume::default() }, MODELS);
+        files.mount(Volume { name: MODELS_VOLUME.to_owned(), image: Some(image), ..Volume::default() }, MODELS);
     }
     files.fetch = match (&source.hugging_face, bucket(source)) {
         (Some(repository), _) if engine.spec.engine == model_deployment::Engine::Vllm => Some(hub(engine, repository)),
@@ -47,15 +49,15 @@ pub(super) fn files(engine: Engine<'_>) -> Files {
     for (at, claim) in adapter_claims(engine.spec).into_iter().enumerate() {
         let name = format!("adapters-{at}");
         let source = volume::claimed(&name, claim.to_owned(), Some(true));
-        files.mount(&name, source, &format!("{ADAPTERS}/{claim}"));
+        files.mount(source, &format!("{ADAPTERS}/{claim}"));
     }
     files
 }
 
 impl Files {
-    fn mount(&mut self, name: &str, source: Volume, path: &str) {
+    fn mount(&mut self, source: Volume, path: &str) {
+        self.mounts.push(VolumeMount { read_only: Some(true), ..volume::mount(&source.name, path) });
         self.volumes.push(source);
-        self.mounts.push(VolumeMount { read_only: Some(true), ..volume::mount(name, path) });
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, ContainerStatus};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod};
 use turnpike_crds::Reason;
 
 use super::words;
+use crate::children::MODELS_VOLUME;
 
 /// From so many ends on it will hardly be different the next time: with the kubelet's pauses these take more than five minutes.
 const HOPELESS: i32 = 6;
@@ -43,7 +44,7 @@ impl Trouble {
 }
 
 /// `None` = it runs, and has not ended badly before.
-pub(super) fn trouble(status: &ContainerStatus, role: Role) -> Option<Trouble> {
+pub(super) fn trouble(pod: &Pod, status: &ContainerStatus, role: Role) -> Option<Trouble> {
     let state = status.state.as_ref();
     let ended = |now: Option<&ContainerStateTerminated>, times| {
         let last = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
@@ -64,7 +65,7 @@ pub(super) fn trouble(status: &ContainerStatus, role: Role) -> Option<Trouble> {
         "" | "ContainerCreating" | "PodInitializing" => {
             ended(None, status.restart_count.max(1)).or_else(|| Some(preparing()))
         }
-        _ => Some(refused(status, waiting, reason)),
+        _ => Some(refused(pod, status, waiting, reason)),
     }
 }
 
@@ -74,21 +75,34 @@ pub(super) fn preparing() -> Trouble {
     Trouble::passing(Reason::Starting, message)
 }
 
-fn refused(status: &ContainerStatus, waiting: Option<&ContainerStateWaiting>, reason: &str) -> Trouble {
+fn refused(pod: &Pod, status: &ContainerStatus, waiting: Option<&ContainerStateWaiting>, reason: &str) -> Trouble {
     let words = words::of(waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or_default());
     let words = if words.is_empty() { reason.to_owned() } else { format!("{reason}: {words}") };
     // Names such as ErrImagePull, ImagePullBackOff, InvalidImageName, ImageInspectError, ErrImageNeverPull.
     if reason.contains("Image") || matches!(reason, "RegistryUnavailable" | "SignatureValidationFailed") {
-        let message = format!(
-            "has no image for container {}: {words}; correct spec.vllm.image, or let the node reach its registry",
-            status.name
-        );
+        let (what, field) = match volume_of(pod, status, &words) {
+            Some(MODELS_VOLUME) => (format!("volume {MODELS_VOLUME}"), "spec.vllm.source.uri"),
+            Some(volume) => (format!("volume {volume}"), "spec.vllm.podOverlay"),
+            None => (format!("container {}", status.name), "spec.vllm.image"),
+        };
+        let message = format!("has no image for {what}: {words}; correct {field}, or let the node reach its registry");
         return Trouble { reason: Reason::ImagePull, message, is_stuck: reason == "InvalidImageName" };
     }
     Trouble::passing(
         Reason::Refused,
         format!("cannot start container {}: {words}; see: kubectl describe pod", status.name),
     )
+}
+
+/// The image volume that these words are about, rather than the container's own image: a kubelet tells of both in the same place.
+fn volume_of<'a>(pod: &'a Pod, status: &ContainerStatus, words: &str) -> Option<&'a str> {
+    let volumes = pod.spec.as_ref()?.volumes.iter().flatten();
+    let references = volumes.filter_map(|volume| Some((&*volume.name, volume.image.as_ref()?.reference.as_deref()?)));
+    let named = references.filter(|(_, reference)| words.contains(reference));
+    let (name, reference) = named.max_by_key(|(_, reference)| reference.len())?;
+    // One name may begin with the other.
+    let is_own = words.contains(&status.image) && status.image.len() >= reference.len();
+    (!is_own).then_some(name)
 }
 
 fn end_of(status: &ContainerStatus, end: &ContainerStateTerminated, times: i32, role: Role) -> Trouble {

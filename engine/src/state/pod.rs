@@ -125,7 +125,7 @@ pub(super) fn standing<'a>(pod: &'a Pod, observed: &Observed, startup_timeout: D
     let containers = status.container_statuses.as_deref().unwrap_or_default();
     let idle = containers.iter().filter(|container| !container.ready);
     let worst = idle
-        .filter_map(|container| trouble(container, Role::Engine { startup_timeout }))
+        .filter_map(|container| trouble(pod, container, Role::Engine { startup_timeout }))
         .map(is)
         .min_by(|a, b| a.rank().cmp(&b.rank()));
     worst.unwrap_or_else(|| is(if containers.is_empty() { preparing() } else { loading(pod, startup_timeout) }))
@@ -145,7 +145,7 @@ pub(super) fn fetching<'a>(pod: &'a Pod, observed: &Observed) -> Standing<'a> {
 
 fn of_fetching<'a>(pod: &'a Pod, container: &ContainerStatus, observed: &Observed) -> Standing<'a> {
     let percent = observed.fetched.get(name(pod)).copied();
-    let trouble = trouble(container, Role::Fetch).unwrap_or_else(|| {
+    let trouble = trouble(pod, container, Role::Fetch).unwrap_or_else(|| {
         let far = percent.map(|percent| format!(": {percent} %")).unwrap_or_default();
         Trouble::passing(Reason::Downloading, format!("fetches the model's files{far}"))
     });

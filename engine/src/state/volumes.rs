@@ -5,7 +5,13 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 
+use turnpike_crds::model_deployment::Vllm;
+
 use super::pod::{condition, is_live};
+use crate::{
+    Observed,
+    children::{MODELS_VOLUME, path},
+};
 
 /// Why a node cannot have a volume, as kubelets and the controller that attaches volumes call it.
 const TROUBLE: [&str; 3] = ["FailedAttachVolume", "FailedMapVolume", "FailedMount"];
@@ -38,6 +44,22 @@ pub fn unmounted(events: &[Event]) -> Option<String> {
         trouble.filter_map(|event| Some((last(event), event.message.as_deref().filter(|said| !said.is_empty())?)));
     let best = told.max_by_key(|(last, said)| (!said.starts_with(SUMMARY), *last, *said));
     best.map(|(_, said)| said.to_owned())
+}
+
+/// The Deployment that was to mount the model's image and does not: an apiserver that has no image volumes leaves them out, and
+/// says nothing.
+pub(super) fn bereft<'a>(spec: &Vllm, observed: &'a Observed) -> Option<&'a str> {
+    let path = path(spec.engine, &spec.source).filter(|_| is_image(spec))?;
+    let deployment = observed.deployment.as_deref()?;
+    let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
+    // Else it is still that of another source.
+    let reads_it = pod.containers.iter().flat_map(|container| container.args.iter().flatten()).any(|arg| *arg == path);
+    let has_it = pod.volumes.iter().flatten().any(|volume| volume.name == MODELS_VOLUME);
+    deployment.metadata.name.as_deref().filter(|_| reads_it && !has_it)
+}
+
+fn is_image(spec: &Vllm) -> bool {
+    spec.source.uri.as_deref().is_some_and(|uri| uri.starts_with("oci://"))
 }
 
 /// When it was last told.

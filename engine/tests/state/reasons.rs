@@ -98,6 +98,60 @@ fn the_kubelet_is_quoted_about_images() {
     }
 }
 
+/// It is told in the state of the container that mounts it.
+#[test]
+fn the_kubelet_is_quoted_about_the_image_of_a_volume() {
+    let words = "Back-off pulling image \"registry.example/models:1\": ErrImagePull: failed to pull and unpack image \
+                 \"registry.example/models:1\": failed to resolve reference \"registry.example/models:1\": not found";
+    let mounting = |volume: &str, reference: &str, own: &str| {
+        let mut pod = engine("a", &waiting("ImagePullBackOff", words), &json!({}), 0);
+        pod["spec"]["volumes"] =
+            json!([{"name": "tmp", "emptyDir": {}}, {"name": volume, "image": {"reference": reference}}]);
+        pod["status"]["containerStatuses"][0]["image"] = json!(own);
+        alone(&pod)
+    };
+    let lacking = |what: &str, field: &str| {
+        format!(
+            "False ImagePull: Pod a has no image for {what}: ImagePullBackOff: {words}; correct {field}, or let the node reach \
+             its registry"
+        )
+    };
+    let source = lacking("volume models", "spec.vllm.source.uri");
+    assert_eq!(mounting("models", "registry.example/models:1", "vllm/vllm-openai:v9"), source);
+    assert_eq!(mounting("models", "registry.example/models:1", "registry.example/models"), source);
+    assert_eq!(
+        mounting("more", "registry.example/models:1", "vllm/vllm-openai:v9"),
+        lacking("volume more", "spec.vllm.podOverlay")
+    );
+    let own = lacking("container engine", "spec.vllm.image");
+    assert_eq!(mounting("models", "registry.example/others:1", "registry.example/models:1"), own);
+    assert_eq!(mounting("models", "registry.example/models", "registry.example/models:1"), own);
+}
+
+/// Kubernetes 1.34 answers to the Deployment as if nothing were missing.
+#[test]
+fn an_image_that_the_apiserver_does_not_mount_is_told() {
+    let made = |args: &[&str], volumes: Value| {
+        let mut seen = observed(&[engine("a", &terminated(1, "Error", "no such file", 1), &json!({}), 1)]);
+        let pod = json!({"containers": [{"name": "engine", "args": args}], "volumes": volumes});
+        let mut deployment = serde_json::to_value(deployment(1, &json!([]))).unwrap();
+        deployment["spec"]["template"]["spec"] = pod;
+        seen.deployment = Some(Arc::new(serde_json::from_value(deployment).unwrap()));
+        line(&state(&model(&json!({"source": {"uri": "oci://registry.example/models:1"}})), &seen).unwrap())
+    };
+    let left_out = made(&["--model", "/models"], json!([{"name": "tmp", "emptyDir": {}}]));
+    assert!(
+        left_out.starts_with("False Refused: The apiserver has left out the volume of spec.vllm.source.uri: "),
+        "{left_out}"
+    );
+    assert!(left_out.ends_with("delete Deployment qwen-engine, which is made anew"), "{left_out}");
+    let mounted =
+        made(&["--model", "/models"], json!([{"name": "models", "image": {"reference": "registry.example/models:1"}}]));
+    assert!(mounted.starts_with("False CrashLoop: "), "{mounted}");
+    let of_before = made(&["--model", "Qwen/Qwen2.5-7B-Instruct"], json!([]));
+    assert!(of_before.starts_with("False CrashLoop: "), "{of_before}");
+}
+
 const TRACEBACK: &str = "Traceback (most recent call last):\n  File \"/usr/bin/vllm\", line 8, in <module>\n\u{1b}[31mValueError: \
                          Unsupported model\u{1b}[0m\n\n  \n";
 
