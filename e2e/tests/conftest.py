@@ -10,6 +10,7 @@ import pytest
 import audit
 import engines
 import postgres
+import s3
 from kube import Kube, eventually
 from release import ROOT, Release
 
@@ -26,7 +27,7 @@ def api():
 def release(api):
     """Three gateways and an operator."""
     installed = Release(api, **{"gateway.replicas": 3, "gateway.resources.requests.cpu": "10m",
-                                "operator.revocationTimeout": "20s"})
+                                "operator.revocationTimeout": "20s", "engine.s3Image": s3.IMAGE})
     installed.install()
     installed.must_be_reached()
     yield installed

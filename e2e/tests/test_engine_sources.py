@@ -1,4 +1,4 @@
-"""Where models come from: an image that containerd mounts, for llama.cpp's own server."""
+"""Where models come from, on llama.cpp's own server: an image that containerd mounts, a bucket that AWS's command line reads."""
 
 import errno
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import engines
+import s3
 from expect import served
-from objects import key
+from objects import key, secret
 from release import ask, process_of, said
 
 pytestmark = pytest.mark.usefixtures("engine_node")
@@ -18,6 +19,16 @@ def caller(api, release, namespace, value):
     """A key of the namespace."""
     served(api, key(namespace, "caller", value))
     return value
+
+
+@pytest.fixture
+def bucket(api, tmp_path_factory):
+    """One with a model in it, and what AWS's command line is told to reach it."""
+    folder = tmp_path_factory.mktemp("bucket")
+    s3.load(folder)
+    engines.write_model(folder / "tiny.gguf")
+    with s3.served(api, "models", "llama/tiny.gguf", folder / "tiny.gguf") as server:
+        yield server
 
 
 def answers(api, release, namespace, caller, name):
@@ -47,3 +58,25 @@ def test_an_image_is_mounted_to_be_read(api, release, namespace, caller, tmp_pat
     message = engines.says(api, namespace, "absent", "ImagePull", within=120)
     assert "no image for volume models" in message and "correct spec.vllm.source.uri" in message, message
     assert 'image "localhost/no-such-model:e2e"' in message, message
+
+
+def test_a_file_of_a_bucket_is_fetched_by_who_may_read_it(api, release, namespace, caller, bucket):
+    def of_bucket(name, credentials):
+        """The model in the bucket, fetched with these credentials."""
+        api.apply(secret(namespace, name, use="engine", id=bucket["id"], secret=credentials))
+        env = [{"name": "AWS_ENDPOINT_URL", "value": bucket["url"]}, {"name": "AWS_DEFAULT_REGION", "value": bucket["region"]},
+               {"name": "AWS_ACCESS_KEY_ID", "secretRef": {"name": name, "key": "id"}},
+               {"name": "AWS_SECRET_ACCESS_KEY", "secretRef": {"name": name, "key": "secret"}}]
+        return engines.llama_of(namespace, name, {"uri": "s3://models/llama/tiny.gguf"}, vllm={"env": env})
+    # All that it needs of the network is the bucket's address.
+    to_bucket = {"to": [{"ipBlock": {"cidr": f"{bucket['address']}/32"}}], "ports": [{"port": bucket["port"], "protocol": "TCP"}]}
+    api.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+               "metadata": {"name": "to-bucket", "namespace": namespace},
+               "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [to_bucket]}})
+    api.apply(of_bucket("tiny", bucket["secret"]), of_bucket("stranger", "of somebody else"))
+    pod = answers(api, release, namespace, caller, "tiny")
+    engine = Path("/proc", str(process_of(pod["metadata"]["name"], "llama-server")))
+    assert b"/cache/s3/models/llama/tiny.gguf" in (engine / "cmdline").read_bytes().split(b"\0")
+    assert (engine / "root/cache/s3/models/llama/tiny.gguf").read_bytes() == bucket["file"].read_bytes()
+    message = engines.says(api, namespace, "stranger", "CrashLoop", within=120)
+    assert "container fetch, exit code 1" in message and "SignatureDoesNotMatch" in message, message
