@@ -1,4 +1,7 @@
-"""Where models come from, on llama.cpp's own server: an image that containerd mounts, a bucket that AWS's command line reads."""
+"""Where models come from: an image that containerd mounts, a bucket that AWS's command line reads, a cache that is filled ahead.
+
+The engine of the first two is llama.cpp's own server; of the hub's library there is a look-alike.
+"""
 
 import errno
 from pathlib import Path
@@ -7,7 +10,9 @@ import pytest
 
 import engines
 import s3
+import volumes
 from expect import served
+from kube import condition, eventually
 from objects import key, secret
 from release import ask, process_of, said
 
@@ -80,3 +85,32 @@ def test_a_file_of_a_bucket_is_fetched_by_who_may_read_it(api, release, namespac
     assert (engine / "root/cache/s3/models/llama/tiny.gguf").read_bytes() == bucket["file"].read_bytes()
     message = engines.says(api, namespace, "stranger", "CrashLoop", within=120)
     assert "container fetch, exit code 1" in message and "SignatureDoesNotMatch" in message, message
+
+
+def test_another_model_is_fetched_while_the_first_one_serves(api, release, namespace, caller, tmp_path):
+    volumes.claimed(api, tmp_path / "cache", namespace, "models")
+    def of(repo, seconds):
+        """The model with these files, which take so long to come."""
+        return engines.vllm(namespace, "tiny", {"ENGINE_FETCH_SECONDS": seconds},
+                            vllm={"source": {"huggingFace": {"repo": repo}}, "cache": {"claimName": "models"}})
+    def files():
+        """What is told of the files, and how far they are."""
+        item = api.get("ModelDeployment", namespace, "tiny")
+        return *condition(item, "CacheReady")[:2], item["status"].get("progress") or ""
+    api.apply(of("acme/tiny", "0"))
+    first = answers(api, release, namespace, caller, "tiny")["metadata"]["name"]
+    eventually(lambda: files() == ("True", "Ready", ""), "the Job has found the files, or fetched them", within=60)
+
+    api.apply(of("acme/other", "12"))
+    def comes_while_it_serves():
+        truth, reason, progress = files()
+        tells = (truth, reason) == ("False", "Downloading") and progress.startswith("Downloading ") and progress.endswith(" %")
+        there = [pod["metadata"]["name"] for pod in engines.pods(api, namespace, "tiny")]
+        return tells and there == [first] and said(ask(release.url, caller, "tiny")).startswith(first)
+    eventually(comes_while_it_serves, "it tells how far the other files are, and serves", within=60)
+    eventually(lambda: first not in {pod["metadata"]["name"] for pod in engines.pods(api, namespace, "tiny")},
+               "the engine is replaced", within=90)
+    second = answers(api, release, namespace, caller, "tiny")
+    job = api.get("Job", namespace, "tiny-engine-fetch")
+    assert second["metadata"]["creationTimestamp"] >= job["status"]["completionTime"], "the files came first"
+    eventually(lambda: files() == ("True", "Ready", ""), "the files are there")

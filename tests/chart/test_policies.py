@@ -102,13 +102,14 @@ def test_a_trials_store_is_reached_by_its_label_unless_there_is_one_of_yours():
 
 def test_the_operator_reaches_the_api_server_gateways_and_engines():
     egress = rules("operator", "egress")
-    assert [ports(rule) for rule in egress] == [[53, 53], [443, 6443], ["internal"], [8000, 8001]]
+    assert [ports(rule) for rule in egress] == [[53, 53], [443, 6443], ["internal"], [8000, 8001], [8001]]
     (gateway,) = [labels for name, labels, _ in render.pods(render.objects()) if name == "turnpike-gateway"]
     assert render.selects(egress[2]["to"][0]["podSelector"], gateway)
-    golden = (render.ROOT / "engine/tests/golden/minimal.snap").read_text().split("---\n", 2)[2]
-    (engine,) = [one["spec"]["template"] for one in yaml.safe_load_all(golden) if one["kind"] == "Deployment"]
-    assert render.selects(egress[3]["to"][0]["podSelector"], engine["metadata"]["labels"])
-    assert egress[3]["to"][0]["namespaceSelector"] == {}
+    golden = (render.ROOT / "engine/tests/golden/overlay.snap").read_text().split("---\n", 2)[2]
+    made = {one["kind"]: one for one in yaml.safe_load_all(golden) if one["kind"] in ("Deployment", "Job")}
+    for rule, kind in ((egress[3], "Deployment"), (egress[4], "Job")):
+        assert render.selects(rule["to"][0]["podSelector"], made[kind]["spec"]["template"]["metadata"]["labels"])
+        assert rule["to"][0]["namespaceSelector"] == {}
 
 
 def bound(found, account):
