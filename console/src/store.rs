@@ -1,0 +1,1 @@
+//! Where the resources are that the admin API shows and changes.
