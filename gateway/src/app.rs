@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -22,6 +22,7 @@ use futures_util::{FutureExt, TryFutureExt};
 use http::{HeaderValue, Method, Version, header};
 use hyper::{body::Incoming, service::Service};
 use tower::ServiceExt;
+use turnpike_console::store::ResourceStore;
 use turnpike_ledger::{
     engine::{Hold, Ledger, Settled, Used},
     limits::EndUsers,
@@ -89,6 +90,8 @@ pub struct App {
     pub health: Arc<Health>,
     /// The requested model of requests that name none.
     pub nameless: Arc<str>,
+    /// What the admin API works on, once it is there; never = there is no admin API.
+    pub resources: OnceLock<Arc<dyn ResourceStore>>,
     /// The providers whose own APIs clients may call.
     pub pass_through: Box<[PassThrough]>,
 }
@@ -225,6 +228,7 @@ fn router(worker: Arc<Worker>) -> Router {
         .merge(listing.route_layer(middleware::from_fn(routes::identify)))
         .merge(calls)
         .merge(passing)
+        .merge(routes::admin::routes(&worker.app))
         .fallback(routes::unknown)
         .method_not_allowed_fallback(routes::wrong_method)
         .with_state(worker)

@@ -161,6 +161,11 @@ pub enum Error {
     /// No such path.
     #[error("Unknown path: {0}. See GET /v1/models and the OpenAI API reference.")]
     NoRoute(Box<str>),
+    /// No such path where nothing can be kept that it would make.
+    #[error(
+        "This gateway has no admin API: it is there where the gateway reads a folder of manifests (--manifests) and keeps its books in its own data folder. In a cluster, make keys and budgets as VirtualKey and Budget objects; beside PostgreSQL, as manifests."
+    )]
+    NoAdminApi,
     /// The path exists, the method does not.
     #[error("This path does not take {0}.")]
     MethodNotAllowed(http::Method),

@@ -8,6 +8,7 @@
 //!                                                          error::openai     upstream    meter ─▶ spend, metrics, log
 //! ```
 
+pub mod admin;
 pub mod app;
 pub mod args;
 pub mod banner;

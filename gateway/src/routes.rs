@@ -1,11 +1,18 @@
 //! The public routes, a file for each noun of the URL, and the answers to what is no route.
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
 use http::{HeaderMap, Method, Uri};
 use turnpike_llm::provider::Dialect;
 
-use crate::{error::Error, pipeline::deliver};
+use crate::{app::Worker, error::Error, pipeline::deliver};
 
+pub mod admin;
 pub mod deployments;
 pub mod generate;
 pub mod health;
@@ -15,8 +22,10 @@ pub mod pass_through;
 pub mod responses;
 
 /// The answer to a path that there is not.
-pub async fn unknown(uri: Uri, headers: HeaderMap) -> Response {
-    refuse(Error::NoRoute(uri.path().chars().take(256).collect()), &uri, &headers)
+pub async fn unknown(State(worker): State<Arc<Worker>>, uri: Uri, headers: HeaderMap) -> Response {
+    let absent = admin::absent(&worker.app, uri.path());
+    let error = absent.unwrap_or_else(|| Error::NoRoute(uri.path().chars().take(256).collect()));
+    refuse(error, &uri, &headers)
 }
 
 /// The answer to a method that a path does not take.

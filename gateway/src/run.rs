@@ -3,7 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -17,9 +17,10 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use turnpike_ledger::limits::EndUsers;
+use turnpike_ledger::{limits::EndUsers, store::SqliteStore};
 
 use crate::{
+    admin,
     app::App,
     args::{self, Args, Command, Source},
     banner,
@@ -107,7 +108,8 @@ async fn serve(args: Args, resolver: Resolver) -> anyhow::Result<()> {
         responses: args.response_store_days,
         longest: LONGEST,
     };
-    let (books, keepers) = stores::open(places).await?;
+    let (mut books, keepers) = stores::open(places).await?;
+    let objects = books.objects.take();
     let internal_listener = bind(args.internal_listen)?;
     let tls = client_config(&args.ca_file)?;
     let exchange = Exchange::new(args.clouds.clone(), &args.proxy(), Arc::clone(&tls))?;
@@ -118,7 +120,7 @@ async fn serve(args: Args, resolver: Resolver) -> anyhow::Result<()> {
     let finding = engines::start(&app, Arc::clone(&reload), &connector, resolver);
     let serving =
         Serving { app: Arc::clone(&app), connector, read_timeout: args.read_timeout, grace: args.shutdown_grace };
-    let configured = Configured::start(source, reload, minted).await?;
+    let configured = Configured::start(source, reload, (minted, objects)).await?;
     let internal = internal(internal_listener, &app, configured.reports(&app.live))?;
 
     let ready = tokio::select! {
@@ -150,7 +152,7 @@ async fn serve_clients(
     let public = listener.local_addr()?;
     app.health.open();
     banner::public(public);
-    if let (Some(admin), Configured::Directory(watching)) = (admin, configured) {
+    if let (Some(admin), Configured::Directory(watching, _)) = (admin, configured) {
         let keys = &watching.minted();
         banner::print(&banner::Banner { public, admin, data: &args.data, snapshot: &app.live.load(), keys });
     }
@@ -196,20 +198,36 @@ impl Signals {
 
 /// A source that keeps the configuration up to date while this lives.
 enum Configured {
-    Directory(Watching),
+    Directory(Watching, #[expect(dead_code, reason = "held for its drop")] Option<admin::Running>),
     Bundle(Following),
 }
 
 impl Configured {
-    async fn start(source: Source<'_>, reload: Arc<Reload>, minted: Minted) -> anyhow::Result<Self> {
+    async fn start(
+        source: Source<'_>,
+        reload: Arc<Reload>,
+        (minted, mut objects): (Minted, Option<SqliteStore>),
+    ) -> anyhow::Result<Self> {
         match source {
             Source::Manifests(folder) => {
-                let directory = Directory::new(folder, minted, args::variable);
+                let kept = match &mut objects {
+                    Some(database) => admin::kept(database).await.context("what the admin API has made")?,
+                    None => Vec::new(),
+                };
+                let directory = Directory::new(folder, minted, args::variable).with(kept);
+                let app = Arc::clone(reload.app());
                 let publish = move |loaded: Loaded| {
                     let Loaded { contents, hash, problems, warnings, .. } = loaded;
                     reload.publish(Publication { contents: &contents, hash, problems, warnings: warnings.len() });
                 };
-                Ok(Self::Directory(watch::start(directory, publish).await?))
+                let watching = watch::start(directory, publish).await?;
+                let editing = objects.map(|database| {
+                    let (store, running) = admin::start(database, watching.editor());
+                    // Set once: this is the only place.
+                    let _ = app.resources.set(Arc::new(store));
+                    running
+                });
+                Ok(Self::Directory(watching, editing))
             }
             Source::Bundle { bundle, auth } => Ok(Self::Bundle(follow::start(reload, bundle, auth)?)),
         }
@@ -218,14 +236,14 @@ impl Configured {
     /// Returns when there is something to serve from.
     async fn ready(&self) {
         match self {
-            Self::Directory(_) => {}
+            Self::Directory(..) => {}
             Self::Bundle(following) => following.complete().await,
         }
     }
 
     fn reports(&self, live: &Live) -> Option<Reports> {
         match self {
-            Self::Directory(_) => None,
+            Self::Directory(..) => None,
             Self::Bundle(following) => {
                 let (latest, auth) = (following.reports.clone(), Arc::clone(&following.auth));
                 Some(Reports { live: live.clone(), latest, auth })
@@ -281,7 +299,7 @@ fn app(
          --max-buffered-bytes (a quarter of the memory limit by default)",
         args.max_body_bytes
     );
-    let Books { spend, ledger, wal, responses, unreadable } = books;
+    let Books { spend, ledger, wal, responses, objects: _, unreadable } = books;
     let buffered = Budget::new(buffered, "bytes of buffered requests");
     let app = App {
         live: Live::default(),
@@ -305,6 +323,7 @@ fn app(
         metrics: Arc::new(Metrics::new()?),
         health: Arc::new(Health::default()),
         nameless: "".into(),
+        resources: OnceLock::new(),
         pass_through: args.pass_through.clone().into(),
     };
     let in_flight = app.in_flight.clone();

@@ -68,6 +68,8 @@ pub struct Books {
     pub wal: Arc<Wal>,
     /// Keeps answers of `/v1/responses`.
     pub responses: Option<Responses>,
+    /// Where the admin API keeps what it makes; `None` = the database is not a file of this gateway.
+    pub objects: Option<SqliteStore>,
     /// Ended runs whose write-ahead files are of an unknown format.
     pub unreadable: Arc<AtomicU64>,
 }
@@ -108,8 +110,10 @@ pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
     let rows = SqliteStore::open(&path).await.with_context(failed)?.keeping(places.retention).surviving(places.sync);
     let answers = places.responses.map(|_| rows.another());
     let opened = Opened { money: rows.another(), left: rows.another(), answers, rows };
+    let objects = Some(opened.rows.another());
     // The only gateway on its file: nobody else needs to know of its rates.
-    start(opened, RateStore::new(redis, None::<MemoryStore>), &places)
+    let (books, keepers) = start(opened, RateStore::new(redis, None::<MemoryStore>), &places)?;
+    Ok((Books { objects, ..books }, keepers))
 }
 
 fn start<S: SpendStore + LeaseStore + ResponseStore>(
@@ -130,7 +134,7 @@ fn start<S: SpendStore + LeaseStore + ResponseStore>(
     let recovery = tokio::spawn(recover(opened.left, folder, dead, Arc::clone(&unreadable)));
     let responses = opened.answers.zip(places.responses).map(|(store, days)| responses::start(store, days));
     let keepers = Keepers { writer, leases, wal: Arc::clone(&wal), responses: responses.clone(), recovery };
-    Ok((Books { spend, ledger, wal, responses, unreadable }, keepers))
+    Ok((Books { spend, ledger, wal, responses, objects: None, unreadable }, keepers))
 }
 
 /// Books what ended runs have left, and frees what they did not use, for as long as the gateway runs: one that still ended when

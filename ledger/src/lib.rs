@@ -14,6 +14,7 @@ pub mod engine;
 pub mod exchange;
 pub mod holder;
 pub mod limits;
+pub mod objects;
 pub mod responses;
 pub mod spend_log;
 pub mod store;

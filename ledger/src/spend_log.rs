@@ -43,6 +43,9 @@ pub enum StoreError {
     /// Kept answers were not written or found.
     #[error("cannot use the store of responses")]
     Response(#[source] sqlx::Error),
+    /// Resources of the admin API were not written or found.
+    #[error("cannot use the store of resources")]
+    Object(#[source] sqlx::Error),
     /// Redis refused, or its connection broke.
     #[error("cannot exchange leases of rates")]
     Redis(#[source] redis::RedisError),

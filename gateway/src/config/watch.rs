@@ -24,6 +24,7 @@ use turnpike_bundle::{
     entry::ObjectRef,
     problem::{ObjectId, ObjectKind},
 };
+use turnpike_console::store::{Catalog, Change, StoreError};
 use turnpike_crds::Reason;
 
 use super::{
@@ -49,12 +50,54 @@ const POLL_ALONE: Duration = Duration::from_secs(2);
 pub struct Watching {
     task: JoinHandle<()>,
     minted: Arc<ArcSwap<Vec<MintedKey>>>,
+    editor: Editor,
 }
 
 impl Watching {
     /// The client keys that were made for the folder's `VirtualKey`s.
     pub fn minted(&self) -> Arc<Vec<MintedKey>> {
         self.minted.load_full()
+    }
+
+    /// Changes what is served beside the folder's objects.
+    pub fn editor(&self) -> Editor {
+        self.editor.clone()
+    }
+}
+
+/// Changes what is served beside the folder's objects. To be asked by one task, one thing after the other.
+#[derive(Clone)]
+pub struct Editor {
+    cycle: Arc<Mutex<Cycle>>,
+    catalog: Arc<ArcSwap<Catalog>>,
+}
+
+impl Editor {
+    /// What is served, and from where.
+    pub fn catalog(&self) -> &Arc<ArcSwap<Catalog>> {
+        &self.catalog
+    }
+
+    /// Whether changes could be made.
+    ///
+    /// # Errors
+    /// They could not, and why.
+    pub async fn check(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let check = move |cycle: &mut Cycle| {
+            cycle.catalog.load().check(&changes)?;
+            cycle.directory.trial(&changes)
+        };
+        on(&self.cycle, check).await.unwrap_or(Err(StoreError::Unavailable))
+    }
+
+    /// Makes changes that were checked; they are served when this returns.
+    pub async fn make(&self, changes: Vec<Change>) {
+        let make = move |cycle: &mut Cycle| {
+            cycle.directory.make(changes);
+            cycle.again();
+        };
+        // A panic in there was told by the panic hook; the next change of the folder serves it.
+        let _ = on(&self.cycle, make).await;
     }
 }
 
@@ -73,19 +116,22 @@ impl Drop for Watching {
 pub async fn start(directory: Directory, publish: impl FnMut(Loaded) + Send + 'static) -> io::Result<Watching> {
     // Before the first look, so that no change falls between the two.
     let (eyes, events) = Eyes::open(directory.path())?;
-    let minted = Arc::new(ArcSwap::default());
-    let mut cycle = Cycle { directory, publish, published: None, minted: Arc::clone(&minted) };
+    let (minted, catalog) = (Arc::new(ArcSwap::default()), Arc::new(ArcSwap::default()));
+    let mut cycle = Cycle {
+        directory,
+        publish: Box::new(publish),
+        published: None,
+        minted: Arc::clone(&minted),
+        catalog: Arc::clone(&catalog),
+    };
     let cycle =
         tokio::task::spawn_blocking(move || cycle.first().map(|()| cycle)).await.map_err(io::Error::other)??;
-    let task = tokio::spawn(watch(Arc::new(Mutex::new(cycle)), eyes, events));
-    Ok(Watching { task, minted })
+    let editor = Editor { cycle: Arc::new(Mutex::new(cycle)), catalog };
+    let task = tokio::spawn(watch(Arc::clone(&editor.cycle), eyes, events));
+    Ok(Watching { task, minted, editor })
 }
 
-async fn watch<P: FnMut(Loaded) + Send + 'static>(
-    cycle: Arc<Mutex<Cycle<P>>>,
-    mut eyes: Eyes,
-    mut events: mpsc::Receiver<()>,
-) {
+async fn watch(cycle: Arc<Mutex<Cycle>>, mut eyes: Eyes, mut events: mpsc::Receiver<()>) {
     let period = if eyes.see() { POLL } else { POLL_ALONE };
     let mut poll = interval_at(Instant::now() + period, period);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -104,11 +150,10 @@ async fn watch<P: FnMut(Loaded) + Send + 'static>(
 }
 
 /// Files are read and snapshots compiled off the runtime.
-async fn on<P, T>(cycle: &Arc<Mutex<Cycle<P>>>, act: impl FnOnce(&mut Cycle<P>) -> T + Send + 'static) -> Option<T>
-where
-    P: Send + 'static,
-    T: Send + 'static,
-{
+async fn on<T: Send + 'static>(
+    cycle: &Arc<Mutex<Cycle>>,
+    act: impl FnOnce(&mut Cycle) -> T + Send + 'static,
+) -> Option<T> {
     let cycle = Arc::clone(cycle);
     let act = move || act(&mut cycle.lock().unwrap_or_else(PoisonError::into_inner));
     tokio::task::spawn_blocking(act).await.ok()
@@ -120,14 +165,15 @@ async fn until_quiet(events: &mut mpsc::Receiver<()>) {
 }
 
 /// Load, compare, publish.
-struct Cycle<P> {
+struct Cycle {
     directory: Directory,
-    publish: P,
+    publish: Box<dyn FnMut(Loaded) + Send>,
     published: Option<Loaded>,
     minted: Arc<ArcSwap<Vec<MintedKey>>>,
+    catalog: Arc<ArcSwap<Catalog>>,
 }
 
-impl<P: FnMut(Loaded)> Cycle<P> {
+impl Cycle {
     fn first(&mut self) -> io::Result<()> {
         let loaded = self.directory.load().map_err(|error| {
             io::Error::new(
@@ -143,16 +189,16 @@ impl<P: FnMut(Loaded)> Cycle<P> {
         match self.directory.load() {
             Ok(loaded) => self.publish(loaded),
             Err(error) => {
-                let Some(mut loaded) = self.published.clone() else { return };
-                let fault = unreadable(self.directory.path(), &error);
-                loaded.problems.retain(|problem| problem.object != fault.object);
-                loaded.problems.push(fault);
+                let mut loaded = self.directory.again();
+                loaded.problems.push(unreadable(self.directory.path(), &error));
                 self.publish(loaded);
             }
         }
     }
 
     fn publish(&mut self, loaded: Loaded) {
+        // Also where only words changed that requests are not served by.
+        self.catalog.store(Arc::new(self.directory.catalog(&loaded.contents)));
         if self.published.as_ref() == Some(&loaded) {
             return;
         }

@@ -110,6 +110,7 @@ impl Error {
             Self::Unable { lacking, .. } => unable(*lacking),
             Self::OverBudget(original) => Wire { code: "fallback_over_budget", ..original.wire() },
             Self::NoRoute(_) => Wire::new(404, INVALID, "unknown_url"),
+            Self::NoAdminApi => Wire::new(404, INVALID, "no_admin_api"),
             Self::MethodNotAllowed(_) => Wire::new(405, INVALID, "method_not_allowed"),
             Self::Internal => Wire::new(500, SERVER, "internal_error"),
         }

@@ -37,5 +37,5 @@ pub async fn call(
             return generate::serve(worker, operation, Named { path: Some(model), provider: None }, request).await;
         }
     }
-    super::unknown(request.uri().clone(), request.headers().clone()).await
+    super::unknown(State(worker), request.uri().clone(), request.headers().clone()).await
 }

@@ -25,6 +25,7 @@ mod context;
 mod insert;
 mod lease;
 mod ledger;
+mod objects;
 mod session;
 mod zones;
 

@@ -9,7 +9,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    io, mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -24,6 +24,7 @@ use super::minted::{Minted, MintedKey};
 use files::Files;
 use manifests::{Item, Lookup, Manifest, Object};
 
+mod beside;
 mod documents;
 mod files;
 mod manifests;
@@ -36,9 +37,15 @@ pub struct Directory {
     path: PathBuf,
     minted: Minted,
     variable: Box<Lookup>,
+    /// The folder's files when they were last read.
+    read: Files,
     files: BTreeMap<String, Known>,
     /// Each object's last version without a fault of its own.
     good: BTreeMap<ObjectId, Object>,
+    /// Objects that are in no file. One of the same name in a file goes before.
+    beside: BTreeMap<ObjectId, Object>,
+    /// Secrets that were made.
+    secrets: Secrets,
 }
 
 /// What is known of a file.
@@ -69,7 +76,16 @@ impl Directory {
     /// `variable` looks up what values `env:NAME` of Secrets name.
     pub fn new(path: &Path, minted: Minted, variable: impl Fn(&str) -> Option<String> + Send + 'static) -> Self {
         let variable = Box::new(variable);
-        Self { path: path.to_owned(), minted, variable, files: BTreeMap::new(), good: BTreeMap::new() }
+        Self {
+            path: path.to_owned(),
+            minted,
+            variable,
+            read: Files::new(),
+            files: BTreeMap::new(),
+            good: BTreeMap::new(),
+            beside: BTreeMap::new(),
+            secrets: Secrets::new(),
+        }
     }
 
     /// The folder.
@@ -82,8 +98,16 @@ impl Directory {
     /// # Errors
     /// The folder cannot be read; what was read before stays as it was.
     pub fn load(&mut self) -> io::Result<Loaded> {
-        let files = files::read(&self.path)?;
-        Ok(self.load_files(&files))
+        self.read = files::read(&self.path)?;
+        Ok(self.again())
+    }
+
+    /// The same from what was last read.
+    pub fn again(&mut self) -> Loaded {
+        let files = mem::take(&mut self.read);
+        let loaded = self.load_files(&files);
+        self.read = files;
+        loaded
     }
 
     /// Whether a file that had objects is now gone or empty, as it is for a moment while some editors save it.
@@ -114,8 +138,10 @@ impl Directory {
                 self.add(name, item, &mut current, &mut problems);
             }
         }
+        self.add_beside(&mut current, &mut warnings);
         let (minted, secrets) = self.mint(&mut current, &mut problems);
         let rendered = self.render(&mut current, &secrets);
+        self.secrets = secrets;
         problems.extend(rendered.problems);
         problems.sort();
         warnings.extend(rendered.warnings);
