@@ -79,6 +79,8 @@ test)
     debian curl curl
     debian openssl openssl
     debian sqlite3 sqlite3
+    debian chromium chromium
+    debian chromedriver chromium-driver
     stores
     golang
     cluster

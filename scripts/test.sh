@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Runs every test, each suite to its end, and closes with one line that totals what the runners said.
-# Usage: test.sh [SUITE...] with suites rust, fuzz, sdk, litellm, node, engine, chart, crds, cluster, e2e (default: all).
+# Usage: test.sh [SUITE...] with suites rust, fuzz, sdk, litellm, node, console, engine, chart, crds, cluster, e2e (default: all).
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 cd "$ROOT"
 
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$CACHE/target}"
-all=(rust fuzz sdk litellm node engine chart crds cluster e2e)
+all=(rust fuzz sdk litellm node console engine chart crds cluster e2e)
 suites=("${@:-${all[@]}}")
 logs="$(mktemp -d)"
 failed=()
@@ -77,6 +77,11 @@ for name in "${suites[@]}"; do
         folder="$(scripts/node-env.sh tests/sdk/node/package.json)"
         suite node 10m env NODE_ENV_FOLDER="$folder" \
             node --test --test-reporter=spec --test-timeout=120000 tests/sdk/node/openai.test.mjs
+        ;;
+    console)
+        gateway
+        python="$(scripts/python-env.sh tests/console/requirements.txt)"
+        suite console 10m "$python" -m pytest -c tests/pytest.ini tests/console
         ;;
     engine)
         gateway

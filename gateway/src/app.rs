@@ -34,11 +34,12 @@ use turnpike_llm::provider::Operation;
 use crate::{
     cache::{Cache, recorder::Recorder},
     config::{Live, backends::Backends},
+    console::{self, Console},
     engines::Engines,
     internal::Health,
     metrics::Metrics,
     pipeline::{admit::Budget, authenticate::AdminKey, body::BodyLimits},
-    probe::Unhealthy,
+    probe::{Probed, Unhealthy},
     record::Record,
     responses::{Responses, saver::Saver},
     routes::{self, generate::Named, pass_through::PassThrough},
@@ -84,6 +85,10 @@ pub struct App {
     pub credentials: Arc<Credentials>,
     /// The backends that take no requests.
     pub unhealthy: Arc<Unhealthy>,
+    /// What active probes last found.
+    pub probed: Arc<Probed>,
+    /// The console's part; `None` = the operator serves it.
+    pub console: Option<Arc<Console>>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What probes are told.
@@ -229,6 +234,7 @@ fn router(worker: Arc<Worker>) -> Router {
         .merge(calls)
         .merge(passing)
         .merge(routes::admin::routes(&worker.app))
+        .merge(console::routes(&worker.app))
         .fallback(routes::unknown)
         .method_not_allowed_fallback(routes::wrong_method)
         .with_state(worker)

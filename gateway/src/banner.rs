@@ -56,6 +56,7 @@ impl Banner<'_> {
                 self.admin.key.as_str()
             }
         };
+        lines.push(format!("console:     http://{}/ui", reachable(self.public)));
         lines.push(format!("data folder: {}", self.data.display()));
         for minted in self.keys {
             lines.push(format!("client key:  VirtualKey {} is in {}", minted.object, minted.path.display()));

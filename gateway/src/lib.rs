@@ -15,6 +15,7 @@ pub mod banner;
 pub mod cache;
 pub mod check;
 pub mod config;
+pub mod console;
 pub mod demand;
 pub mod engines;
 pub mod error;

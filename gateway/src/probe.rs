@@ -7,7 +7,11 @@
 //! One task in a process does all of it, however many runtimes serve. A backend that is dead is found before a request is
 //! sent to it, and one that is back is tried within an interval; what requests say outweighs what probes say.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::watch as channel,
@@ -18,7 +22,7 @@ use turnpike_bundle::report::{BackendState, UnhealthyBackend};
 use turnpike_routing::Moment;
 
 use self::{
-    target::{Found, Key, Targets, Verdict},
+    target::{Fault, Found, Key, Targets, Verdict},
     watch::{News, Sight, Watch, outage, sight},
 };
 use crate::{
@@ -61,6 +65,29 @@ impl Unhealthy {
 
     fn set(&self, all: Vec<UnhealthyBackend>) {
         self.0.send_replace(Arc::new(all));
+    }
+}
+
+/// When each backend was probed last, and why that failed, for whoever wants to know.
+#[derive(Debug, Default)]
+pub struct Probed(Mutex<BTreeMap<Arc<str>, Last>>);
+
+/// When, in seconds since the epoch, and why it failed.
+type Last = (i64, Option<Fault>);
+
+impl Probed {
+    /// The last probe of a model: seconds since the epoch, and `None` = it was answered.
+    pub fn last(&self, model: &str) -> Option<Last> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(model).copied()
+    }
+
+    fn set(&self, model: &Arc<str>, at: i64, fault: Option<Fault>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(model), (at, fault));
+    }
+
+    fn retain(&self, snapshot: &Snapshot) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|id, _| snapshot.models.iter().any(|model| model.id == *id));
     }
 }
 
@@ -119,6 +146,7 @@ impl Prober {
         let snapshot = self.app.live.load();
         if snapshot.generation != self.snapshot.generation {
             self.targets.follow(&snapshot, Instant::now(), rand::random);
+            self.app.probed.retain(&snapshot);
             self.watches.retain(|id, _| snapshot.models.iter().any(|model| model.id == *id));
             self.snapshot = snapshot;
         }
@@ -133,12 +161,17 @@ impl Prober {
 
     fn take(&mut self, key: &Key, found: Found) {
         let Some((target, verdict)) = self.targets.answered(key, found, Instant::now(), rand::random()) else { return };
+        let fault = match found {
+            Found::Down(fault) => Some(fault),
+            Found::Up | Found::Nothing => None,
+        };
         for model in &target.models {
             match verdict {
                 Verdict::Up => model.live.health.probe_answered(moment()),
                 Verdict::Missed => model.live.health.probe_missed(&model.traits, moment()),
-                Verdict::Elsewhere => {}
+                Verdict::Elsewhere => continue,
             }
+            self.app.probed.set(&model.id, jiff::Timestamp::now().as_second(), fault);
         }
     }
 

@@ -37,6 +37,7 @@ use crate::{
         },
         watch::{self, Watching},
     },
+    console::Console,
     engines::{self, Engines, Resolver},
     import_litellm,
     internal::{self, Health, Internal, Reports},
@@ -219,6 +220,9 @@ impl Configured {
                 let publish = move |loaded: Loaded| {
                     let Loaded { contents, hash, problems, warnings, .. } = loaded;
                     reload.publish(Publication { contents: &contents, hash, problems, warnings: warnings.len() });
+                    if let Some(console) = &reload.app().console {
+                        console.follow(contents);
+                    }
                 };
                 let watching = watch::start(directory, publish).await?;
                 let editing = objects.map(|database| {
@@ -299,7 +303,7 @@ fn app(
          --max-buffered-bytes (a quarter of the memory limit by default)",
         args.max_body_bytes
     );
-    let Books { spend, ledger, wal, responses, objects: _, unreadable } = books;
+    let Books { spend, ledger, wal, responses, objects: _, unreadable, reader } = books;
     let buffered = Budget::new(buffered, "bytes of buffered requests");
     let app = App {
         live: Live::default(),
@@ -320,6 +324,8 @@ fn app(
         engines: Arc::new(Engines::default()),
         credentials: Arc::new(Credentials::new(exchange, Handle::current())),
         unhealthy: Arc::default(),
+        probed: Arc::default(),
+        console: admin.map(|_| Arc::new(Console::new(reader))),
         metrics: Arc::new(Metrics::new()?),
         health: Arc::new(Health::default()),
         nameless: "".into(),

@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     args::WalSync,
+    console::Reader,
     responses::{self, Responses},
 };
 
@@ -72,6 +73,8 @@ pub struct Books {
     pub objects: Option<SqliteStore>,
     /// Ended runs whose write-ahead files are of an unknown format.
     pub unreadable: Arc<AtomicU64>,
+    /// The same database, for people.
+    pub reader: Reader,
 }
 
 /// The tasks behind it.
@@ -90,6 +93,7 @@ struct Opened<S> {
     money: S,
     left: S,
     answers: Option<S>,
+    reader: Reader,
 }
 
 /// Opens the database: PostgreSQL where there is a URL, else a file in the data folder. A PostgreSQL that is down is waited for
@@ -102,14 +106,16 @@ pub async fn open(places: Places<'_>) -> anyhow::Result<(Books, Keepers)> {
     if let Some(url) = places.database {
         let new = || anyhow::Ok(PostgresStore::new(url).context("--database-url")?.keeping(places.retention));
         let answers = places.responses.map(|_| new()).transpose()?;
-        let opened = Opened { rows: new()?, money: new()?, left: new()?, answers };
+        let reader = Reader::Postgres(new()?);
+        let opened = Opened { rows: new()?, money: new()?, left: new()?, answers, reader };
         return start(opened, RateStore::new(redis, Some(new()?)), &places);
     }
     let path = places.data.join(DATABASE);
     let failed = || format!("the spend database {} cannot be opened", path.display());
     let rows = SqliteStore::open(&path).await.with_context(failed)?.keeping(places.retention).surviving(places.sync);
     let answers = places.responses.map(|_| rows.another());
-    let opened = Opened { money: rows.another(), left: rows.another(), answers, rows };
+    let reader = Reader::Sqlite(rows.another());
+    let opened = Opened { money: rows.another(), left: rows.another(), answers, reader, rows };
     let objects = Some(opened.rows.another());
     // The only gateway on its file: nobody else needs to know of its rates.
     let (books, keepers) = start(opened, RateStore::new(redis, None::<MemoryStore>), &places)?;
@@ -134,7 +140,7 @@ fn start<S: SpendStore + LeaseStore + ResponseStore>(
     let recovery = tokio::spawn(recover(opened.left, folder, dead, Arc::clone(&unreadable)));
     let responses = opened.answers.zip(places.responses).map(|(store, days)| responses::start(store, days));
     let keepers = Keepers { writer, leases, wal: Arc::clone(&wal), responses: responses.clone(), recovery };
-    Ok((Books { spend, ledger, wal, responses, objects: None, unreadable }, keepers))
+    Ok((Books { spend, ledger, wal, responses, objects: None, unreadable, reader: opened.reader }, keepers))
 }
 
 /// Books what ended runs have left, and frees what they did not use, for as long as the gateway runs: one that still ended when

@@ -1,8 +1,10 @@
 //! The spend log: one row per upstream attempt, written in batches away from the requests.
 
+mod read;
 mod row;
 mod writer;
 
+pub use read::{DailySum, Ended, Filter, Logged, SEARCHED};
 pub use row::{Attempt, EventId, Posting, Role, SpendRow};
 pub use writer::{Full, SpendSink, SpendSlot, SpendStatus, SpendWriter, Unwritten, WriterOptions};
 
@@ -37,6 +39,9 @@ pub enum StoreError {
     /// A batch was refused: locked, full, or damaged.
     #[error("cannot write spend rows")]
     Write(#[source] sqlx::Error),
+    /// The log cannot be read.
+    #[error("cannot read the spend log")]
+    Read(#[source] sqlx::Error),
     /// An exchange of leases was not answered, or not in time.
     #[error("cannot exchange leases")]
     Exchange(#[source] sqlx::Error),

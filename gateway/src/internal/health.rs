@@ -46,6 +46,11 @@ impl Health {
         self.loaded.store(Some(Arc::new(loaded)));
     }
 
+    /// The configuration in force; `None` = none yet.
+    pub fn configuration(&self) -> Option<Arc<Loaded>> {
+        self.loaded.load_full()
+    }
+
     /// These parts of a bundle were offered and not taken; none = all is as it was published.
     pub fn rejected(&self, rejected: Vec<Rejected>) {
         self.rejected.store(Arc::new(rejected));

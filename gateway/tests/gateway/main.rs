@@ -11,6 +11,7 @@ mod capacity;
 mod choosing;
 mod cluster;
 mod connections;
+mod console;
 mod credentials;
 mod dialects;
 mod early_answers;

@@ -26,6 +26,7 @@ mod insert;
 mod lease;
 mod ledger;
 mod objects;
+mod read;
 mod session;
 mod zones;
 

@@ -18,6 +18,15 @@ use crate::{
     stage::ALICE,
 };
 
+/// The operator has the console, and the keys of all.
+#[tokio::test]
+async fn a_pod_has_no_console() {
+    let pod = Pod::new(&mocks(&["one"])).await;
+    for path in ["/ui", "/ui/sign-in", "/ui/models"] {
+        assert_eq!(pod.gateway.admin().get(path).await.status, 404, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_is_asked_for_and_rotates_without_a_restart() {
     let pod = Pod::new(&mocks(&["one"])).await;
