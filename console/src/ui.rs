@@ -129,11 +129,15 @@ async fn requests<W: World>(State(ui): State<Ui<W>>, RawQuery(query): RawQuery, 
 
 async fn request<W: World>(
     State(ui): State<Ui<W>>,
-    Path((at, id)): Path<(i64, String)>,
+    Path((at, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    ui.show(&headers, async move |world| world.request(at, &id).await.map(|attempts| pages::request(&id, &attempts)))
-        .await
+    let made = async move |world: Arc<W>| {
+        // What is no time is that of no request.
+        let Ok(at) = at.parse() else { return Ok(String::new()) };
+        world.request(at, &id).await.map(|attempts| pages::request(&id, &attempts))
+    };
+    ui.show(&headers, made).await
 }
 
 async fn form<W: World>(State(ui): State<Ui<W>>, headers: HeaderMap) -> Response {

@@ -72,7 +72,14 @@ async fn nobody_sees_a_page_without_signing_in() {
 async fn every_answer_has_a_strict_policy() {
     let router = Scripted::router();
     let cookie = signed_in(&router).await;
-    let open = ["/ui/sign-in", "/ui/console.css", "/ui/console.js", "/ui/icon.svg", "/ui/requests/1/unknown"];
+    let open = [
+        "/ui/sign-in",
+        "/ui/console.css",
+        "/ui/console.js",
+        "/ui/icon.svg",
+        "/ui/requests/1/unknown",
+        "/ui/requests/never/req-1",
+    ];
     for path in PAGES.iter().chain(&open) {
         for cookie in ["", &cookie] {
             let answer = get(&router, path, cookie).await;

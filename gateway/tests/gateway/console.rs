@@ -7,6 +7,7 @@ use turnpike_testkit::{
     Client, Gateway, Script, Upstream,
     gateway::ADMIN_KEY,
     manifest::{self, Manifest},
+    postgres,
     wait::eventually,
 };
 
@@ -176,4 +177,26 @@ async fn sessions_hold_on_every_runtime() {
         // Each on a connection of its own.
         person.sees("/ui/models").await;
     }
+}
+
+#[tokio::test]
+async fn with_postgresql_budgets_are_told_and_the_log_is_not() {
+    let (upstream, database) = (Upstream::start().await, postgres::database().await);
+    let objects = [
+        priced("paid", &upstream),
+        manifest::key("alice", ALICE),
+        manifest::budget("all", &json!({"window": "Month", "type": "Rolling", "requests": 70})),
+    ];
+    let setup = setup().manifests(&objects).arg("--database-url").arg(&database);
+    let gateway = setup.start().await;
+    let person = Person::sign_in(&gateway).await;
+    let reply = gateway.client().with_key(ALICE).post(CHAT, &chat()).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    person.finds("/ui/budgets", &["default/all", "1 of 70 requests"]).await;
+    assert!(!person.sees("/ui/keys").await.contains("30 days"));
+    assert!(person.sees("/ui").await.contains("keeps its spend log in PostgreSQL"));
+    let request = person.client.request(Method::GET, "/ui/requests").header("cookie", &person.cookie);
+    let reply = person.client.send(request.body(Bytes::new()).unwrap()).await;
+    assert_eq!(reply.status, 503);
+    assert!(reply.text().contains("litellm_logs"), "{}", reply.text());
 }
