@@ -165,7 +165,7 @@ fn requests_tell_how_each_ended_and_what_it_cost() {
             "$0.00007",
             "230 ms",
             "12.3 s",
-            "The newest 1, of the last 20,000 rows of the spend log. Prompts and answers are never kept.",
+            "The newest 1, of the last 20,000 rows of the spend log. It has neither prompts nor answers.",
         ],
     );
     assert!(page.contains(r#"href="/ui/requests/1772366400000000/req-1""#));
