@@ -20,14 +20,16 @@ mod duration;
 mod error;
 mod fields;
 mod keys;
+mod models;
 mod money;
 mod query;
+mod spend;
 
 /// What the routes work on.
 pub(crate) type Store = Arc<dyn ResourceStore>;
 
 /// What the paths of the admin API begin with, those of `LiteLLM` that are not there included.
-const BEGINNINGS: [&str; 1] = ["/key/"];
+const BEGINNINGS: [&str; 5] = ["/key/", "/spend/", "/global/spend", "/model/", "/v1/model/"];
 
 /// Whether a path is one of the admin API, with or without a store behind it.
 pub fn is_admin_path(path: &str) -> bool {
@@ -46,6 +48,13 @@ pub fn router<S: Clone + Send + Sync + 'static>(store: Arc<dyn ResourceStore>, g
         .route("/key/unblock", post(keys::unblock))
         .route("/key/regenerate", post(keys::regenerate))
         .route("/key/{key}/regenerate", post(keys::regenerate_named))
+        .route("/spend/logs", get(spend::logs))
+        .route("/global/spend", get(spend::global))
+        .route("/global/spend/keys", get(spend::by_key))
+        .route("/global/spend/models", get(spend::by_model))
+        .route("/global/spend/teams", get(spend::by_team))
+        .route("/model/info", get(models::info))
+        .route("/v1/model/info", get(models::info))
         .route_layer(middleware::from_fn_with_state(guard, auth::check))
         .with_state(store)
 }

@@ -9,6 +9,7 @@ use turnpike_bundle::{
     problem::{ObjectId, ObjectKind},
 };
 use turnpike_crds::{Budget, NanoUsd, VirtualKey};
+use turnpike_ledger::reports::{DailySum, LogFilter, LogSum, LoggedRequest, SumBy};
 
 /// What will be there later.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -23,6 +24,15 @@ pub trait ResourceStore: Send + Sync + 'static {
 
     /// What keys have spent, in the order of the question.
     fn spent(&self, of: Vec<Since>) -> Pending<'_, Result<Vec<NanoUsd>, StoreError>>;
+
+    /// Requests of the spend log, the newest first.
+    fn logged(&self, filter: LogFilter) -> Pending<'_, Result<Vec<LoggedRequest>, StoreError>>;
+
+    /// What requests of the spend log add up to, the oldest day first.
+    fn log_sums(&self, filter: LogFilter) -> Pending<'_, Result<Vec<LogSum>, StoreError>>;
+
+    /// Sums of days, from this one on (days since the epoch, UTC).
+    fn daily_sums(&self, by: SumBy, since: i64) -> Pending<'_, Result<Vec<DailySum>, StoreError>>;
 }
 
 /// What is served, and where it comes from.

@@ -16,6 +16,7 @@ use turnpike_console::store::{Catalog, Change, Object, Pending, ResourceStore, S
 use turnpike_crds::NanoUsd;
 use turnpike_ledger::{
     objects::{Rewrite, StoredObject},
+    reports::{DailySum, LogFilter, LogSum, LoggedRequest, SumBy},
     spend_log,
     store::SqliteStore,
 };
@@ -63,6 +64,9 @@ impl Drop for Running {
 enum Ask {
     Change(Vec<Change>, Reply<()>),
     Spent(Vec<Since>, Reply<Vec<NanoUsd>>),
+    Logged(LogFilter, Reply<Vec<LoggedRequest>>),
+    LogSums(LogFilter, Reply<Vec<LogSum>>),
+    DailySums(SumBy, i64, Reply<Vec<DailySum>>),
 }
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -94,6 +98,18 @@ impl ResourceStore for Standalone {
     fn spent(&self, of: Vec<Since>) -> Pending<'_, Result<Vec<NanoUsd>, StoreError>> {
         Box::pin(self.ask(|reply| Ask::Spent(of, reply)))
     }
+
+    fn logged(&self, filter: LogFilter) -> Pending<'_, Result<Vec<LoggedRequest>, StoreError>> {
+        Box::pin(self.ask(|reply| Ask::Logged(filter, reply)))
+    }
+
+    fn log_sums(&self, filter: LogFilter) -> Pending<'_, Result<Vec<LogSum>, StoreError>> {
+        Box::pin(self.ask(|reply| Ask::LogSums(filter, reply)))
+    }
+
+    fn daily_sums(&self, by: SumBy, since: i64) -> Pending<'_, Result<Vec<DailySum>, StoreError>> {
+        Box::pin(self.ask(move |reply| Ask::DailySums(by, since, reply)))
+    }
 }
 
 async fn work(mut database: SqliteStore, editor: Editor, mut asked: mpsc::Receiver<Ask>) {
@@ -105,6 +121,15 @@ async fn work(mut database: SqliteStore, editor: Editor, mut asked: mpsc::Receiv
             }
             Ask::Spent(of, reply) => {
                 let _ = reply.send(spent(&mut database, of).await.map_err(|error| told(&error)));
+            }
+            Ask::Logged(filter, reply) => {
+                let _ = reply.send(database.logged(&filter).await.map_err(|error| told(&error)));
+            }
+            Ask::LogSums(filter, reply) => {
+                let _ = reply.send(database.log_sums(&filter).await.map_err(|error| told(&error)));
+            }
+            Ask::DailySums(by, since, reply) => {
+                let _ = reply.send(database.daily_sums(by, since).await.map_err(|error| told(&error)));
             }
         }
     }

@@ -15,6 +15,7 @@ pub mod exchange;
 pub mod holder;
 pub mod limits;
 pub mod objects;
+pub mod reports;
 pub mod responses;
 pub mod spend_log;
 pub mod store;

@@ -191,8 +191,18 @@ pub(super) async fn list(State(store): State<Store>, uri: Uri) -> Answer {
     Ok(Json(json!({"keys": keys, "total_count": found.len(), "current_page": page, "total_pages": pages})))
 }
 
+/// The id of a key in logs and spend rows.
+pub(super) fn key_id(key: &VirtualKey) -> String {
+    row::key_id(key)
+}
+
+/// What may be shown of a key: `sk-...` and its end, where that is known.
+pub(super) fn shown(key: &VirtualKey) -> Option<&str> {
+    key.metadata.annotations.as_ref()?.get(row::SHOWN).map(String::as_str)
+}
+
 /// The key that a text or hash names.
-fn find(catalog: &Catalog, named: &str) -> Result<Held<VirtualKey>, ApiError> {
+pub(super) fn find(catalog: &Catalog, named: &str) -> Result<Held<VirtualKey>, ApiError> {
     catalog.key_by_hash(&secret::hash_of(named)).cloned().ok_or_else(|| {
         ApiError::NotFound("there is no such key; send the key or its sha256, as GET /key/list has it".to_owned())
     })

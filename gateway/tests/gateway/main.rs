@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod admin_keys;
+mod admin_spend;
 mod attempts;
 mod auth;
 mod bodies;

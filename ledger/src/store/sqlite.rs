@@ -27,6 +27,7 @@ mod lease;
 mod ledger;
 mod objects;
 mod read;
+mod reports;
 mod session;
 mod zones;
 
