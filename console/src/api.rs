@@ -16,6 +16,7 @@ use crate::{
     store::ResourceStore,
 };
 
+mod budgets;
 mod duration;
 mod error;
 mod fields;
@@ -29,7 +30,7 @@ mod spend;
 pub(crate) type Store = Arc<dyn ResourceStore>;
 
 /// What the paths of the admin API begin with, those of `LiteLLM` that are not there included.
-const BEGINNINGS: [&str; 5] = ["/key/", "/spend/", "/global/spend", "/model/", "/v1/model/"];
+const BEGINNINGS: [&str; 6] = ["/key/", "/budget/", "/spend/", "/global/spend", "/model/", "/v1/model/"];
 
 /// Whether a path is one of the admin API, with or without a store behind it.
 pub fn is_admin_path(path: &str) -> bool {
@@ -55,6 +56,11 @@ pub fn router<S: Clone + Send + Sync + 'static>(store: Arc<dyn ResourceStore>, g
         .route("/global/spend/teams", get(spend::by_team))
         .route("/model/info", get(models::info))
         .route("/v1/model/info", get(models::info))
+        .route("/budget/new", post(budgets::new))
+        .route("/budget/update", post(budgets::update))
+        .route("/budget/info", post(budgets::info))
+        .route("/budget/list", get(budgets::list))
+        .route("/budget/delete", post(budgets::delete))
         .route_layer(middleware::from_fn_with_state(guard, auth::check))
         .with_state(store)
 }

@@ -1,6 +1,6 @@
 //! Where the resources are that the admin API shows and changes.
 
-use std::{pin::Pin, sync::Arc};
+use std::{fmt, pin::Pin, sync::Arc};
 
 use turnpike_bundle::{
     Contents,
@@ -73,6 +73,15 @@ pub enum Origin {
     Api,
 }
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => write!(f, "manifest {file}"),
+            Self::Api => f.write_str("api"),
+        }
+    }
+}
+
 /// A resource of a kind that the admin API makes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Object {
@@ -115,6 +124,9 @@ pub enum StoreError {
     /// Somebody else was faster.
     #[error("{0} was changed by somebody else at the same time; read it and try again")]
     Changed(ObjectId),
+    /// There is one of this name.
+    #[error("there is a {0} already; change that one, or choose another name")]
+    Exists(ObjectId),
     /// Another key has the alias.
     #[error("the key_alias \"{alias}\" belongs to {object} already; choose another")]
     AliasTaken {
@@ -167,6 +179,9 @@ impl Catalog {
             let now = self.find(&id);
             if let Some((_, Origin::File(file))) = &now {
                 return Err(StoreError::Manifest { object: id, file: file.clone() });
+            }
+            if now.is_some() && change.before.is_none() {
+                return Err(StoreError::Exists(id));
             }
             if now.map(|(object, _)| object) != change.before {
                 return Err(StoreError::Changed(id));

@@ -64,6 +64,7 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Store(
                 StoreError::Manifest { .. }
+                | StoreError::Exists(_)
                 | StoreError::Changed(_)
                 | StoreError::AliasTaken { .. }
                 | StoreError::InUse { .. },
@@ -78,6 +79,7 @@ impl ApiError {
             Self::Body(_) => "invalid_json",
             Self::NotFound(_) => "not_found",
             Self::Store(StoreError::Manifest { .. }) => "managed_by_manifest",
+            Self::Store(StoreError::Exists(_)) => "exists",
             Self::Store(StoreError::Changed(_)) => "changed_meanwhile",
             Self::Store(StoreError::AliasTaken { .. }) => "alias_taken",
             Self::Store(StoreError::InUse { .. }) => "in_use",

@@ -47,8 +47,7 @@ pub(super) async fn generate(State(store): State<Store>, body: Bytes) -> Answer 
     set_secret(&mut key, &text);
     let catalog = store.catalog();
     let readable = alias(&key).map(name_from).filter(|name| !name.is_empty());
-    let name = format!("{}-{}", readable.as_deref().unwrap_or("key"), secret::suffix()?);
-    key.metadata.name = Some(name);
+    key.metadata.name = Some(new_name(readable.as_deref().unwrap_or("key"))?);
     key.metadata.namespace = Some(namespace.unwrap_or_else(|| namespace_of(&catalog.contents)));
     let key = put(&store, None, key).await?;
     let mut row = row::row(&store.catalog(), &key, NanoUsd(0), now);
@@ -201,6 +200,11 @@ pub(super) fn shown(key: &VirtualKey) -> Option<&str> {
     key.metadata.annotations.as_ref()?.get(row::SHOWN).map(String::as_str)
 }
 
+/// A name that no other resource has, nor had.
+pub(super) fn new_name(beginning: &str) -> Result<String, ApiError> {
+    Ok(format!("{beginning}-{}", secret::suffix()?))
+}
+
 /// The key that a text or hash names.
 pub(super) fn find(catalog: &Catalog, named: &str) -> Result<Held<VirtualKey>, ApiError> {
     catalog.key_by_hash(&secret::hash_of(named)).cloned().ok_or_else(|| {
@@ -230,7 +234,7 @@ async fn rows(store: &Store, keys: &[Held<VirtualKey>]) -> Result<Vec<Map<String
 }
 
 /// To the second, as times in resources are.
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
@@ -260,7 +264,7 @@ fn name_from(alias: &str) -> String {
 }
 
 /// Where a key finds the models: their namespace if they are all in one, else `default`.
-fn namespace_of(contents: &Contents) -> String {
+pub(super) fn namespace_of(contents: &Contents) -> String {
     let mut namespaces = contents.models.iter().map(|model| &model.object.namespace);
     match namespaces.next() {
         Some(first) if namespaces.all(|other| other == first) => first.clone(),

@@ -1,6 +1,7 @@
 //! The gateway from outside: the real binary, a scripted upstream, clients that misbehave. One module a behaviour.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod admin_budgets;
 mod admin_keys;
 mod admin_spend;
 mod attempts;

@@ -7,7 +7,7 @@ use turnpike_crds::{KeyId, NanoUsd, Time, VirtualKey};
 
 use crate::{
     api::{duration, money},
-    store::{Catalog, Held, Origin, Since, alias},
+    store::{Catalog, Held, Since, alias},
 };
 
 /// Annotation: `metadata` as it was sent.
@@ -62,10 +62,7 @@ pub(super) fn row(catalog: &Catalog, held: &Held<VirtualKey>, spent: NanoUsd, no
         "key_alias": alias(key),
         "key_id": key_id(key),
         "object": object.to_string(),
-        "source": match &held.origin {
-            Origin::File(file) => format!("manifest {file}"),
-            Origin::Api => "api".to_owned(),
-        },
+        "source": held.origin.to_string(),
         "spend": money::usd(spent),
         "max_budget": money::limit(budget.and_then(|limit| limit.usd.as_ref())),
         "budget_duration": span.or_else(|| budget.and_then(|limit| duration::spelled(limit.window))),
