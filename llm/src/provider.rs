@@ -12,6 +12,7 @@ use crate::{
     inbound,
     media::Fetched,
     request::Request,
+    response::bad_answer,
     splice::Splices,
     stream::StreamDecoder,
     usage::Usage,
@@ -185,6 +186,9 @@ pub struct Encoded {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body as slices, in order.
     pub body: Splices,
+    /// Bodies of further calls to the same URL, where the upstream takes less at a time than the client asked for;
+    /// what all of them are answered is read by [`Provider::join`].
+    pub further: Vec<Splices>,
     /// To be handed back in [`Shown::recall`].
     pub recall: Recall,
 }
@@ -221,6 +225,15 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// The upstream's fault: not what it should be.
     fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError>;
+
+    /// Turns the whole 2xx bodies of several calls, in the order of [`Encoded::body`] and [`Encoded::further`], into one
+    /// answer.
+    ///
+    /// # Errors
+    /// The upstream's fault: not what they should be.
+    fn join(&self, operation: Operation, _bodies: &[Bytes], _shown: &Shown) -> Result<Decoded, UpstreamError> {
+        Err(bad_answer(&format_args!("no {operation:?} is asked for in parts")))
+    }
 
     /// A decoder for one streamed 2xx answer.
     fn stream(&self, operation: Operation, shown: Shown) -> Box<dyn StreamDecoder>;

@@ -54,7 +54,8 @@ pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Result<Encoded, 
         }
         (HeaderValue::from_static("application/json"), edit.finish())
     };
-    Ok(Encoded { headers: vec![(header::CONTENT_TYPE, content_type)], body, recall: Recall::default() })
+    let headers = vec![(header::CONTENT_TYPE, content_type)];
+    Ok(Encoded { headers, body, further: Vec::new(), recall: Recall::default() })
 }
 
 /// Reads what a whole answer used, and puts the shown model's name in where it has one.

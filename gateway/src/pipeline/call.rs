@@ -33,6 +33,7 @@ use crate::{
 };
 
 mod exchange;
+mod parts;
 
 pub use exchange::{Collected, collect, error_body, exchange};
 
@@ -89,6 +90,8 @@ pub struct Call<'a> {
 struct Prepared {
     headers: HeaderMap,
     body: Splices,
+    /// Bodies of further calls.
+    further: Vec<Splices>,
     endpoint: Endpoint,
     model: Arc<Model>,
     operation: Operation,
@@ -121,13 +124,21 @@ pub async fn call(
         };
     }
     let (pool, lost) = (pool.clone(), meter.lost());
+    // Of many calls, those that were not made yet are not made for nobody.
+    let drain = if prepared.further.is_empty() { DRAIN } else { Duration::ZERO };
     let run = async move {
-        match whole(&pool, prepared, &mut meter).await {
+        let answered = if prepared.further.is_empty() {
+            whole(&pool, prepared, &mut meter).await
+        } else {
+            // Boxed: few requests need it, and all would carry the room for it.
+            Box::pin(parts::whole(&pool, prepared, &mut meter)).await
+        };
+        match answered {
             Ok(reply) => Ok((reply, meter)),
             Err(error) => Err((error, meter)),
         }
     };
-    Detach::new(run, DRAIN, lost).await
+    Detach::new(run, drain, lost).await
 }
 
 async fn prepare(call: Call<'_>, request: &Arc<Request>, stream: bool) -> Result<Prepared, Error> {
@@ -156,6 +167,7 @@ async fn prepare(call: Call<'_>, request: &Arc<Request>, stream: bool) -> Result
     Ok(Prepared {
         headers,
         body: encoded.body,
+        further: encoded.further,
         endpoint,
         operation,
         shown: Shown {
@@ -214,7 +226,7 @@ pub fn upstream_of(model: &Model) -> Result<&Upstream, Error> {
 
 async fn send(pool: &Pool, prepared: &mut Prepared, meter: &mut Meter) -> Result<Response<UpstreamBody>, Error> {
     let Prepared { endpoint, headers, body, model, .. } = &mut *prepared;
-    let sent = exchange(pool, model, (&Method::POST, endpoint), (headers, body), meter).await;
+    let sent = exchange(pool, model, (&Method::POST, endpoint), (headers, body), meter.owed()).await;
     // Their bytes may go now.
     (prepared.headers, prepared.body) = Default::default();
     let response = sent?;
@@ -223,16 +235,26 @@ async fn send(pool: &Pool, prepared: &mut Prepared, meter: &mut Meter) -> Result
         return Ok(response);
     }
     meter.release();
+    // Boxed: only requests that fail pay for its size.
+    Err(Box::pin(refused(&prepared.model, response)).await)
+}
+
+/// What an answer that is no success says.
+async fn refused(model: &Model, response: Response<UpstreamBody>) -> Error {
+    let adapter = match upstream_of(model) {
+        Ok(upstream) => upstream.adapter,
+        Err(error) => return error,
+    };
     let (head, body) = response.into_parts();
     // An error that cannot be read is still an error of this status.
     let body = match Decoding::of(&head.headers) {
         Ok(mut decoding) => error_body(&mut decoding, body).await,
         Err(_) => Bytes::new(),
     };
-    let error = Box::new(upstream_of(&prepared.model)?.adapter.error(head.status, &head.headers, &body));
+    let error = Box::new(adapter.error(head.status, &head.headers, &body));
     let mut headers = Box::default();
     forward::response(&head.headers, &mut headers);
-    Err(Error::Answered { error, headers })
+    Error::Answered { error, headers }
 }
 
 async fn whole(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Result<Reply, Error> {

@@ -28,7 +28,7 @@ impl Race<'_, '_> {
     pub async fn run(self, step: &mut Step, cap: &mut Option<u64>, mut meter: Meter) -> Answered {
         // Whichever of them answers is kept.
         let keeping = meter.take_keeping();
-        let mut answered = self.race(step, cap, meter).await;
+        let mut answered = Box::pin(self.race(step, cap, meter)).await;
         meter_of(&mut answered).resume_keeping(keeping, *cap);
         answered
     }

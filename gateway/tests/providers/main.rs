@@ -6,6 +6,7 @@ mod bedrock;
 mod cohere;
 mod google;
 mod ollama;
+mod one_text_a_call;
 mod openai_like;
 mod pass_through;
 mod routes;

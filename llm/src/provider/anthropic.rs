@@ -62,13 +62,13 @@ impl Provider for Anthropic {
         match operation {
             Operation::Messages | Operation::CountTokens => {
                 let body = own::encode(operation, request, target);
-                Ok(Encoded { headers, body, recall: Recall::default() })
+                Ok(Encoded { headers, body, further: Vec::new(), recall: Recall::default() })
             }
             Operation::Chat | Operation::Responses => {
                 let chat = inbound::read(operation, request, target)?;
                 let request::Written { body, notes } = request::write(chat, None, target)?;
                 headers.extend(notes.betas.header());
-                Ok(Encoded { headers, body: body.into(), recall: notes.recall })
+                Ok(Encoded { headers, body: body.into(), further: Vec::new(), recall: notes.recall })
             }
             _ => Err(no_route("Anthropic", operation)),
         }

@@ -17,6 +17,7 @@ use crate::{
         AuthScheme, Decoded, Encoded, Operation, Provider, Recall, Shown, Target, failure::aws_error, no_route, rerank,
     },
     request::Request,
+    splice::Splices,
     stream::{Framing, StreamDecoder, Translated},
 };
 
@@ -80,18 +81,21 @@ impl Provider for Bedrock {
         if operation == Operation::Rerank {
             return rerank::Api::Bedrock.encode(NAME, request, target);
         }
-        let (body, recall) = match operation {
+        let (body, further, recall) = match operation {
             Operation::Chat | Operation::Messages | Operation::Responses => {
-                request::encode(inbound::read(operation, request, target)?, target)?
+                let (body, recall) = request::encode(inbound::read(operation, request, target)?, target)?;
+                (body, Vec::new(), recall)
             }
             Operation::Embeddings => {
-                (embeddings::encode(inbound::read_embed(request, target)?, target)?, Recall::default())
+                let (body, further) = embeddings::encode(inbound::read_embed(request, target)?, target)?;
+                (body, further, Recall::default())
             }
             _ => return Err(no_route(NAME, operation)),
         };
         Ok(Encoded {
             headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
             body: body.into(),
+            further: further.into_iter().map(Splices::from).collect(),
             recall,
         })
     }
@@ -105,6 +109,10 @@ impl Provider for Bedrock {
         }
         let answer = response::decode(&body)?;
         Ok(Decoded { body: inbound::write(operation, &answer, shown), usage: answer.usage })
+    }
+
+    fn join(&self, _operation: Operation, bodies: &[Bytes], shown: &Shown) -> Result<Decoded, UpstreamError> {
+        embeddings::join(bodies)?.write(shown)
     }
 
     fn stream(&self, operation: Operation, shown: Shown) -> Box<dyn StreamDecoder> {

@@ -126,6 +126,7 @@ fn encoded(body: Vec<u8>, recall: Recall) -> Encoded {
     Encoded {
         headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
         body: Splices::from(Bytes::from(body)),
+        further: Vec::new(),
         recall,
     }
 }

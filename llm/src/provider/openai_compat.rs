@@ -109,6 +109,7 @@ impl Provider for Quirks {
         Ok(Encoded {
             headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
             body: edit.finish(),
+            further: Vec::new(),
             recall: Recall::default(),
         })
     }

@@ -29,6 +29,7 @@ pub(super) fn encoded(body: &impl Serialize, others: &[(String, Box<RawValue>)])
     Encoded {
         headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
         body: edit.finish(),
+        further: Vec::new(),
         recall: Recall::default(),
     }
 }

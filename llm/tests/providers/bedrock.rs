@@ -292,7 +292,6 @@ fn embeddings_of_each_family() {
     };
     let two = json!({"model": "m", "input": ["a", "b"]});
     let sized = json!({"model": "m", "input": "a", "dimensions": 256, "normalize": true});
-    assert_eq!(sent("amazon.titan-embed-text-v1", two.clone()), Err("input".to_owned()));
     assert_eq!(sent("amazon.titan-embed-text-v1", sized.clone()), Err("dimensions".to_owned()));
     assert_eq!(
         sent("amazon.titan-embed-text-v2:0", sized.clone()),
@@ -312,4 +311,41 @@ fn embeddings_of_each_family() {
             json!({"input_type": "search_query", "texts": ["a"], "embedding_types": ["float"], "output_dimension": 256})
         )
     );
+}
+
+#[test]
+fn texts_that_go_one_a_call_come_back_as_one_answer() {
+    let titan = Backend::new(ProviderKind::Bedrock, "amazon.titan-embed-text-v2:0");
+    let asked = |inputs: Value, others: &str| {
+        titan.encode(
+            Operation::Embeddings,
+            json!({"input": inputs, "model": "m", "dimensions": 2, "x": others}).to_string(),
+        )
+    };
+    let encoded = asked(json!(["a", "b", "c"]), "y").unwrap();
+    let sent: Vec<Value> = std::iter::once(&encoded.body)
+        .chain(&encoded.further)
+        .map(|body| serde_json::from_slice(&body.to_bytes()).unwrap())
+        .collect();
+    let one = |text: &str| json!({"x": "y", "dimensions": 2, "inputText": text});
+    assert_eq!(sent, [one("a"), one("b"), one("c")]);
+    assert!(asked(json!(["a"]), "y").unwrap().further.is_empty());
+    let many = |count: usize| json!(vec!["a"; count]);
+    assert_eq!(asked(many(2048), "y").unwrap().further.len(), 2047);
+    assert_eq!(asked(many(2049), "y").unwrap_err().param.unwrap(), "input");
+    assert_eq!(asked(many(2), &"y".repeat(5000)).unwrap_err().param.unwrap(), "input");
+
+    let answers =
+        [r#"{"embedding":[0.5,1],"inputTextTokenCount":3}"#, r#"{"embedding":[2,-1],"inputTextTokenCount":4}"#];
+    let bodies = answers.map(|body| Bytes::from_static(body.as_bytes()));
+    let joined = bedrock().join(Operation::Embeddings, &bodies, &Shown::default()).unwrap();
+    assert_eq!(joined.usage.unwrap().prompt, 7);
+    let body: Value = serde_json::from_slice(&joined.body.to_bytes()).unwrap();
+    let vectors: Vec<&Value> = body["data"].as_array().unwrap().iter().map(|datum| &datum["embedding"]).collect();
+    assert_eq!((vectors, &body["data"][1]["index"]), (vec![&json!([0.5, 1]), &json!([2, -1])], &json!(1)));
+    // One that does not tell its tokens, and one that is none.
+    let silent = [bodies[0].clone(), Bytes::from_static(br#"{"embedding":[1]}"#)];
+    assert_eq!(bedrock().join(Operation::Embeddings, &silent, &Shown::default()).unwrap().usage, None);
+    let broken = [bodies[0].clone(), Bytes::from_static(br#"{"embeddings":[[1],[2]]}"#)];
+    assert!(bedrock().join(Operation::Embeddings, &broken, &Shown::default()).is_err());
 }

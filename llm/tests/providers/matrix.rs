@@ -62,6 +62,9 @@ fn case(text: &mut String, backend: &Backend, operation: Operation, body: &str) 
             let sent = std::str::from_utf8(&sent).unwrap();
             serde_json::from_str::<serde_json::Value>(sent).expect("valid JSON");
             writeln!(text, "  {}", if sent == body { "(as it came)" } else { sent }).unwrap();
+            for further in &encoded.further {
+                writeln!(text, "  then {}", str::from_utf8(&further.to_bytes()).unwrap()).unwrap();
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use super::upstream_of;
 use crate::{
     config::snapshot::Model,
     error::Error,
-    pipeline::{meter::Meter, stream::Decoding},
+    pipeline::stream::Decoding,
     upstream::{
         Endpoint,
         connect::ConnectError,
@@ -20,7 +20,7 @@ use crate::{
 /// As much of an error answer as is read.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
-/// Authenticates a call and sends it; gives the head of whatever answer there is.
+/// Authenticates a call and sends it; gives the head of whatever answer there is. `owed` as of [`Pool::send`].
 ///
 /// # Errors
 /// No valid credential, no connection, or none that lasted until the answer.
@@ -29,7 +29,7 @@ pub async fn exchange(
     model: &Model,
     (method, endpoint): (&Method, &Endpoint),
     (headers, body): (&mut HeaderMap, &Splices),
-    meter: &mut Meter,
+    owed: &mut bool,
 ) -> Result<Response<UpstreamBody>, Error> {
     let upstream = upstream_of(model)?;
     if let Some(proof) = &upstream.proof
@@ -38,7 +38,7 @@ pub async fn exchange(
         tracing::debug!(model = %model.id, reason = %failure.reason, "no valid cloud credential");
         return Err(Error::Unauthenticated);
     }
-    match pool.send((method, endpoint), (&*headers, body), upstream.policy, meter.owed()).await {
+    match pool.send((method, endpoint), (&*headers, body), upstream.policy, owed).await {
         Ok(response) => Ok(response),
         Err(SendError::Connect(error)) => {
             let source = std::error::Error::source(&error).map(ToString::to_string);

@@ -67,7 +67,7 @@ impl Passing<'_> {
         let body = Splices::from(request.bytes().clone());
         let to = (self.method, &ready.endpoint);
         let sent = (&mut ready.headers, &body);
-        let response = call::exchange(&self.worker.pool, &ready.model, to, sent, meter).await?;
+        let response = call::exchange(&self.worker.pool, &ready.model, to, sent, meter.owed()).await?;
         drop(body);
         let (head, body) = response.into_parts();
         let mut decoding = Decoding::of(&head.headers)?;

@@ -14,8 +14,13 @@ use crate::{
     usage::Usage,
 };
 
-/// The body for the model's family.
-pub(super) fn encode(embed: Embed, target: &Target<'_>) -> Result<Bytes, EncodeError> {
+/// Most texts of one request; OpenAI's own limit.
+const MOST: usize = 2048;
+/// Most bytes of members that are sent again with each text.
+const MOST_BESIDE: usize = 4096;
+
+/// The body for the model's family, and of those that take one text a call the bodies of the texts after the first.
+pub(super) fn encode(embed: Embed, target: &Target<'_>) -> Result<(Bytes, Vec<Bytes>), EncodeError> {
     let model = Model::of(target.model);
     let support = Support::new(NAME, target);
     let mut body = Body::default();
@@ -30,14 +35,12 @@ pub(super) fn encode(embed: Embed, target: &Target<'_>) -> Result<Bytes, EncodeE
         } else {
             support.lacks("dimensions", embed.dimensions.is_some())?;
         }
-        return body.finish();
+        return Ok((body.finish()?, Vec::new()));
     }
-    let [text] = embed.inputs.as_slice() else {
-        let why =
-            format_args!("model '{}' takes one text a call; send each text in a request of its own", target.model);
+    if embed.inputs.len() > MOST {
+        let why = format_args!("it holds {} texts; send at most {MOST} in one request", embed.inputs.len());
         return Err(invalid("input", &why));
-    };
-    body.say("inputText", text);
+    }
     if let Some(count) = embed.dimensions {
         if model.name().starts_with("amazon.titan-embed-text-v1") {
             support.lacks("dimensions", true)?;
@@ -47,10 +50,21 @@ pub(super) fn encode(embed: Embed, target: &Target<'_>) -> Result<Bytes, EncodeE
             body.say("dimensions", &count);
         }
     }
-    body.finish()
+    if embed.inputs.len() > 1 && body.0.size() > MOST_BESIDE {
+        let why =
+            format_args!("several texts cannot be embedded beside more than {MOST_BESIDE} bytes of other members");
+        return Err(invalid("input", &why));
+    }
+    let mut texts = embed.inputs.iter().map(|text| {
+        let mut body = body.clone();
+        body.say("inputText", text);
+        body.finish()
+    });
+    let first = texts.next().ok_or_else(|| invalid("input", &"it must hold at least one text"))??;
+    Ok((first, texts.collect::<Result<_, _>>()?))
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Body(Members);
 
 impl Body {
@@ -96,4 +110,19 @@ pub(super) fn decode(body: &[u8]) -> Result<Vectors, UpstreamError> {
     }
     let usage = answer.input_text_token_count.map(|prompt| Usage { prompt, ..Usage::default() });
     Ok(Vectors { vectors, usage })
+}
+
+/// Reads the answers to one text each. What they used is told only if each of them tells it.
+pub(super) fn join(bodies: &[Bytes]) -> Result<Vectors, UpstreamError> {
+    let mut joined = Vectors { vectors: Vec::with_capacity(bodies.len()), usage: Some(Usage::default()) };
+    for body in bodies {
+        let Vectors { vectors, usage } = decode(body)?;
+        if vectors.len() != 1 {
+            return Err(bad_answer(&"it holds more than the one embedding that was asked for"));
+        }
+        joined.vectors.extend(vectors);
+        joined.usage =
+            joined.usage.zip(usage).map(|(before, this)| Usage { prompt: before.prompt + this.prompt, ..before });
+    }
+    Ok(joined)
 }

@@ -27,12 +27,17 @@ pub(super) struct Converse {
 }
 
 /// Members of an object, in order and without duplicates.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Members(Vec<(String, Box<RawValue>)>);
 
 impl Members {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Bytes of names and values.
+    pub(super) fn size(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.len() + value.get().len()).sum()
     }
 
     pub(super) fn has(&self, name: &str) -> bool {

@@ -217,7 +217,7 @@ fn chat(
     let written = anthropic::request::write(chat, Some(ANTHROPIC_VERSION), target)?;
     let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     headers.extend(written.notes.betas.header());
-    Ok(Encoded { headers, body: written.body.into(), recall: written.notes.recall })
+    Ok(Encoded { headers, body: written.body.into(), further: Vec::new(), recall: written.notes.recall })
 }
 
 /// A client that speaks Anthropic's dialect to its model: the URL names the model, and the body the version.
@@ -230,6 +230,7 @@ fn messages(request: &Request, target: &Target<'_>) -> Encoded {
     Encoded {
         headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
         body: edit.finish(),
+        further: Vec::new(),
         recall: Recall::default(),
     }
 }
