@@ -160,6 +160,8 @@ pub struct Shown {
     /// The model that was called: one provider's models may answer in several shapes (Bedrock's embeddings, Claude and
     /// Gemini on Vertex).
     pub upstream_model: Arc<str>,
+    /// The model is said to reason ([`Capabilities::reasoning`]).
+    pub reasons: bool,
     /// This call's id, for `id` where the dialect has none (Bedrock, Gemini).
     pub call_id: Arc<str>,
     /// Seconds since the epoch, for `created` where the dialect has none (all but OpenAI's).

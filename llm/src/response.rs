@@ -16,6 +16,7 @@ use crate::{
 
 mod large;
 mod lists;
+pub(crate) mod thoughts;
 
 pub use large::LargeAnswer;
 pub(crate) use lists::plain as plain_contents;

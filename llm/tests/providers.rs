@@ -18,6 +18,7 @@ mod providers {
     mod rerank;
     mod survival;
     mod table;
+    mod thinking;
     mod urls;
     mod vertex;
 }

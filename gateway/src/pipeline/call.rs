@@ -175,6 +175,7 @@ async fn prepare(call: Call<'_>, request: &Arc<Request>, stream: bool) -> Result
             include_usage: request.include_usage(),
             base64_embeddings: request.base64_embeddings(),
             upstream_model: Arc::clone(&call.upstream_model),
+            reasons: model.entry.capabilities.reasoning == Some(true),
             call_id: Arc::clone(&call.arrival.request_id),
             created: call.arrival.at_us / 1_000_000,
             repeated: Shown::repeated(operation, request),

@@ -3,10 +3,14 @@
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
-use serde_json::Value;
-use turnpike_testkit::provider::OpenAiLike;
+use serde_json::{Value, json};
+use turnpike_testkit::{
+    Script,
+    manifest::Manifest,
+    provider::{OpenAi, OpenAiLike},
+};
 
-use crate::stage::{MODEL, Stage};
+use crate::stage::{MODEL, Stage, chat, text, with};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -88,4 +92,20 @@ providers! {
     vllm: "VLLM";
     tgi: "HuggingFaceTGI";
     nim: "NvidiaNIM";
+}
+
+#[tokio::test]
+async fn thinking_in_the_content_is_told_apart_of_a_model_that_is_said_to_reason() {
+    for reasons in [true, false] {
+        let edit = |model: Manifest| model.with("capabilities", json!({"reasoning": reasons}));
+        let stage = Stage::under("/v1", "OpenAICompatible", "upstream-model", &OpenAi, edit).await;
+        let said = "<think>\u{e6}</think>\nHei";
+        stage.upstream.next(Script::chat(said));
+        let message = &stage.chat(&chat()).await["choices"][0]["message"];
+        let expected = if reasons { (json!("Hei"), json!("\u{e6}")) } else { (json!(said), Value::Null) };
+        assert_eq!((message["content"].clone(), message["reasoning_content"].clone()), expected);
+        stage.upstream.next(Script::chat(said));
+        let chunks = stage.stream(&with(chat(), "stream", json!(true))).await;
+        assert_eq!(text(&chunks), if reasons { "Hei" } else { said });
+    }
 }

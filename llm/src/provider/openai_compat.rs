@@ -115,7 +115,11 @@ impl Provider for Quirks {
     }
 
     fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
-        let plain = (self.answers == Answers::InParts).then(|| whole::plain_contents(&body, "message")).flatten();
+        let plain = match self.answers {
+            Answers::InParts => whole::plain_contents(&body, "message"),
+            answers if answers.may_think(shown) && operation.generates() => whole::thoughts::whole(&body),
+            _ => None,
+        };
         let body = plain.unwrap_or(body);
         match operation {
             Operation::Rerank => rerank::decode(&body, shown),
@@ -132,12 +136,15 @@ impl Provider for Quirks {
         match operation {
             Operation::Responses if self.speaks(operation) => Box::new(ResponsesStream::new(&shown)),
             Operation::Messages | Operation::Responses => {
-                let chunks = stream::Chunks::new(shown.clone());
+                let chunks = stream::Chunks::new(shown.clone(), self.answers.may_think(&shown));
                 Box::new(Translated::new(Framing::sse(), Box::new(chunks), operation, shown))
             }
             operation if operation.is_relayed() => Box::new(Relayed::events()),
             _ if self.answers == Answers::InParts => Box::new(OpenAiStream::new(shown).in_parts()),
-            _ => Box::new(OpenAiStream::new(shown)),
+            operation => {
+                let may_think = operation == Operation::Chat && self.answers.may_think(&shown);
+                Box::new(OpenAiStream::new(shown).with_thoughts(may_think))
+            }
         }
     }
 

@@ -264,6 +264,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         name: "Perplexity",
         routes: Routes::CHAT,
         stream_usage: StreamUsage::Unasked,
+        answers: Answers::Tagged,
         rules: &[rules::PERPLEXITY, rules::NO_LOGPROBS, rules::MAX_TOKENS],
         ..PLAIN
     },
@@ -282,6 +283,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         kind: ProviderKind::VLLM,
         name: "vLLM",
         reads_reasoning: true,
+        answers: Answers::Tagged,
         rerank: Some(rerank::Api::Jina),
         relayed: AUDIO,
         ..PLAIN
@@ -290,6 +292,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         kind: ProviderKind::HuggingFaceTGI,
         name: "text-generation-inference",
         encoding_format: EncodingFormat::Remove,
+        answers: Answers::Tagged,
         rules: &[rules::ONE_CHOICE, rules::MAX_TOKENS],
         rerank: Some(rerank::Api::Tei),
         ..PLAIN
@@ -309,7 +312,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         rerank: Some(rerank::Api::Nim),
         ..PLAIN
     },
-    Quirks { rerank: Some(rerank::Api::Jina), relayed: ALL_RELAYED, ..PLAIN },
+    Quirks { answers: Answers::TaggedIfReasoning, rerank: Some(rerank::Api::Jina), relayed: ALL_RELAYED, ..PLAIN },
 ];
 
 /// Ollama's legacy completions; for the rest it has an API of its own.

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::{json, splice::Editor};
+use crate::{
+    json::{self, Member},
+    splice::Editor,
+};
 
 #[derive(Deserialize)]
 struct Part {
@@ -18,13 +21,23 @@ pub(crate) fn plain(body: &[u8], said: &str) -> Option<Bytes> {
     if !may_hold_list(body) {
         return None;
     }
+    each_message(body, said, |_, _, text| message(text))
+}
+
+/// The body with other messages; `None` = all stay as they are. What is asked for each of them is given its choice, the choice's
+/// members, and the message itself.
+pub(super) fn each_message(
+    body: &[u8],
+    said: &str,
+    mut change: impl FnMut(&[u8], &[Member], &[u8]) -> Option<Bytes>,
+) -> Option<Bytes> {
     let body = &Bytes::copy_from_slice(body);
     let members = json::scan(body).ok()?;
     let choices = json::member(body, &members, "choices")?;
     let mut out = Vec::with_capacity(choices.len());
     let mut changed = false;
     for element in json::elements(choices).ok()? {
-        let new = choice(element.of(choices), said);
+        let new = choice(element.of(choices), said, &mut change);
         changed |= new.is_some();
         out.push(if out.is_empty() { b'[' } else { b',' });
         out.extend_from_slice(new.as_deref().unwrap_or(element.of(choices)));
@@ -46,10 +59,10 @@ fn may_hold_list(body: &[u8]) -> bool {
     })
 }
 
-fn choice(text: &[u8], said: &str) -> Option<Bytes> {
+fn choice(text: &[u8], said: &str, change: &mut impl FnMut(&[u8], &[Member], &[u8]) -> Option<Bytes>) -> Option<Bytes> {
     let text = Bytes::copy_from_slice(text);
     let members = json::scan(&text).ok()?;
-    let message = message(json::member(&text, &members, said)?)?;
+    let message = change(&text, &members, json::member(&text, &members, said)?)?;
     let mut edit = Editor::new(&text, &members);
     edit.replace(said, message);
     Some(edit.finish().to_bytes())

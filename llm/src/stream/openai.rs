@@ -12,7 +12,7 @@ use crate::{
     error::UpstreamError,
     json::{self, Member, Span},
     provider::Shown,
-    response,
+    response::{self, thoughts::Thoughts},
     splice::Editor,
     sse::{Event, Fields, Splitter},
     usage::Usage,
@@ -43,6 +43,8 @@ pub struct OpenAiStream {
     pattern: Pattern,
     /// Contents may be lists of parts.
     in_parts: bool,
+    /// Contents may begin with thinking.
+    thoughts: Option<Thoughts>,
     /// Room for the next output.
     spare: BytesMut,
 }
@@ -66,6 +68,7 @@ impl OpenAiStream {
             tape: Tape::default(),
             pattern: Pattern::default(),
             in_parts: false,
+            thoughts: None,
             spare: BytesMut::new(),
         }
     }
@@ -74,6 +77,20 @@ impl OpenAiStream {
     pub(crate) fn in_parts(mut self) -> Self {
         self.in_parts = true;
         self
+    }
+
+    /// For an upstream whose contents may begin with what the model thought: it is told apart.
+    pub(crate) fn with_thoughts(mut self, are_split: bool) -> Self {
+        self.thoughts = are_split.then(Thoughts::default);
+        self
+    }
+
+    /// The text of an event of a known shape, where it may go on as it is.
+    fn spoken<'a>(&self, event: &'a Bytes) -> Option<&'a [u8]> {
+        if self.thoughts.as_ref().is_some_and(|thoughts| !thoughts.are_over()) {
+            return None;
+        }
+        self.pattern.spoken(event)
     }
 
     fn drain(&mut self, out: &mut Output) -> Result<(), UpstreamError> {
@@ -95,7 +112,7 @@ impl OpenAiStream {
             return Ok(());
         }
         self.kept = true;
-        if let Some(spoken) = self.pattern.spoken(&event.raw) {
+        if let Some(spoken) = self.spoken(&event.raw) {
             self.tape.add_escaped(spoken);
             match self.pattern.model.filter(|model| model.of(&event.raw) != self.model) {
                 Some(model) => out.keep_changed(event, model, &self.model),
@@ -110,8 +127,12 @@ impl OpenAiStream {
             Some([]) => self.kept = false,
             Some(b"[DONE]") => self.done(event, out),
             Some(data) => {
-                let plain = self.in_parts.then(|| response::plain_contents(data, "delta"));
-                match plain.flatten() {
+                let plain = match &mut self.thoughts {
+                    Some(thoughts) => thoughts.chunk(data),
+                    None if self.in_parts => response::plain_contents(data, "delta"),
+                    None => None,
+                };
+                match plain {
                     Some(plain) => {
                         let raw = [b"data: ", &plain[..], b"\n\n"].concat();
                         let event = Event { raw: raw.into(), at: None, tail: false };
@@ -228,7 +249,7 @@ impl StreamDecoder for OpenAiStream {
             return left;
         }
         if self.events.is_between_events()
-            && let Some(spoken) = self.pattern.spoken(&frame)
+            && let Some(spoken) = self.spoken(&frame)
         {
             // The frame is one event of a known shape.
             self.kept = true;

@@ -8,7 +8,7 @@ use crate::{
     chat::{Content, Delta, Event},
     error::UpstreamError,
     provider::Shown,
-    response::{bad_answer, plain_contents, reported},
+    response::{bad_answer, plain_contents, reported, thoughts::Thoughts},
     stream::Events,
 };
 
@@ -45,6 +45,8 @@ struct Shape {
 /// Reads chunks.
 pub(super) struct Chunks {
     shown: Shown,
+    /// Contents may begin with thinking.
+    thoughts: Option<Thoughts>,
     started: bool,
     /// Calls that have begun, in order.
     calls: Vec<Begun>,
@@ -60,8 +62,8 @@ struct Begun {
 
 impl Chunks {
     /// For one answer.
-    pub(super) fn new(shown: Shown) -> Self {
-        Self { shown, started: false, calls: Vec::new() }
+    pub(super) fn new(shown: Shown, may_think: bool) -> Self {
+        Self { shown, thoughts: may_think.then(Thoughts::default), started: false, calls: Vec::new() }
     }
 
     fn shape(&mut self, shape: Shape, out: &mut Vec<Event>) {
@@ -149,6 +151,8 @@ impl Events for Chunks {
         }
         let plain = plain_contents(data, "delta");
         let data = plain.as_deref().unwrap_or(data);
+        let told = self.thoughts.as_mut().and_then(|thoughts| thoughts.chunk(data));
+        let data = told.as_deref().unwrap_or(data);
         let chunk: Chunk<'_> = serde_json::from_slice(data).map_err(|error| bad_answer(&error))?;
         let is_told = |error: &RawValue| !matches!(error.get(), "null" | "false" | "\"\"" | "{}");
         let named = name == Some("error") || chunk.object.as_deref() == Some("error");

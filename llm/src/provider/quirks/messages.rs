@@ -1,6 +1,6 @@
 //! What messages may hold at single providers, and how answers hold theirs.
 
-use crate::json::Member;
+use crate::{json::Member, provider::Shown};
 
 /// What the content of a message may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,17 @@ pub(crate) enum Answers {
     Plain,
     /// As lists of parts where the model thinks.
     InParts,
+    /// As texts that may begin with `<think>`: servers that read no thinking leave it there.
+    Tagged,
+    /// The same of models that are said to reason: the server may be any.
+    TaggedIfReasoning,
+}
+
+impl Answers {
+    /// Whether contents may begin with `<think>`.
+    pub(crate) fn may_think(self, shown: &Shown) -> bool {
+        self == Self::Tagged || (self == Self::TaggedIfReasoning && shown.reasons)
+    }
 }
 
 /// What clients hand back of other providers' answers, or of this one's as their SDK dumps them.
