@@ -210,7 +210,8 @@ fn router(worker: Arc<Worker>) -> Router {
         listing = listing
             .route(&format!("{prefix}/models"), get(routes::models::list))
             .route(&format!("{prefix}/models/{{*id}}"), get(routes::models::show))
-            .route(&format!("{prefix}/responses/{{id}}"), stored.clone());
+            .route(&format!("{prefix}/responses/{{id}}"), stored.clone())
+            .route(&format!("{prefix}/responses/{{id}}/input_items"), get(routes::responses::items));
         for (path, operation) in Operation::PATHS {
             let call = move |State(worker), request| answer(worker, operation, request);
             calls = calls.route(&format!("{prefix}{path}"), post(call));

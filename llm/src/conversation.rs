@@ -12,6 +12,10 @@ use crate::{
     sse::Splitter,
 };
 
+mod listing;
+
+pub use listing::{Page, listed};
+
 const PREVIOUS: &str = "previous_response_id";
 
 /// What is kept here of a request's answer, as the answer says it.

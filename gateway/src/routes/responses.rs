@@ -1,4 +1,4 @@
-//! `GET` and `DELETE /responses/{id}`: answers that are kept, each for its own key.
+//! `GET` and `DELETE /responses/{id}`, and `GET /responses/{id}/input_items`: answers that are kept, each for its own key.
 
 use std::sync::Arc;
 
@@ -7,7 +7,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, Uri, header};
-use turnpike_llm::json;
+use percent_encoding::percent_decode_str;
+use turnpike_llm::{
+    conversation::{self, Page, Turn},
+    json,
+};
 
 use crate::{
     app::Worker,
@@ -31,6 +35,55 @@ pub async fn show(
         Ok(response) => whole(response.response),
         Err(error) => error.into_response(),
     }
+}
+
+/// What one was asked, with the turns before it.
+pub async fn items(
+    State(worker): State<Arc<Worker>>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let found = async {
+        let (store, name) = find(&worker, id, &uri, &headers)?;
+        let page = page(uri.query().unwrap_or_default())?;
+        let turns = store.conversation(&name).await.map_err(|error| match error {
+            Error::PreviousNotFound(id) => Error::ResponseNotFound(id),
+            other => other,
+        })?;
+        let turns: Vec<Turn> =
+            turns.into_iter().map(|turn| Turn { input: turn.input, response: turn.response }).collect();
+        let work = move || conversation::listed(&turns, &page);
+        let listed = tokio::task::spawn_blocking(work).await.map_err(|_| Error::Internal)?;
+        listed.ok_or_else(|| wrong("after", "there is no item of this id in the list"))
+    };
+    match found.await {
+        Ok(list) => whole(list),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// The page that a query asks for.
+fn page(query: &str) -> Result<Page, Error> {
+    let mut page = Page { after: None, limit: 20, is_newest_first: true };
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        match (name, value) {
+            ("limit", number) => {
+                let number = number.parse().ok().filter(|number| (1..=100).contains(number));
+                page.limit = number.ok_or_else(|| wrong("limit", "it must be a number from 1 to 100"))?;
+            }
+            ("order", "asc") => page.is_newest_first = false,
+            ("order", "desc") => page.is_newest_first = true,
+            ("order", _) => return Err(wrong("order", "it must be asc or desc")),
+            ("after", id) => page.after = Some(percent_decode_str(id).decode_utf8_lossy().into_owned()),
+            _ => {}
+        }
+    }
+    Ok(page)
+}
+
+fn wrong(param: &'static str, why: &str) -> Error {
+    Error::Invalid { message: format!("Invalid value for '{param}': {why}.").into(), param: Some(param) }
 }
 
 /// Forgets one.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use turnpike_llm::{
-    conversation::{self, Turn},
+    conversation::{self, Page, Turn},
     request::Request,
 };
 
@@ -107,4 +107,41 @@ proptest! {
             prop_assert!(request.member("input").is_some());
         }
     }
+}
+
+#[test]
+fn what_was_asked_is_listed_page_by_page() {
+    let result = json!({"type": "function_call_output", "call_id": "c", "output": "rain"});
+    let call = json!({"type": "function_call", "id": "fc_up", "call_id": "c", "name": "f", "arguments": "{}"});
+    let turns = [
+        turn(&json!({"model": "m", "input": "One \"\u{fc}\""}), &json!([call])),
+        Turn {
+            response: json!({"id": "resp_2", "output": [assistant("unseen")]}).to_string(),
+            ..turn(&json!({"input": [result, user("Two")]}), &json!([]))
+        },
+    ];
+    let list = |after: Option<&str>, limit, is_newest_first| -> Option<Value> {
+        let page = Page { after: after.map(str::to_owned), limit, is_newest_first };
+        conversation::listed(&turns, &page).map(|list| serde_json::from_slice(&list).unwrap())
+    };
+    let said = |id: &str, text: &str| {
+        let content = json!([{"type": "input_text", "text": text}]);
+        json!({"type": "message", "role": "user", "content": content, "status": "completed", "id": id})
+    };
+    let mut with_id = result.clone();
+    with_id["id"] = json!("fco_in_2_0");
+    let all = json!([said("msg_in_1_0", "One \"\u{fc}\""), call, with_id, said("msg_in_2_1", "Two")]);
+    let expected =
+        json!({"object": "list", "data": all, "first_id": "msg_in_1_0", "last_id": "msg_in_2_1", "has_more": false});
+    assert_eq!(list(None, 20, false).unwrap(), expected);
+    let newest = list(None, 3, true).unwrap();
+    assert_eq!(
+        (&newest["first_id"], &newest["last_id"], &newest["has_more"]),
+        (&json!("msg_in_2_1"), &json!("fc_up"), &json!(true))
+    );
+    let rest = list(Some("fc_up"), 3, true).unwrap();
+    assert_eq!((&rest["data"], &rest["has_more"]), (&json!([all[0]]), &json!(false)));
+    let none = list(Some("msg_in_1_0"), 3, true).unwrap();
+    assert_eq!((&none["data"], &none["first_id"]), (&json!([]), &Value::Null));
+    assert_eq!(list(Some("unknown"), 3, true), None);
 }

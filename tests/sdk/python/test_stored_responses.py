@@ -108,6 +108,29 @@ def test_answers_belong_to_their_key(client, stranger, upstream):
         client.responses.retrieve(first.id)
 
 
+def test_what_was_asked_is_listed(client, stranger):
+    first = client.responses.create(model="compatible", input="Hello there")
+    second = client.responses.create(model="gpt-4o", previous_response_id=first.id, input=[
+        {"role": "user", "content": "And"}, {"role": "user", "content": [{"type": "input_text", "text": "now"}]}])
+
+    def texts(items):
+        return [(item.role, item.content[0].text) for item in items]
+
+    everything = [("user", "Hello there"), ("assistant", "You said: Hello there"), ("user", "And"), ("user", "now")]
+    # Page by page, as the SDK goes on from the last id.
+    listed = list(client.responses.input_items.list(second.id, order="asc", limit=3))
+    assert texts(listed) == everything
+    assert len({item.id for item in listed}) == 4
+    assert texts(client.responses.input_items.list(second.id).data) == everything[::-1]
+    page = client.responses.input_items.list(first.id, limit=1)
+    assert (texts(page.data), page.has_more) == (everything[:1], False)
+    with pytest.raises(openai.NotFoundError):
+        stranger.responses.input_items.list(first.id)
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.input_items.list(first.id, limit=0)
+    assert caught.value.param == "limit"
+
+
 def test_a_failure_is_not_kept(client, upstream):
     with pytest.raises(openai.APIError), client.responses.stream(model="half", input="Hello there") as stream:
         for event in stream:
