@@ -22,6 +22,7 @@ use crate::{
     stream::{Framing, OpenAiStream, ResponsesStream, StreamDecoder, Translated},
 };
 
+mod calls;
 mod format;
 mod history;
 mod messages;

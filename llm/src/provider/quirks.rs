@@ -32,6 +32,10 @@ pub(crate) struct Quirks {
     pub(crate) parts: Parts,
     /// Members of messages that are removed: the upstream answers 400 to them.
     pub(crate) unread: &'static [&'static [Unread]],
+    /// Ids of tool calls are nine letters and digits: others are replaced.
+    pub(crate) short_ids: bool,
+    /// An assistant's message at the end is one to go on with only where it says `prefix`.
+    pub(crate) continues: bool,
     /// Members of functions in `tools` that are removed: the upstream answers 400 to them.
     pub(crate) undeclared: &'static [&'static str],
     /// Models that know no schemas but can be held to JSON.
@@ -166,6 +170,8 @@ const PLAIN: Quirks = Quirks {
     developer: Developer::AsSystem,
     parts: Parts::Any,
     unread: &[],
+    short_ids: false,
+    continues: false,
     undeclared: &[],
     no_schemas: None,
     answers: Answers::Plain,
@@ -225,6 +231,8 @@ pub(crate) static TABLE: &[Quirks] = &[
         encoding_format: EncodingFormat::Remove,
         parts: Parts::Joined,
         unread: &[OTHERS, NAMES, REASONING],
+        short_ids: true,
+        continues: true,
         answers: Answers::InParts,
         rules: &[rules::MISTRAL, rules::NO_HINTS, rules::NO_SERVICE, rules::NO_EXTRAS, rules::MAX_TOKENS],
         relayed: &[Operation::Moderations, Operation::Transcriptions],

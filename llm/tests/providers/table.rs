@@ -29,7 +29,7 @@ fn mistral_is_sent_no_member_that_it_forbids() {
     let expected = json!([
         {"role": "user", "content": "One. Two."},
         {"role": "assistant", "content": "I cannot."},
-        {"role": "tool", "name": "now", "tool_call_id": "c", "content": "5"},
+        {"role": "tool", "name": "now", "tool_call_id": "c06b9df6f", "content": "5"},
     ]);
     assert_eq!(sent, expected);
     let picture = json!([{"role": "user", "content": [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": "https://x/y.png"}]}]);
@@ -125,4 +125,24 @@ fn fireworks_functions_are_not_strict() {
         sent["tools"],
         json!([tool(json!({"name": "a", "parameters": parameters})), tool(json!({"name": "b"}))])
     );
+}
+
+#[test]
+fn mistral_is_sent_ids_of_nine_letters_and_told_what_to_go_on_with() {
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let asked = json!({"model": "m", "messages": [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": null, "tool_calls": [call("call_\u{e6}_1"), call("D681PevKs")]},
+        {"role": "tool", "tool_call_id": "call_\u{e6}_1", "content": "1"},
+        {"role": "tool", "tool_call_id": "D681PevKs", "content": "2"},
+        {"role": "assistant", "content": "The answer is"},
+    ]});
+    let sent = messages(ProviderKind::Mistral, "m", &asked);
+    let id = sent[1]["tool_calls"][0]["id"].as_str().unwrap();
+    assert!(id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{id}");
+    assert_eq!(sent[2]["tool_call_id"], id);
+    assert_eq!((&sent[1]["tool_calls"][1]["id"], &sent[3]["tool_call_id"]), (&json!("D681PevKs"), &json!("D681PevKs")));
+    assert_eq!((&sent[4]["prefix"], &sent[1]["prefix"]), (&json!(true), &Value::Null));
+    let others = messages(ProviderKind::TogetherAI, "m", &asked);
+    assert_eq!((&others[1], &others[4]), (&asked["messages"][1], &asked["messages"][4]));
 }

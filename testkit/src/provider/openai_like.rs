@@ -27,6 +27,8 @@ pub struct OpenAiLike {
     pub(super) tool_choices: &'static [&'static str],
     pub(super) roles: &'static [&'static str],
     pub(super) order: Order,
+    /// Ids of calls are nine letters and digits.
+    pub(super) short_ids: bool,
     /// Members that messages of a role must not have; an empty role stands for all.
     pub(super) unread: &'static [(&'static str, &'static str)],
     /// Types of content's parts; none = a text only.
@@ -131,6 +133,19 @@ impl OpenAiLike {
         }
     }
 
+    fn ids(&self, message: &Value) -> Result<(), Refusal> {
+        let called = list(message.get("tool_calls")).iter().filter_map(|call| call.get("id"));
+        let mut ids = called.chain(message.get("tool_call_id")).filter_map(Value::as_str);
+        let fits = |id: &&str| id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        match ids.find(|id| self.short_ids && !fits(id)) {
+            Some(id) => {
+                let why = format!("Tool call id was {id} but must be a-z, A-Z, 0-9, with a length of 9.");
+                Err(Refusal { status: StatusCode::BAD_REQUEST, ..self.bad(why) })
+            }
+            None => Ok(()),
+        }
+    }
+
     fn order(&self, messages: &[Value]) -> Result<(), Refusal> {
         let wrong = |message: String| Err(Refusal::bad(message));
         match self.order {
@@ -191,6 +206,7 @@ impl Dialect for OpenAiLike {
         self.values(asked.body)?;
         let messages = list(body.get("messages"));
         messages.iter().try_for_each(|message| self.message(message))?;
+        messages.iter().try_for_each(|message| self.ids(message))?;
         self.order(messages)
     }
 

@@ -57,6 +57,7 @@ const OPENAI: OpenAiLike = OpenAiLike {
     tool_choices: &["auto", "none", "required"],
     roles: &["developer", "system", "user", "assistant", "tool", "function"],
     order: Order::Any,
+    short_ids: false,
     unread: &[],
     parts: &["text", "refusal", "image_url", "input_audio", "file"],
     functions: FUNCTION,
@@ -109,6 +110,7 @@ pub(super) const ALL: &[OpenAiLike] = &[
         ]),
         tool_choices: &["auto", "none", "any", "required"],
         order: Order::Asked,
+        short_ids: true,
         unread: &[
             ("system", "name"),
             ("user", "name"),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use super::calls;
 use crate::{
     error::EncodeError,
     json::{self, Member},
@@ -30,8 +31,10 @@ impl Quirks {
         }
         let mut out = Vec::with_capacity(messages.len());
         let mut copied = 0;
-        for element in json::elements(messages).unwrap_or_default() {
-            if let Some(message) = self.message(model, element.of(messages))? {
+        let elements = json::elements(messages).unwrap_or_default();
+        for (at, element) in elements.iter().enumerate() {
+            let is_last = at + 1 == elements.len();
+            if let Some(message) = self.message(model, element.of(messages), is_last)? {
                 out.extend_from_slice(messages.get(copied..element.start).unwrap_or_default());
                 out.extend_from_slice(&message);
                 copied = element.end;
@@ -45,7 +48,7 @@ impl Quirks {
     }
 
     /// The message as it is sent; `None` = as it is.
-    fn message(&self, model: &str, text: &[u8]) -> Result<Option<Bytes>, EncodeError> {
+    fn message(&self, model: &str, text: &[u8], is_last: bool) -> Result<Option<Bytes>, EncodeError> {
         let Ok(members) = json::scan(text) else {
             return Ok(None);
         };
@@ -67,12 +70,16 @@ impl Quirks {
         if flat.is_none() && self.parts == Parts::TextOnly && content.is_some_and(|content| content.starts_with(b"[")) {
             return Err(self.no_parts(model));
         }
-        if !renamed && unread.is_empty() && flat.is_none() {
+        let silent = content.is_none_or(|content| matches!(content, b"null" | b"\"\""));
+        let goes_on = self.continues && is_last && role == b"\"assistant\"" && !silent;
+        let goes_on =
+            goes_on && ["prefix", "tool_calls"].iter().all(|name| json::member(text, &members, name).is_none());
+        let ids = if self.short_ids { calls::fitting(text, &members) } else { None };
+        if !renamed && unread.is_empty() && flat.is_none() && ids.is_none() && !goes_on {
             return Ok(None);
         }
         let refusal = json::member(text, &members, "refusal").filter(|refusal| refusal.starts_with(b"\""));
         let refusal = refusal.filter(|_| unread.contains(&"refusal")).map(Bytes::copy_from_slice);
-        let silent = content.is_none_or(|content| matches!(content, b"null" | b"\"\""));
         let text = Bytes::copy_from_slice(text);
         let mut edit = Editor::new(&text, &members);
         if renamed {
@@ -80,6 +87,12 @@ impl Quirks {
         }
         for member in unread {
             edit.delete(member);
+        }
+        if let Some((member, ids)) = ids {
+            edit.replace(member, ids);
+        }
+        if goes_on {
+            edit.set("prefix", "true");
         }
         if let Some(flat) = flat {
             edit.set_string("content", &flat);
