@@ -183,8 +183,9 @@ impl Reservation<'_> {
             return true;
         }
         let header = forward::tags(self.client);
-        let has = |tag: &Box<str>| header.contains(tag) || self.request.tags().iter().any(|own| **own == **tag);
-        wanted.iter().all(has)
+        let has =
+            |tag: &str| header.iter().any(|own| **own == *tag) || self.request.tags().iter().any(|own| own == tag);
+        wanted.iter().all(|tag| has(tag))
     }
 
     /// Price of the call; `None` = it costs nothing that anybody limits.
