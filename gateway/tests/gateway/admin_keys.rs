@@ -1,5 +1,6 @@
 //! Keys made over the admin API: live at once, kept over a restart, limited like those of manifests, which they never touch.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use turnpike_testkit::{Client, Gateway, Script, client::Reply, manifest, upstream::Usage, wait::eventually};
 
@@ -174,6 +175,19 @@ async fn what_a_key_may_do_changes_at_once() {
     assert_eq!(admin.post("/key/delete", &json!({"key_aliases": ["one"]})).await.status, 200);
     assert_eq!(with_key(&stage.gateway, &replaced).post(CHAT, &chat()).await.status, 401);
     assert_eq!(admin.get(&format!("/key/info?key={CHOSEN}")).await.status, 404);
+}
+
+#[tokio::test]
+async fn of_calls_at_one_time_for_one_alias_one_makes_a_key() {
+    let stage = Stage::new().await;
+    let admin = stage.gateway.admin();
+    let body = json!({"key_alias": "wanted"});
+    let replies = join_all((0..12).map(|_| admin.post("/key/generate", &body))).await;
+    let made: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 200).collect();
+    assert_eq!(made.len(), 1);
+    assert!(replies.iter().all(|reply| reply.status == 200 || code(reply).1 == "alias_taken"));
+    assert_eq!(with_key(&stage.gateway, &made[0].json()).post(CHAT, &chat()).await.status, 200);
+    assert_eq!(admin.get("/key/list?key_alias=wanted").await.json()["total_count"], 1);
 }
 
 #[tokio::test]

@@ -74,3 +74,13 @@ async fn the_admin_key_is_a_hash_that_may_change_or_go() {
     assert_eq!((status("garbage").await, status(another).await), (401, 401));
     assert_eq!(pod.report().await.version, 1000, "the token is still the same");
 }
+
+#[tokio::test]
+async fn the_admin_api_says_that_keys_are_objects_in_a_cluster() {
+    let pod = Pod::new(&mocks(&["one"])).await;
+    for path in ["/key/list", "/budget/list", "/spend/logs", "/global/spend", "/model/info"] {
+        let absent = pod.gateway.admin().get(path).await;
+        assert_eq!((absent.status, absent.error_code().as_str()), (404, "no_admin_api"), "{path}");
+        assert!(absent.text().contains("VirtualKey and Budget objects"), "{}", absent.text());
+    }
+}
