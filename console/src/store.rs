@@ -9,7 +9,7 @@ use turnpike_bundle::{
     problem::{ObjectId, ObjectKind},
 };
 use turnpike_crds::{Budget, NanoUsd, VirtualKey};
-use turnpike_ledger::reports::{DailySum, LogFilter, LogSum, LoggedRequest, SumBy};
+use turnpike_ledger::reports::{DailySum, LogFilter, LogSum, Logged, SumBy};
 
 /// What will be there later.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -26,7 +26,7 @@ pub trait ResourceStore: Send + Sync + 'static {
     fn spent(&self, of: Vec<Since>) -> Pending<'_, Result<Vec<NanoUsd>, StoreError>>;
 
     /// Requests of the spend log, the newest first.
-    fn logged(&self, filter: LogFilter) -> Pending<'_, Result<Vec<LoggedRequest>, StoreError>>;
+    fn logged(&self, filter: LogFilter) -> Pending<'_, Result<Vec<Logged>, StoreError>>;
 
     /// What requests of the spend log add up to, the oldest day first.
     fn log_sums(&self, filter: LogFilter) -> Pending<'_, Result<Vec<LogSum>, StoreError>>;

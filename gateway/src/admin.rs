@@ -16,7 +16,7 @@ use turnpike_console::store::{Catalog, Change, Object, Pending, ResourceStore, S
 use turnpike_crds::NanoUsd;
 use turnpike_ledger::{
     objects::{Rewrite, StoredObject},
-    reports::{DailySum, LogFilter, LogSum, LoggedRequest, SumBy},
+    reports::{DailySum, LogFilter, LogSum, Logged, SumBy},
     spend_log,
     store::SqliteStore,
 };
@@ -64,7 +64,7 @@ impl Drop for Running {
 enum Ask {
     Change(Vec<Change>, Reply<()>),
     Spent(Vec<Since>, Reply<Vec<NanoUsd>>),
-    Logged(LogFilter, Reply<Vec<LoggedRequest>>),
+    Logged(LogFilter, Reply<Vec<Logged>>),
     LogSums(LogFilter, Reply<Vec<LogSum>>),
     DailySums(SumBy, i64, Reply<Vec<DailySum>>),
 }
@@ -99,7 +99,7 @@ impl ResourceStore for Standalone {
         Box::pin(self.ask(|reply| Ask::Spent(of, reply)))
     }
 
-    fn logged(&self, filter: LogFilter) -> Pending<'_, Result<Vec<LoggedRequest>, StoreError>> {
+    fn logged(&self, filter: LogFilter) -> Pending<'_, Result<Vec<Logged>, StoreError>> {
         Box::pin(self.ask(|reply| Ask::Logged(filter, reply)))
     }
 

@@ -1,10 +1,8 @@
 //! The spend log: one row per upstream attempt, written in batches away from the requests.
 
-mod read;
 mod row;
 mod writer;
 
-pub use read::{DailySum, Ended, Filter, Logged, SEARCHED};
 pub use row::{Attempt, EventId, Posting, Role, SpendRow};
 pub use writer::{Full, SpendSink, SpendSlot, SpendStatus, SpendWriter, Unwritten, WriterOptions};
 

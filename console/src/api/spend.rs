@@ -7,7 +7,7 @@ use http::Uri;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::{Map, Value, json};
 use turnpike_crds::{NanoUsd, VirtualKey};
-use turnpike_ledger::reports::{DailySum, LogFilter, LogSum, LoggedRequest, SumBy};
+use turnpike_ledger::reports::{DailySum, LogFilter, LogSum, Logged, SumBy};
 
 use super::{Store, error::ApiError, keys, money, query::Query};
 use crate::store::{Catalog, Held, alias};
@@ -196,7 +196,7 @@ fn by_day(sums: Vec<LogSum>) -> Vec<Value> {
     rows.collect()
 }
 
-fn logged(row: &LoggedRequest, names: &Names<'_>) -> Value {
+fn logged(row: &Logged, names: &Names<'_>) -> Value {
     let moment = |at: i64| Timestamp::from_microsecond(at).unwrap_or_default().to_string();
     let read = |text: Option<&String>| text.and_then(|text| serde_json::from_str::<Value>(text).ok());
     json!({

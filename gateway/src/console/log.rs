@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use turnpike_console::ui::facts::{Day, Overview, Requests, Row, Search, Standing, Sums, Unavailable};
-use turnpike_ledger::spend_log::{DailySum, Ended, Filter, Logged, SEARCHED};
+use turnpike_ledger::reports::{DailySum, Ended, Filter, Logged, SEARCHED, SumBy};
 
 use super::{Reader, View, models::standing, now, silent};
 use crate::{config::snapshot::Backend, pipeline::journey::now as moment};
@@ -64,7 +64,9 @@ impl View {
     /// Sums since a day; `None` = the log is not read here.
     pub(super) async fn days(&self, since: i64) -> Result<Option<Vec<DailySum>>, Unavailable> {
         match &mut *self.console()?.reader.lock().await {
-            Reader::Sqlite(store) => store.days(since).await.map(Some).map_err(|error| silent(&error)),
+            Reader::Sqlite(store) => {
+                store.daily_sums(SumBy::Key, since).await.map(Some).map_err(|error| silent(&error))
+            }
             Reader::Postgres(_) => Ok(None),
         }
     }

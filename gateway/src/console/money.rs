@@ -27,7 +27,7 @@ impl View {
         let mut used: BTreeMap<String, (i64, i64)> = BTreeMap::new();
         let sums = self.days(now.div_euclid(86_400) - DAYS + 1).await?;
         for sum in sums.iter().flatten() {
-            let (spent, requests) = used.entry(sum.key_id.clone()).or_default();
+            let (spent, requests) = used.entry(sum.name.clone()).or_default();
             *spent = spent.saturating_add(sum.cost_nano);
             *requests = requests.saturating_add(sum.requests);
         }

@@ -26,7 +26,6 @@ mod insert;
 mod lease;
 mod ledger;
 mod objects;
-mod read;
 mod reports;
 mod session;
 mod zones;
