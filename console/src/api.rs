@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use axum::{
-    Router, middleware,
+    Json, Router, middleware,
     routing::{get, post},
 };
+use serde_json::Value;
 
 use crate::{
     auth::{self, Guard},
@@ -25,6 +26,9 @@ mod models;
 mod money;
 mod query;
 mod spend;
+
+/// What a route answers.
+type Answer = Result<Json<Value>, error::ApiError>;
 
 /// What the routes work on.
 pub(crate) type Store = Arc<dyn ResourceStore>;

@@ -43,7 +43,7 @@ pub struct Catalog {
     /// Every budget.
     pub budgets: Vec<Held<Budget>>,
     /// What they compile to.
-    pub contents: Contents,
+    pub contents: Arc<Contents>,
 }
 
 /// A key, and since when its spend is asked for.

@@ -19,10 +19,11 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use tokio::time::{Instant, timeout};
+use turnpike_ledger::reports::Logged;
 
 use self::{
     browser::{answer, cookie, field, is_own, page, see, token},
-    facts::{Budgets, Keys, Models, Overview, Requests, Row, Search, Unavailable},
+    facts::{Budgets, Keys, Models, Overview, Requests, Search, Unavailable},
     session::Wait,
 };
 
@@ -65,7 +66,7 @@ pub trait World: Send + Sync + 'static {
     fn requests(&self, search: Search) -> impl Future<Output = Result<Requests, Unavailable>> + Send;
 
     /// The attempts of one request, by its arrival (microseconds since the epoch) and id; none = there is no such request.
-    fn request(&self, started_at_us: i64, id: &str) -> impl Future<Output = Result<Vec<Row>, Unavailable>> + Send;
+    fn request(&self, started_at_us: i64, id: &str) -> impl Future<Output = Result<Vec<Logged>, Unavailable>> + Send;
 }
 
 /// The pages of a world, with its sessions.

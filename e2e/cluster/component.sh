@@ -16,10 +16,15 @@ begin() {
     echo $! >"$STATE/component/$1.pid"
 }
 
-# Whether a component's process is there.
+# Whether a component's process is there. A process that was killed is a zombie while its last threads
+# are still giving back its memory, and after that its ports.
 running() {
-    local state
-    state="$(sed 's/.*) //; s/ .*//' "/proc/$(cat "$STATE/component/$1.pid")/stat" 2>/dev/null)" && [ "$state" != Z ]
+    local process state tasks
+    process="/proc/$(cat "$STATE/component/$1.pid")"
+    state="$(sed 's/.*) //; s/ .*//' "$process/stat" 2>/dev/null)" || return 1
+    [ "$state" = Z ] || return 0
+    tasks=("$process"/task/*)
+    [ "${#tasks[@]}" -gt 1 ]
 }
 
 # Ends a component as a crash would. Usage: crash NAME

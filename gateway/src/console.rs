@@ -2,19 +2,23 @@
 //!
 //! Nothing here is on a request's path: pages read the snapshot, the counters and the database when somebody looks.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use tokio::sync::Mutex;
 use turnpike_bundle::entry::Contents;
-use turnpike_console::ui::{
-    Sessions, Ui, World,
-    facts::{Budgets, Keys, Models, Overview, Requests, Row, Search, Unavailable},
-    router,
+use turnpike_console::{
+    store::Catalog,
+    ui::{
+        Sessions, Ui, World,
+        facts::{Budgets, Keys, Models, Overview, Requests, Search, Unavailable},
+        router,
+    },
 };
 use turnpike_ledger::{
     account::{AccountSpec, Unit},
+    reports::Logged,
     spend_log::StoreError,
     store::{Balance, LeaseStore, PostgresStore, SqliteStore},
 };
@@ -35,8 +39,8 @@ pub enum Reader {
 
 /// What the console keeps.
 pub struct Console {
-    /// What was loaded last, without credentials.
-    contents: ArcSwap<Contents>,
+    /// What is served; not there before the first configuration.
+    catalog: OnceLock<Arc<ArcSwap<Catalog>>>,
     reader: Mutex<Reader>,
     sessions: Arc<Sessions>,
 }
@@ -44,12 +48,13 @@ pub struct Console {
 impl Console {
     /// Nothing is loaded yet, and nobody signed in.
     pub fn new(reader: Reader) -> Self {
-        Self { contents: ArcSwap::default(), reader: Mutex::new(reader), sessions: Arc::default() }
+        Self { catalog: OnceLock::new(), reader: Mutex::new(reader), sessions: Arc::default() }
     }
 
-    /// This is in force now.
-    pub fn follow(&self, contents: Contents) {
-        self.contents.store(Arc::new(Contents { credentials: BTreeMap::new(), ..contents }));
+    /// What is served is kept here from now on.
+    pub fn follow(&self, catalog: Arc<ArcSwap<Catalog>>) {
+        // Set once: there is one configuration.
+        let _ = self.catalog.set(catalog);
     }
 }
 
@@ -72,7 +77,8 @@ impl View {
     }
 
     fn contents(&self) -> Result<Arc<Contents>, Unavailable> {
-        Ok(self.console()?.contents.load_full())
+        let catalog = self.console()?.catalog.get();
+        Ok(catalog.map(|catalog| Arc::clone(&catalog.load().contents)).unwrap_or_default())
     }
 
     /// How accounts stand now, in their order.
@@ -137,7 +143,7 @@ impl World for View {
         self.newest(search).await
     }
 
-    async fn request(&self, started_at_us: i64, id: &str) -> Result<Vec<Row>, Unavailable> {
+    async fn request(&self, started_at_us: i64, id: &str) -> Result<Vec<Logged>, Unavailable> {
         self.attempts(started_at_us, id).await
     }
 }

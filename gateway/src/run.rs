@@ -220,11 +220,11 @@ impl Configured {
                 let publish = move |loaded: Loaded| {
                     let Loaded { contents, hash, problems, warnings, .. } = loaded;
                     reload.publish(Publication { contents: &contents, hash, problems, warnings: warnings.len() });
-                    if let Some(console) = &reload.app().console {
-                        console.follow(contents);
-                    }
                 };
                 let watching = watch::start(directory, publish).await?;
+                if let Some(console) = &app.console {
+                    console.follow(Arc::clone(watching.editor().catalog()));
+                }
                 let editing = objects.map(|database| {
                     let (store, running) = admin::start(database, watching.editor());
                     // Set once: this is the only place.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::tz::TimeZone;
 use turnpike_bundle::entry::{BudgetEntry, KeyEntry, LimitEntry, ModelEntry, ObjectRef};
 use turnpike_crds::{
-    budget::{Enforcement, Mode, OnExceed, OnStoreUnavailable},
+    budget::{Enforcement, Mode, OnExceed, OnStoreUnavailable, Share},
     window::zone,
 };
 
@@ -87,6 +87,16 @@ impl Terms<'_> {
         .into_iter()
         .flatten()
         .collect()
+    }
+}
+
+/// The pot of a Budget that a key's requests are counted in: empty = the shared one, `None` = each end user has one.
+pub fn subject<'a>(budget: &BudgetEntry, key: &'a KeyEntry) -> Option<&'a str> {
+    match budget.share {
+        Share::Shared => Some(""),
+        Share::PerKey => Some(&key.key_id),
+        Share::PerUser if budget.is_of_end_users() => None,
+        Share::PerUser => Some(key.user.as_deref().unwrap_or(&key.key_id)),
     }
 }
 

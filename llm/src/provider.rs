@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -193,6 +193,14 @@ pub struct Encoded {
     pub further: Vec<Splices>,
     /// To be handed back in [`Shown::recall`].
     pub recall: Recall,
+}
+
+impl Encoded {
+    /// One call with a JSON body and no headers but its type.
+    pub(crate) fn json(body: Splices, recall: Recall) -> Self {
+        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        Self { headers, body, further: Vec::new(), recall }
+    }
 }
 
 /// A whole successful answer in the client's dialect.

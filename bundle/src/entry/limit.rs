@@ -130,6 +130,12 @@ impl BudgetEntry {
     pub fn acts(&self) -> bool {
         self.mode == Mode::Enforce && self.on_exceed != OnExceed::Notify
     }
+
+    /// Whether pots are those of the `user` in requests.
+    pub fn is_of_end_users(&self) -> bool {
+        let names_end_users = self.scope.as_ref().is_some_and(|scope| scope.end_user.is_some());
+        self.share == Share::PerUser && names_end_users
+    }
 }
 
 /// Whether a budget counts a key's requests: `Budget::covers`, of what the two compiled to.

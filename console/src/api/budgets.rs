@@ -5,21 +5,19 @@ use std::sync::Arc;
 use axum::{Json, body::Bytes, extract::State};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use turnpike_bundle::{Contents, entry::ObjectRef};
+use turnpike_bundle::entry::ObjectRef;
 use turnpike_crds::{
     Budget, BudgetSpec, NanoUsd, ObjectMeta, Time,
     budget::{BudgetLimit, Share, Window},
 };
 
 use super::{
-    Store, duration,
+    Answer, Store, duration,
     error::ApiError,
     fields::{Fields, Given, Refusals},
     keys, money,
 };
 use crate::store::{Catalog, Change, Held, Object, Origin};
-
-type Answer = Result<Json<Value>, ApiError>;
 
 /// Annotation: `budget_duration` as it was spelled.
 const DURATION: &str = "turnpike.dev/budget-duration";
@@ -41,7 +39,7 @@ pub(super) async fn new(State(store): State<Store>, body: Bytes) -> Answer {
         None => keys::new_name("budget")?,
     };
     let namespace = fields.text("namespace")?.value();
-    let namespace = namespace.unwrap_or_else(|| namespace_of(&store.catalog().contents));
+    let namespace = namespace.unwrap_or_else(|| keys::namespace_of(&store.catalog().contents));
     let mut budget = Budget {
         metadata: ObjectMeta {
             name: Some(name),
@@ -198,17 +196,13 @@ fn row(held: &Held<Budget>) -> Value {
 
 /// By name; in the models' namespace first, since names of the API have none.
 fn find(catalog: &Catalog, name: &str) -> Result<Held<Budget>, ApiError> {
-    let namespace = namespace_of(&catalog.contents);
+    let namespace = keys::namespace_of(&catalog.contents);
     let usual = catalog.budget(&ObjectRef { namespace, name: name.to_owned() });
     let named = |held: &&Held<Budget>| held.resource.metadata.name.as_deref() == Some(name);
     usual
         .or_else(|| catalog.budgets.iter().find(named))
         .cloned()
         .ok_or_else(|| ApiError::NotFound(format!("there is no budget \"{name}\"; see GET /budget/list")))
-}
-
-fn namespace_of(contents: &Contents) -> String {
-    keys::namespace_of(contents)
 }
 
 async fn put(store: &Store, before: Option<Held<Budget>>, budget: Budget) -> Answer {

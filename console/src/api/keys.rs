@@ -14,7 +14,7 @@ use turnpike_bundle::{Contents, sha256_hex};
 use turnpike_crds::{NanoUsd, ObjectMeta, Time, VirtualKey, VirtualKeySpec};
 
 use super::{
-    Store,
+    Answer, Store,
     error::ApiError,
     fields::{Fields, Given},
     query::Query,
@@ -25,7 +25,7 @@ mod edit;
 mod row;
 mod secret;
 
-type Answer = Result<Json<Value>, ApiError>;
+pub(super) use row::key_id;
 
 /// Longest beginning of a resource's name that comes from an alias: with what follows it is a legal name.
 const READABLE: usize = 40;
@@ -188,11 +188,6 @@ pub(super) async fn list(State(store): State<Store>, uri: Uri) -> Answer {
     };
     let pages = found.len().div_ceil(size);
     Ok(Json(json!({"keys": keys, "total_count": found.len(), "current_page": page, "total_pages": pages})))
-}
-
-/// The id of a key in logs and spend rows.
-pub(super) fn key_id(key: &VirtualKey) -> String {
-    row::key_id(key)
 }
 
 /// What may be shown of a key: `sk-...` and its end, where that is known.

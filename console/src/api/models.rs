@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use turnpike_bundle::entry::{Backend, ModelEntry};
 use turnpike_crds::NanoUsd;
 
-use super::{Store, error::ApiError, money, query::Query};
+use super::{Answer, Store, error::ApiError, money, query::Query};
 
 /// Tokens that a price is for.
 const MILLION: f64 = 1e6;
 
 /// `GET /model/info` and `/v1/model/info`
-pub(super) async fn info(State(store): State<Store>, uri: Uri) -> Result<Json<Value>, ApiError> {
+pub(super) async fn info(State(store): State<Store>, uri: Uri) -> Answer {
     let mut query = Query::of(&uri);
     let wanted = query.text("litellm_model_id");
     query.finish(&[])?;

@@ -9,10 +9,8 @@ use serde_json::{Map, Value, json};
 use turnpike_crds::{NanoUsd, VirtualKey};
 use turnpike_ledger::reports::{DailySum, LogFilter, LogSum, Logged, SumBy};
 
-use super::{Store, error::ApiError, keys, money, query::Query};
+use super::{Answer, Store, error::ApiError, keys, money, query::Query};
 use crate::store::{Catalog, Held, alias};
-
-type Answer = Result<Json<Value>, ApiError>;
 
 const DAY: i64 = 86_400_000_000;
 /// How far back `/global/spend*` looks, in days, as `LiteLLM` does.

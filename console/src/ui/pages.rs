@@ -2,7 +2,9 @@
 
 use askama::Template;
 
-use super::facts::{Budgets, Keys, Models, Overview, Requests, Row};
+use turnpike_ledger::reports::Logged;
+
+use super::facts::{Budgets, Keys, Models, Overview, Requests};
 
 mod amounts;
 mod keys;
@@ -41,7 +43,7 @@ pub fn requests(facts: &Requests) -> String {
 }
 
 /// One request; empty where there is none.
-pub fn request(id: &str, attempts: &[Row]) -> String {
+pub fn request(id: &str, attempts: &[Logged]) -> String {
     if attempts.is_empty() { String::new() } else { html(&requests::One::new(id, attempts)) }
 }
 

@@ -7,10 +7,11 @@ use turnpike_console::ui::{
     Ui, World,
     facts::{
         Amount, Budget, Budgets, Cause, Day, Key, Keys, Loaded, Model, Models, Overview, Price, Probe, Problem, Rates,
-        Requests, Route, Row, Search, Standing, Sums, Target, Unavailable, Unit,
+        Requests, Route, Search, Standing, Sums, Target, Unavailable, Unit,
     },
     router,
 };
+use turnpike_ledger::reports::Logged;
 
 pub(crate) const ADMIN_KEY: &str = "sk-admin-of-the-pages";
 /// 2026-03-01 12:00 UTC.
@@ -50,7 +51,7 @@ impl World for Scripted {
         Ok(Requests { now: NOW, search, rows: vec![row()], searched: 20_000 })
     }
 
-    async fn request(&self, _: i64, id: &str) -> Result<Vec<Row>, Unavailable> {
+    async fn request(&self, _: i64, id: &str) -> Result<Vec<Logged>, Unavailable> {
         match id {
             "unknown" => Ok(Vec::new()),
             "failing" => Err(Unavailable("The spend database does not answer <now>".to_owned())),
@@ -206,14 +207,14 @@ pub(crate) fn budgets() -> Budgets {
     }
 }
 
-pub(crate) fn row() -> Row {
-    Row {
+pub(crate) fn row() -> Logged {
+    Logged {
         started_at_us: NOW * 1_000_000,
-        id: "req-1".to_owned(),
-        key: "vk_1".to_owned(),
+        request_id: "req-1".to_owned(),
+        key_id: "vk_1".to_owned(),
         team: Some("ml".to_owned()),
         end_user: Some(HOSTILE.to_owned()),
-        requested: "smart".to_owned(),
+        requested_model: "smart".to_owned(),
         model: Some("ml/well".to_owned()),
         provider: Some("openai".to_owned()),
         upstream_model: Some("gpt-4o".to_owned()),
@@ -223,21 +224,21 @@ pub(crate) fn row() -> Row {
         outcome: "success".to_owned(),
         prompt_tokens: 1200,
         completion_tokens: 34,
-        cost: Some(70_000),
+        cost_nano: Some(70_000),
         first_byte_us: Some(230_000),
         latency_us: 12_345_678,
         attempt: 2,
         attempts: 2,
-        ..Row::default()
+        ..Logged::default()
     }
 }
 
-fn attempts() -> Vec<Row> {
-    let failed = Row {
+fn attempts() -> Vec<Logged> {
+    let failed = Logged {
         model: Some("ml/ill".to_owned()),
         status: 503,
         outcome: "upstream_error".to_owned(),
-        cost: None,
+        cost_nano: None,
         attempt: 1,
         role: Some("retried".to_owned()),
         ..row()

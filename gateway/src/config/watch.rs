@@ -7,6 +7,7 @@
 //! One task owns all of it. Whatever goes wrong is reported and tried again with the next change.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -20,7 +21,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
 use turnpike_bundle::{
-    Problem,
+    Contents, Problem,
     entry::ObjectRef,
     problem::{ObjectId, ObjectKind},
 };
@@ -197,9 +198,16 @@ impl Cycle {
     }
 
     fn publish(&mut self, loaded: Loaded) {
+        let is_new = self.published.as_ref() != Some(&loaded);
+        let contents = if is_new {
+            // Whoever looks at it has no use for the providers' credentials.
+            Arc::new(Contents { credentials: BTreeMap::new(), ..loaded.contents.clone() })
+        } else {
+            Arc::clone(&self.catalog.load().contents)
+        };
         // Also where only words changed that requests are not served by.
-        self.catalog.store(Arc::new(self.directory.catalog(&loaded.contents)));
-        if self.published.as_ref() == Some(&loaded) {
+        self.catalog.store(Arc::new(self.directory.catalog(contents)));
+        if !is_new {
             return;
         }
         tell(self.published.as_ref(), &loaded);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use turnpike_console::ui::facts::{Day, Overview, Requests, Row, Search, Standing, Sums, Unavailable};
+use turnpike_console::ui::facts::{Day, Overview, Requests, Search, Standing, Sums, Unavailable};
 use turnpike_ledger::reports::{DailySum, Ended, Filter, Logged, SEARCHED, SumBy};
 
 use super::{Reader, View, models::standing, now, silent};
@@ -45,20 +45,18 @@ impl View {
             },
             most: MOST,
         };
-        let found = match &mut *self.console()?.reader.lock().await {
+        let rows = match &mut *self.console()?.reader.lock().await {
             Reader::Sqlite(store) => store.newest(&filter).await.map_err(|error| silent(&error))?,
             Reader::Postgres(_) => return Err(elsewhere()),
         };
-        let rows = found.into_iter().map(row).collect();
         Ok(Requests { now: now(), search, rows, searched: SEARCHED })
     }
 
-    pub(super) async fn attempts(&self, started_at_us: i64, id: &str) -> Result<Vec<Row>, Unavailable> {
-        let found = match &mut *self.console()?.reader.lock().await {
-            Reader::Sqlite(store) => store.attempts(started_at_us, id).await.map_err(|error| silent(&error))?,
-            Reader::Postgres(_) => return Err(elsewhere()),
-        };
-        Ok(found.into_iter().map(row).collect())
+    pub(super) async fn attempts(&self, started_at_us: i64, id: &str) -> Result<Vec<Logged>, Unavailable> {
+        match &mut *self.console()?.reader.lock().await {
+            Reader::Sqlite(store) => store.attempts(started_at_us, id).await.map_err(|error| silent(&error)),
+            Reader::Postgres(_) => Err(elsewhere()),
+        }
     }
 
     /// Sums since a day; `None` = the log is not read here.
@@ -105,33 +103,4 @@ fn add(sums: &mut Sums, sum: &DailySum) {
     sums.failures = sums.failures.saturating_add(sum.failures);
     sums.tokens = sums.tokens.saturating_add(sum.tokens);
     sums.cost = sums.cost.saturating_add(sum.cost_nano);
-}
-
-fn row(logged: Logged) -> Row {
-    Row {
-        started_at_us: logged.started_at_us,
-        id: logged.request_id,
-        key: logged.key_id,
-        team: logged.team,
-        user: logged.user,
-        end_user: logged.end_user,
-        requested: logged.requested_model,
-        model: logged.model,
-        provider: logged.provider,
-        upstream_model: logged.upstream_model,
-        operation: logged.operation,
-        stream: logged.stream,
-        status: logged.status,
-        outcome: logged.outcome,
-        prompt_tokens: logged.prompt_tokens,
-        completion_tokens: logged.completion_tokens,
-        cached_tokens: logged.cached_tokens,
-        cost: logged.cost_nano,
-        estimated: logged.estimated,
-        first_byte_us: logged.first_byte_us,
-        latency_us: logged.latency_us,
-        attempt: logged.attempt,
-        attempts: logged.attempts,
-        role: logged.role,
-    }
 }

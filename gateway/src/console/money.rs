@@ -45,15 +45,21 @@ impl View {
 
     pub(super) async fn all_budgets(&self) -> Result<Budgets, Unavailable> {
         let contents = self.contents()?;
-        let mut budgets = Vec::with_capacity(contents.budgets.len());
-        for entry in &contents.budgets {
+        let accounted = contents.budgets.iter().map(|entry| {
             let keys: Vec<&KeyEntry> = contents.keys.iter().filter(|key| covers(entry, key)).collect();
             let pots = pots(entry, &keys);
             let shown = pots.iter().take(MOST_POTS);
             let accounts: Vec<_> = shown.flat_map(|pot| limits::of_budget(entry, pot)).collect();
-            let balances = self.balances(&accounts).await?;
+            (entry, keys.len(), pots.len(), accounts)
+        });
+        let accounted: Vec<_> = accounted.collect();
+        let all: Vec<_> = accounted.iter().flat_map(|(.., accounts)| accounts).cloned().collect();
+        let mut balances = self.balances(&all).await?.into_iter();
+        let mut budgets = Vec::with_capacity(accounted.len());
+        for (entry, keys, pots, accounts) in &accounted {
             let zone = entry.time_zone.as_deref();
-            let amounts = accounts.iter().zip(balances);
+            let amounts =
+                accounts.iter().filter_map(|account| self.amount(account, balances.next().unwrap_or_default(), zone));
             budgets.push(Budget {
                 object: entry.object.to_string(),
                 share: match entry.share {
@@ -65,10 +71,10 @@ impl View {
                 on_exceed: format!("{:?}", entry.on_exceed),
                 acts: entry.acts(),
                 thresholds: entry.alert_thresholds.clone(),
-                keys: keys.len(),
-                amounts: amounts.filter_map(|(account, balance)| self.amount(account, balance, zone)).collect(),
-                more: pots.len().saturating_sub(MOST_POTS),
-                of_end_users: is_of_end_users(entry),
+                keys: *keys,
+                amounts: amounts.collect(),
+                more: pots.saturating_sub(MOST_POTS),
+                of_end_users: entry.is_of_end_users(),
             });
         }
         Ok(Budgets { now: now(), budgets })
@@ -113,19 +119,12 @@ fn key(entry: &KeyEntry, budget: Vec<Amount>, (spent, requests): (i64, i64), con
 }
 
 /// Who has a pot of a budget; empty name = there is one for all.
-fn pots(budget: &BudgetEntry, keys: &[&KeyEntry]) -> BTreeSet<String> {
-    match budget.share {
-        Share::Shared => BTreeSet::from([String::new()]),
-        Share::PerKey => keys.iter().map(|key| key.key_id.clone()).collect(),
-        // They are known once their requests come.
-        Share::PerUser if is_of_end_users(budget) => BTreeSet::new(),
-        Share::PerUser => keys.iter().map(|key| key.user.as_ref().unwrap_or(&key.key_id).clone()).collect(),
+fn pots<'a>(budget: &BudgetEntry, keys: &[&'a KeyEntry]) -> BTreeSet<&'a str> {
+    if budget.share == Share::Shared {
+        return BTreeSet::from([""]);
     }
-}
-
-fn is_of_end_users(budget: &BudgetEntry) -> bool {
-    let of_end_users = budget.scope.as_ref().is_some_and(|scope| scope.end_user.is_some());
-    budget.share == Share::PerUser && of_end_users
+    // Those of end users are known once their requests come.
+    keys.iter().filter_map(|key| limits::subject(budget, key)).collect()
 }
 
 fn window(account: &AccountSpec, zone: Option<&str>) -> String {

@@ -31,10 +31,7 @@ pub async fn show(
         let (store, name) = find(&worker, id, &uri, &headers)?;
         store.get(&name).await
     };
-    match found.await {
-        Ok(response) => whole(response.response),
-        Err(error) => error.into_response(),
-    }
+    told(found.await.map(|kept| kept.response))
 }
 
 /// What one was asked, with the turns before it.
@@ -57,10 +54,7 @@ pub async fn items(
         let listed = tokio::task::spawn_blocking(work).await.map_err(|_| Error::Internal)?;
         listed.ok_or_else(|| wrong("after", "there is no item of this id in the list"))
     };
-    match found.await {
-        Ok(list) => whole(list),
-        Err(error) => error.into_response(),
-    }
+    told(found.await)
 }
 
 /// The page that a query asks for.
@@ -97,15 +91,13 @@ pub async fn delete(
         let (store, name) = find(&worker, id, &uri, &headers)?;
         store.delete(&name).await.map(|()| name)
     };
-    match gone.await {
-        Ok(name) => {
-            let mut body = b"{\"id\":".to_vec();
-            body.extend_from_slice(&json::quoted(&name.id));
-            body.extend_from_slice(b",\"object\":\"response\",\"deleted\":true}");
-            whole(body)
-        }
-        Err(error) => error.into_response(),
-    }
+    let body = gone.await.map(|name| {
+        let mut body = b"{\"id\":".to_vec();
+        body.extend_from_slice(&json::quoted(&name.id));
+        body.extend_from_slice(b",\"object\":\"response\",\"deleted\":true}");
+        body
+    });
+    told(body)
 }
 
 /// The store, and the name of what is asked for. Without a store there is no such path.
@@ -126,8 +118,12 @@ fn find<'w>(
     Ok((store, Name::new(&caller.key_id, &id)))
 }
 
-fn whole(body: impl Into<axum::body::Body>) -> Response {
-    let mut response = Response::new(body.into());
+/// JSON, or why there is none.
+fn told(body: Result<impl Into<axum::body::Body>, Error>) -> Response {
+    let mut response = match body {
+        Ok(body) => Response::new(body.into()),
+        Err(error) => return error.into_response(),
+    };
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -4,7 +4,7 @@
 //! they share goes into `additionalModelRequestFields`.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
@@ -92,12 +92,8 @@ impl Provider for Bedrock {
             }
             _ => return Err(no_route(NAME, operation)),
         };
-        Ok(Encoded {
-            headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-            body: body.into(),
-            further: further.into_iter().map(Splices::from).collect(),
-            recall,
-        })
+        let further = further.into_iter().map(Splices::from).collect();
+        Ok(Encoded { further, ..Encoded::json(body.into(), recall) })
     }
 
     fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {

@@ -1,7 +1,7 @@
 //! Google's Gemini API (AI Studio). Vertex AI takes the same bodies under other addresses, see [`vertex`].
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
@@ -123,12 +123,7 @@ impl Provider for Gemini {
 }
 
 fn encoded(body: Vec<u8>, recall: Recall) -> Encoded {
-    Encoded {
-        headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        body: Splices::from(Bytes::from(body)),
-        further: Vec::new(),
-        recall,
-    }
+    Encoded::json(Splices::from(Bytes::from(body)), recall)
 }
 
 /// `models/NAME`, or what the name says itself (`tunedModels/NAME`).

@@ -3,7 +3,7 @@
 //! Same dialect on both sides: a body is never parsed whole, only edited where the provider wants something else.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
@@ -107,12 +107,7 @@ impl Provider for Quirks {
             tools::strip(self.undeclared, &mut edit);
         }
         self.edit_model(request, target, &mut edit);
-        Ok(Encoded {
-            headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-            body: edit.finish(),
-            further: Vec::new(),
-            recall: Recall::default(),
-        })
+        Ok(Encoded::json(edit.finish(), Recall::default()))
     }
 
     fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {

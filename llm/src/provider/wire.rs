@@ -1,7 +1,6 @@
 //! What the dialects that are not OpenAI's have in common on the wire.
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -26,10 +25,5 @@ pub(super) fn encoded(body: &impl Serialize, others: &[(String, Box<RawValue>)])
     for (name, value) in others {
         edit.set(name, Bytes::copy_from_slice(value.get().as_bytes()));
     }
-    Encoded {
-        headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        body: edit.finish(),
-        further: Vec::new(),
-        recall: Recall::default(),
-    }
+    Encoded::json(edit.finish(), Recall::default())
 }

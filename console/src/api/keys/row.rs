@@ -20,7 +20,7 @@ pub(super) const SHOWN: &str = "turnpike.dev/key-name";
 pub(super) const UPDATED: &str = "turnpike.dev/updated-at";
 
 /// The id of a key in logs and spend rows.
-pub(super) fn key_id(key: &VirtualKey) -> String {
+pub(in crate::api) fn key_id(key: &VirtualKey) -> String {
     let object = object_ref(key);
     KeyId::of(&object.namespace, &object.name).to_string()
 }

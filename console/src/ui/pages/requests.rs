@@ -1,10 +1,11 @@
 //! The page of requests, and that of one.
 
 use askama::Template;
+use turnpike_ledger::reports::Logged;
 
 use super::Badge;
 use crate::ui::{
-    facts::{self, Requests, Search},
+    facts::{Requests, Search},
     format,
 };
 
@@ -20,13 +21,13 @@ pub(super) struct Page<'a> {
 #[template(path = "request.html")]
 pub(super) struct One<'a> {
     id: &'a str,
-    first: &'a facts::Row,
+    first: &'a Logged,
     attempts: Vec<Row<'a>>,
     cost: String,
 }
 
 struct Row<'a> {
-    of: &'a facts::Row,
+    of: &'a Logged,
     machine: String,
     full: String,
     time: String,
@@ -53,9 +54,9 @@ impl<'a> Page<'a> {
 
 impl<'a> One<'a> {
     /// `attempts` must not be empty; the first says who sent the request.
-    pub(super) fn new(id: &'a str, attempts: &'a [facts::Row]) -> Self {
-        static NOBODY: std::sync::LazyLock<facts::Row> = std::sync::LazyLock::new(facts::Row::default);
-        let known: Vec<i64> = attempts.iter().filter_map(|row| row.cost).collect();
+    pub(super) fn new(id: &'a str, attempts: &'a [Logged]) -> Self {
+        static NOBODY: std::sync::LazyLock<Logged> = std::sync::LazyLock::new(Logged::default);
+        let known: Vec<i64> = attempts.iter().filter_map(|row| row.cost_nano).collect();
         Self {
             id,
             first: attempts.first().unwrap_or(&NOBODY),
@@ -67,7 +68,7 @@ impl<'a> One<'a> {
 
 impl<'a> Row<'a> {
     /// Of another day than `now`, the day is told too.
-    fn new(row: &'a facts::Row, now: i64) -> Self {
+    fn new(row: &'a Logged, now: i64) -> Self {
         let seconds = row.started_at_us.div_euclid(1_000_000);
         let full = format::moment(seconds);
         let is_today = seconds.div_euclid(86_400) == now.div_euclid(86_400);
@@ -90,7 +91,7 @@ impl<'a> Row<'a> {
             tokens_in: format::count(row.prompt_tokens),
             tokens_out: format::count(row.completion_tokens),
             cached: format::count(row.cached_tokens),
-            cost: format::cost(row.cost),
+            cost: format::cost(row.cost_nano),
             first_byte: row.first_byte_us.map_or_else(|| "—".to_owned(), format::micros),
             latency: format::micros(row.latency_us),
             part: match (row.attempt, row.role.as_deref()) {

@@ -43,13 +43,12 @@ impl<'a> Budgets<'a> {
     fn of(&self, budget: &'a BudgetEntry, key: &KeyEntry) -> Vec<Limit> {
         let scope = budget.scope.as_ref();
         let end_users = end_users(scope);
-        let pots: Vec<Pots> = match (budget.share, &end_users) {
-            (Share::PerUser, EndUsers::Any | EndUsers::Only(_)) => vec![Pots::PerEndUser(Arc::new(budget.clone()))],
+        let pots: Vec<Pots> = match (budget.share, limits::subject(budget, key)) {
             (Share::Shared, _) => {
                 self.shared.get(&budget.object).into_iter().flatten().cloned().map(Pots::One).collect()
             }
-            (Share::PerKey, _) => one_each(budget, &key.key_id),
-            (Share::PerUser, EndUsers::All) => one_each(budget, key.user.as_deref().unwrap_or(&key.key_id)),
+            (_, Some(subject)) => limits::of_budget(budget, subject).into_iter().map(Pots::One).collect(),
+            (_, None) => vec![Pots::PerEndUser(Arc::new(budget.clone()))],
         };
         let models = scope.map_or(&[][..], |scope| &scope.models);
         let tags: Arc<[Box<str>]> =
@@ -63,10 +62,6 @@ impl<'a> Budgets<'a> {
             })
             .collect()
     }
-}
-
-fn one_each(budget: &BudgetEntry, subject: &str) -> Vec<Pots> {
-    limits::of_budget(budget, subject).into_iter().map(Pots::One).collect()
 }
 
 fn end_users(scope: Option<&Scope>) -> EndUsers {

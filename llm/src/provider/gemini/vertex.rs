@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use percent_encoding::utf8_percent_encode;
 
 use super::{Platform, SEGMENT, embed, encoded, error, object, request as body, response, stream};
@@ -215,9 +215,9 @@ fn chat(
         return Ok(encoded(body, recall));
     }
     let written = anthropic::request::write(chat, Some(ANTHROPIC_VERSION), target)?;
-    let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    headers.extend(written.notes.betas.header());
-    Ok(Encoded { headers, body: written.body.into(), further: Vec::new(), recall: written.notes.recall })
+    let mut encoded = Encoded::json(written.body.into(), written.notes.recall);
+    encoded.headers.extend(written.notes.betas.header());
+    Ok(encoded)
 }
 
 /// A client that speaks Anthropic's dialect to its model: the URL names the model, and the body the version.
@@ -227,12 +227,7 @@ fn messages(request: &Request, target: &Target<'_>) -> Encoded {
     let mut edit = Editor::new(&body, &members);
     edit.delete("model");
     edit.set_string("anthropic_version", ANTHROPIC_VERSION);
-    Encoded {
-        headers: vec![(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-        body: edit.finish(),
-        further: Vec::new(),
-        recall: Recall::default(),
-    }
+    Encoded::json(edit.finish(), Recall::default())
 }
 
 /// Of the client's `metadata`, what can be a label, for the bill: Google takes small letters, digits, `_` and `-`.

@@ -41,9 +41,8 @@ impl Directory {
         }
     }
 
-    /// Keys and budgets that are served, and from where. Without the providers' credentials.
-    pub fn catalog(&self, contents: &Contents) -> Catalog {
-        let contents = Contents { credentials: BTreeMap::new(), ..contents.clone() };
+    /// Keys and budgets that are served, and from where.
+    pub fn catalog(&self, contents: Arc<Contents>) -> Catalog {
         let mut catalog = Catalog { contents, ..Catalog::default() };
         let origins = self.origins();
         for (id, object) in &self.good {
