@@ -2,12 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use turnpike_crds::{
-    budget::{Window, WindowType},
-    window::zones,
-};
+use turnpike_crds::budget::{Window, WindowType};
 
 use crate::window::WindowSpec;
+
+mod siblings;
+
+pub use siblings::Siblings;
 
 /// What an account counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,25 +119,6 @@ impl AccountId {
         Self(format!("{}/{namespace}/{name}/{}/{window}/", kind.as_str(), tally.as_str()).into())
     }
 
-    /// The same account in other time zones; `None` = it has none: its window is not the calendar's, or it is not made of this
-    /// one.
-    pub fn in_other_zones(&self, window: &WindowSpec) -> Option<OtherZones<'_>> {
-        if window.window_type() != Some(WindowType::Calendar) {
-            return None;
-        }
-        // kind/namespace/name/unit/
-        let (at, _) = self.0.match_indices('/').nth(3)?;
-        let (front, rest) = self.0.split_at_checked(at + 1)?;
-        let ends = rest.strip_prefix(&*window.to_string())?;
-        let own = format!("{front}{window}/");
-        Some(OtherZones { begins: format!("{front}{:?}/Calendar/", window.window()), own, ends })
-    }
-
-    /// Whether its window is the calendar's. A subject may look like that: then only more is kept of it than is of use.
-    pub fn is_calendar(&self) -> bool {
-        self.0.contains("/Calendar/")
-    }
-
     /// As read from a store.
     pub fn from_stored(id: &str) -> Self {
         Self(id.into())
@@ -151,25 +133,6 @@ impl AccountId {
 impl fmt::Display for AccountId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// Names of accounts that differ in nothing but their time zones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OtherZones<'a> {
-    /// What the ids of all pots begin with, in any zone; a slash is its end.
-    pub begins: String,
-    /// The same of those in the account's own zone.
-    pub own: String,
-    /// What stands after the zone.
-    ends: &'a str,
-}
-
-impl OtherZones<'_> {
-    /// The ids, of all zones that there are.
-    pub fn ids(&self) -> impl Iterator<Item = AccountId> {
-        let all = zones().map(|zone| format!("{}{zone}{}", self.begins, self.ends));
-        all.filter(|id| !id.starts_with(&self.own)).map(|id| AccountId(id.into()))
     }
 }
 

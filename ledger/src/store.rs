@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod alike;
+mod history;
 mod memory;
 mod plan;
 mod postgres;

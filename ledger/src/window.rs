@@ -22,6 +22,9 @@ pub use spelling::{UnknownWindow, litellm};
 const SLOTS: i64 = 60;
 const SECOND: i64 = 1_000_000;
 
+const WINDOWS: [Window; 7] =
+    [Window::Minute, Window::Hour, Window::Day, Window::Week, Window::Month, Window::Year, Window::Lifetime];
+
 /// The stretch of time that a limit is over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WindowSpec {
@@ -75,6 +78,18 @@ impl WindowSpec {
     /// No end.
     pub fn lifetime() -> Self {
         Self { window: Window::Lifetime, kind: Kind::Lifetime }
+    }
+
+    /// The window of a name that [`fmt::Display`] gives; `None` = it is none.
+    pub fn named(name: &str) -> Option<Self> {
+        let (window, kind) = name.split_once('/').unwrap_or((name, ""));
+        let window = WINDOWS.into_iter().find(|known| format!("{known:?}") == window)?;
+        match kind.split_once('/') {
+            None if kind.is_empty() && window == Window::Lifetime => Some(Self::lifetime()),
+            None if kind == "Rolling" => Some(Self::new(window, Some(WindowType::Rolling), TimeZone::UTC)),
+            Some(("Calendar", zone)) => Some(Self::new(window, Some(WindowType::Calendar), window::zone(zone)?)),
+            _ => None,
+        }
     }
 
     /// Counted as a rate.

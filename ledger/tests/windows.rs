@@ -8,7 +8,10 @@ use chrono_tz::Tz;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use turnpike_crds::budget::{Window, WindowType};
-use turnpike_ledger::window::{Slot, WindowSpec, litellm};
+use turnpike_ledger::{
+    account::AccountId,
+    window::{Slot, WindowSpec, litellm},
+};
 
 const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -216,6 +219,34 @@ fn known_days() {
     assert_eq!(day("Pacific/Apia", "2011-12-30T09:00:00Z"), "2011-12-29T10:00:00Z/2011-12-30T10:00:00Z");
     // The second 23:30 of 4 November 2006: the 5th had begun at 00:00, a minute before the clock was set back.
     assert_eq!(day("America/St_Johns", "2006-10-29T03:00:00Z"), "2006-10-29T02:30:00Z/2006-10-30T03:30:00Z");
+}
+
+#[test]
+fn windows_are_known_by_their_names() {
+    let kinds = [Some(WindowType::Calendar), Some(WindowType::Rolling)];
+    for window in [Window::Hour, Window::Day, Window::Week, Window::Month, Window::Year, Window::Lifetime] {
+        for (zone, kind) in ZONES.iter().flat_map(|zone| kinds.map(|kind| (zone, kind))) {
+            let zone = turnpike_crds::window::zone(zone).unwrap();
+            let spec = WindowSpec::new(window, kind, zone);
+            assert_eq!(WindowSpec::named(&spec.to_string()), Some(spec));
+        }
+    }
+    for name in
+        ["", "Day", "Day/Calendar", "Day/Calendar/", "Day/Calendar/Oslo", "Lifetime/Rolling/", "Fortnight/Rolling"]
+    {
+        assert_eq!(WindowSpec::named(name), None, "{name}");
+    }
+}
+
+#[test]
+fn an_account_tells_its_zone_whatever_its_pot_is_called() {
+    for zone in turnpike_crds::window::zones() {
+        for pot in ["", "user:ann", "Oslo", "/UTC/"] {
+            let id = AccountId::from_stored(&format!("Budget/ns/b/usd/Day/Calendar/{zone}/{pot}"));
+            assert_eq!(id.zone().iana_name(), Some(zone), "{id}");
+        }
+    }
+    assert_eq!(AccountId::from_stored("Budget/ns/b/usd/Day/Rolling/x/Calendar/UTC/").zone(), TimeZone::UTC);
 }
 
 #[test]

@@ -187,6 +187,32 @@ async fn another_time_zone_does_not_forget_what_was_used() {
 }
 
 #[tokio::test]
+async fn what_is_used_up_stays_so_in_another_window() {
+    let budget = |limit: Value| manifest::budget("edited", &with(limit, "requests", json!(2))).yaml();
+    let stage = Stage::with(|setup, _| setup.file("budget.yaml", &budget(json!({"window": "Day"})))).await;
+    for status in [200, 200, 429] {
+        assert_eq!(stage.alice().post(CHAT, &asking(10)).await.status, status);
+    }
+    // Wider, narrower, of another type, and back to one that was in use.
+    let edits = [
+        json!({"window": "Month"}),
+        json!({"window": "Week"}),
+        json!({"window": "Day", "type": "Rolling"}),
+        json!({"window": "Lifetime"}),
+        json!({"window": "Day"}),
+    ];
+    for (generation, limit) in (2..).zip(edits) {
+        stage.gateway.write("budget.yaml", &budget(limit.clone()));
+        eventually("the change is in force", || async {
+            let health = stage.gateway.internal().get("/health/readiness").await.json();
+            (health["config"]["generation"] == generation).then_some(())
+        })
+        .await;
+        assert_eq!(stage.alice().post(CHAT, &asking(10)).await.status, 429, "{limit}");
+    }
+}
+
+#[tokio::test]
 async fn each_end_user_has_a_pot() {
     let stage = Stage::with(|setup, _| {
         let budget = manifest::budget("users", &json!({"window": "Day", "requests": 1}))

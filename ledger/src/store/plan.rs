@@ -1,16 +1,19 @@
 //! What a transaction is to change, decided from what was read under its locks: pure, the same for every database.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
 use turnpike_crds::budget::WindowType;
 use uuid::Uuid;
 
-use super::{Answers, BEAT};
+use super::{
+    Answers, BEAT,
+    history::{Beginning, Days, History, Quarters, begin},
+};
 use crate::{
-    account::{AccountId, OtherZones, Unit},
+    account::{AccountId, Siblings, Unit},
     exchange::{self, Ask, Grants, Lease, LeaseId, Standing},
     spend_log::SpendRow,
     window::WindowSpec,
@@ -30,12 +33,6 @@ pub(super) const GIVEN_UP: i64 = 86_400_000_000;
 
 /// Accounts of no known window are forgotten after this long without a booking: longer than a year. Microseconds.
 pub(super) const FORGOTTEN: i64 = 400 * 86_400_000_000;
-
-/// Time zones differ by whole quarters of an hour. Microseconds.
-pub(super) const QUARTER: i64 = 900_000_000;
-
-/// No two of them are further apart, nor the ends of their windows: 26 hours, and one for clocks that change. Microseconds.
-pub(super) const ZONES: i64 = 27 * 3_600_000_000;
 
 /// The longest request of a holder that was not heard of yet.
 pub(super) const UNHEARD: Duration = Duration::from_mins(10);
@@ -118,8 +115,10 @@ pub(super) struct Read {
     /// All that the holder did is known: it gets nothing any more, though an ask of it may still be on its way.
     pub(super) ended: bool,
     pub(super) standing: Standing,
-    /// Where the account was never asked about: what the same limit booked in another time zone since its window began.
-    pub(super) elsewhere: i64,
+    /// Somebody has a lease of the account, or had one a short while ago.
+    pub(super) in_use: bool,
+    /// What is known of the same limit in other windows, where the account begins, or is in use again.
+    pub(super) siblings: Vec<History>,
 }
 
 /// What a transaction writes.
@@ -133,6 +132,10 @@ pub(super) struct Changes {
     pub(super) spent: BTreeMap<(Key, i64), i64>,
     /// Raised, never lowered.
     pub(super) seen: BTreeMap<Key, Seen>,
+    /// To be added to the history of accounts that begin with something.
+    pub(super) quarters: Quarters,
+    /// The same, of days.
+    pub(super) days: Days,
 }
 
 impl Changes {
@@ -144,6 +147,15 @@ impl Changes {
         if amount != 0 {
             *self.spent.entry((account, slot)).or_default() += amount;
         }
+    }
+
+    fn begin(&mut self, account: Key, beginning: &Beginning) {
+        for (slot, amount) in &beginning.booked {
+            self.add(account, *slot, *amount);
+        }
+        let (quarters, days) = beginning.stored(account);
+        self.quarters.extend(quarters);
+        self.days.extend(days);
     }
 
     fn keep(&mut self, kept: Kept, is_new: bool) {
@@ -174,11 +186,17 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Where to look for what the same limit has booked in another time zone; `None` = there is no need.
-    pub(super) fn elsewhere(&self) -> Option<OtherZones<'_>> {
-        // Once an account was asked about it has a time.
-        let is_new = self.seen.until == 0 && self.ask.used.is_none();
-        is_new.then(|| self.ask.account.in_other_zones(&self.ask.window)).flatten()
+    /// Nobody has asked about the account yet: once somebody has, it has a time.
+    fn is_new(&self) -> bool {
+        self.seen.until == 0
+    }
+
+    /// Where to look for what the same limit has booked in other windows; `None` = there is no need.
+    pub(super) fn siblings(&self, read: &Read) -> Option<Siblings<'_>> {
+        let is_back = || read.kept.is_none() && !read.in_use && !self.ask.last;
+        let is_told = self.ask.used.is_none() && self.ask.unit != Unit::Parallel;
+        let may_differ = is_told && (self.is_new() || is_back());
+        may_differ.then(|| self.ask.account.siblings(&self.ask.window)).flatten()
     }
 }
 
@@ -189,6 +207,7 @@ pub(super) fn exchange(asked: &[Asked<'_>], reads: Vec<Read>, clock: i64, grants
     // Since it was read: outstanding of an account's slot, and what was booked of an account.
     let mut outstanding: HashMap<(Key, i64), i64> = HashMap::new();
     let mut booked: HashMap<Key, i64> = HashMap::new();
+    let mut begun: HashSet<Key> = HashSet::new();
     for (asked, read) in asked.iter().zip(reads) {
         let (ask, account) = (asked.ask, asked.account);
         let now = time(clock, asked.seen);
@@ -202,12 +221,14 @@ pub(super) fn exchange(asked: &[Asked<'_>], reads: Vec<Read>, clock: i64, grants
         standing.others += outstanding.get(&place).copied().unwrap_or_default();
         standing.spent += booked.get(&account).copied().unwrap_or_default();
         let slot = ask.window.slot(now).start;
-        let is_first = asked.seen.until == 0 && !changes.seen.contains_key(&account);
-        // Its limit had another time zone: what was spent there in this window still counts.
-        let elsewhere = if is_first { read.elsewhere.max(0) } else { 0 };
-        changes.add(account, slot, elsewhere);
-        *booked.entry(account).or_default() += elsewhere;
-        standing.spent += elsewhere;
+        if begun.insert(account) {
+            // Its limit had another window: what was spent in this one still counts.
+            let beginning = begin(&read.siblings, &ask.window, now, (asked.is_new(), read.standing.spent));
+            let spent: i64 = beginning.booked.values().sum();
+            changes.begin(account, &beginning);
+            *booked.entry(account).or_default() += spent;
+            standing.spent += spent;
+        }
         let exchanged = exchange::exchange(ask, now, grants, before, standing);
         answers.replies.push(exchanged.reply);
         changes.add(account, slot, exchanged.book);
@@ -240,26 +261,6 @@ fn width(window: &WindowSpec, now: i64) -> i64 {
         }
         Some(WindowType::Calendar) | None => 0,
     }
-}
-
-/// Amounts by account, slot and start of a quarter of an hour.
-pub(super) type Quarters = BTreeMap<(Key, i64, i64), i64>;
-
-/// What rows that were new tell of calendar windows, by when their requests ended. They were held before: what ended before a
-/// window began in another time zone is not of that one.
-pub(super) fn quarters<'r>(
-    rows: impl IntoIterator<Item = &'r SpendRow>,
-    accounts: &impl Fn(&AccountId) -> Option<Key>,
-) -> Quarters {
-    let mut quarters = Quarters::new();
-    for row in rows {
-        let quarter = row.started_at_us.saturating_add(row.latency_us).div_euclid(QUARTER) * QUARTER;
-        for posting in row.postings.iter().filter(|posting| posting.amount != 0 && posting.account.is_calendar()) {
-            let Some(account) = accounts(&posting.account) else { continue };
-            *quarters.entry((account, posting.slot, quarter)).or_default() += posting.amount;
-        }
-    }
-    quarters
 }
 
 /// Books the postings of rows that were new. `leases` holds what the store knows of those that they name.

@@ -26,13 +26,13 @@ use crate::{
 
 mod append;
 mod copy;
+mod history;
 mod lease;
 mod ledger;
 mod partitions;
 mod recall;
 mod session;
 mod standing;
-mod zones;
 
 pub use self::standing::{AccountAt, KeyUse, Pot, Pots, Used};
 

@@ -22,13 +22,13 @@ use crate::{
 };
 
 mod context;
+mod history;
 mod insert;
 mod lease;
 mod ledger;
 mod objects;
 mod reports;
 mod session;
-mod zones;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 

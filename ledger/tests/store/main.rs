@@ -22,6 +22,7 @@ macro_rules! on_every_store {
 mod alike;
 mod booking;
 mod concurrent;
+mod edits;
 mod fixture;
 mod holders;
 mod leases;

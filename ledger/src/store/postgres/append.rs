@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{copy, ledger, session::Session, zones};
+use super::{copy, history, ledger, session::Session};
 use crate::{
     account::AccountId,
     exchange::LeaseId,
     spend_log::SpendRow,
     store::{
+        history::quarters,
         plan::{self, Key},
         rollup::{self, Line, Sums},
     },
@@ -36,8 +37,8 @@ impl Session {
         sqlx::raw_sql("BEGIN").execute(&mut self.connection).await?;
         let new = self.insert(rows).await?;
         // Before the accounts are locked, which is what exchanges wait for.
-        let quarters = plan::quarters(new.iter().copied(), &|id| self.keys.get(id).copied());
-        zones::add_quarters(&mut self.connection, &quarters).await?;
+        let quarters = quarters(new.iter().copied(), &|id| self.keys.get(id).copied());
+        history::add_quarters(&mut self.connection, &quarters).await?;
         self.book(&new).await?;
         self.add_daily(&rollup::sums(new.iter().copied())).await?;
         self.commit().await?;

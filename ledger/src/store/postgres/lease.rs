@@ -7,22 +7,26 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
+    history,
     ledger::{self, texts},
     session::Session,
-    zones,
 };
 use crate::{
-    account::AccountId,
+    account::{AccountId, Siblings},
     exchange::{Ask, LeaseId},
     store::{
         Answers, BEAT, Balance, Unattributed,
-        plan::{self, Asked, End, FORGOTTEN, GIVEN_UP, Kept, Key, REMEMBERED, SILENCE},
+        history::days,
+        plan::{self, Asked, End, FORGOTTEN, GIVEN_UP, Kept, Key, REMEMBERED, Read, SILENCE},
         text,
     },
 };
 
 /// Between looks for idle accounts: that reads all of them.
 const TIDY: Duration = Duration::from_mins(20);
+
+/// Transactions that one look makes days of quarters in: who asks does not wait for long.
+const ROUNDS: usize = 10;
 
 /// A holder that was heard of within this time lives: three beats.
 const LIVING: Duration = BEAT.saturating_mul(3);
@@ -44,10 +48,10 @@ impl Session {
         let counted: Vec<i64> =
             asked.iter().map(|asked| asked.ask.window.counted_from(plan::time(begun.clock, asked.seen))).collect();
         let mut reads = ledger::read(&mut self.connection, &asked, &counted).await?;
-        for ((asked, read), from) in asked.iter().zip(&mut reads).zip(counted) {
-            if let Some(others) = asked.elsewhere() {
-                read.elsewhere = zones::elsewhere(&mut self.connection, &others, from, begun.clock).await?;
-            }
+        let (wanting, siblings): (Vec<&mut Read>, Vec<Siblings<'_>>) =
+            asked.iter().zip(&mut reads).filter_map(|(asked, read)| asked.siblings(read).map(|of| (read, of))).unzip();
+        for (read, known) in wanting.into_iter().zip(history::siblings(&mut self.connection, &siblings).await?) {
+            read.siblings = known;
         }
         let grants = plan::grants(begun.changed, begun.clock);
         let (answers, changes) = plan::exchange(&asked, reads, begun.clock, grants);
@@ -137,7 +141,10 @@ impl Session {
         if Instant::now() >= self.tidy {
             self.tidy = Instant::now() + TIDY;
             self.forget_accounts(now).await?;
-            zones::forget_quarters(&mut self.connection, now).await?;
+            history::forget(&mut self.connection, now).await?;
+            if !self.make_days(now).await? {
+                self.tidy = Instant::now();
+            }
         }
         Ok(silent.len() as u64)
     }
@@ -170,6 +177,20 @@ impl Session {
         Ok(())
     }
 
+    /// Makes days of quarters that are over for long, some at a time. False = there are more.
+    async fn make_days(&mut self, now: i64) -> Result<bool, sqlx::Error> {
+        for _ in 0..ROUNDS {
+            sqlx::raw_sql("BEGIN").execute(&mut self.connection).await?;
+            let old = history::take_old(&mut self.connection, now).await?;
+            history::add_days(&mut self.connection, &days(&old)).await?;
+            self.commit().await?;
+            if old.len() < history::SOME {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Forgets accounts that nothing of counts any more, some at a time and none that is in use.
     async fn forget_accounts(&mut self, now: i64) -> Result<(), sqlx::Error> {
         sqlx::query(
@@ -177,6 +198,8 @@ impl Session {
                 SELECT key FROM ledger_account a WHERE (until > 0 AND until < $1 OR until = 0 AND NOT EXISTS (
                     SELECT 1 FROM ledger_spent s WHERE s.account = a.key AND (s.slot = 0 OR s.slot > $2)))
                 AND NOT EXISTS (SELECT 1 FROM ledger_lease l WHERE l.account = a.key)
+                AND NOT EXISTS (SELECT 1 FROM ledger_quarter q WHERE q.account = a.key)
+                AND NOT EXISTS (SELECT 1 FROM ledger_part p WHERE p.account = a.key)
                 LIMIT 500 FOR UPDATE SKIP LOCKED
             ), spent AS (
                 DELETE FROM ledger_spent s USING idle WHERE s.account = idle.key

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
+use super::history;
 use crate::{
     exchange::{Lease, LeaseId, Standing},
     store::plan::{Asked, Changes, Kept, Kind, Read, UNHEARD},
@@ -50,7 +51,8 @@ pub(super) async fn read(
         "SELECT ",
         lease_columns!(),
         ", spent.amount, others.amount, others.holders,
-            EXISTS (SELECT 1 FROM ledger_holder h WHERE h.holder = a.holder AND h.ended)
+            EXISTS (SELECT 1 FROM ledger_holder h WHERE h.holder = a.holder AND h.ended),
+            EXISTS (SELECT 1 FROM ledger_lease u WHERE u.account = a.account AND NOT u.closed)
         FROM unnest($1::bigint[], $2::text[]::uuid[], $3::bigint[], $4::bigint[], $5::bigint[])
             WITH ORDINALITY AS a (account, holder, number, slot, counted, position)
         LEFT JOIN ledger_lease l ON l.holder = a.holder AND l.number = a.number
@@ -73,7 +75,7 @@ pub(super) async fn read(
     let read = |row: &PgRow| {
         let holders: i64 = row.try_get(15)?;
         let standing = Standing { spent: row.try_get(13)?, others: row.try_get(14)?, holders: holders + 1 };
-        Ok(Read { kept: kept(row)?, ended: row.try_get(16)?, standing, elsewhere: 0 })
+        Ok(Read { kept: kept(row)?, ended: row.try_get(16)?, standing, in_use: row.try_get(17)?, siblings: Vec::new() })
     };
     rows.iter().map(read).collect()
 }
@@ -131,6 +133,8 @@ pub(super) async fn write(connection: &mut PgConnection, changes: &Changes, now:
     if changes.is_empty() {
         return Ok(());
     }
+    history::add_quarters(connection, &changes.quarters).await?;
+    history::add_days(connection, &changes.days).await?;
     let leases = || changes.leases.values();
     let column = |of: fn(&Kept) -> i64| leases().map(of).collect::<Vec<i64>>();
     sqlx::query(

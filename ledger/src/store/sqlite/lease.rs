@@ -6,9 +6,9 @@ use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 
 use super::{
+    history,
     ledger::{self, bytes, clock},
     session::Session,
-    zones,
 };
 use crate::{
     account::AccountId,
@@ -33,8 +33,8 @@ impl Session {
             let counted = ask.window.counted_from(plan::time(clock, seen));
             let mut read = ledger::read(&mut transaction, ask, account, counted).await?;
             let one = Asked { ask, account, seen };
-            if let Some(others) = one.elsewhere() {
-                read.elsewhere = zones::elsewhere(&mut transaction, &others, counted, clock).await?;
+            if let Some(siblings) = one.siblings(&read) {
+                read.siblings = history::siblings(&mut transaction, &siblings).await?;
             }
             reads.push(read);
             asked.push(one);
@@ -175,7 +175,9 @@ async fn forget(connection: &mut SqliteConnection, now: i64) -> Result<(), sqlx:
     let idle: Vec<i64> = sqlx::query_scalar(
         "SELECT key FROM ledger_account WHERE (until > 0 AND until < ?1 OR until = 0 AND NOT EXISTS (
             SELECT 1 FROM ledger_spent WHERE account = key AND (slot = 0 OR slot > ?2)))
-         AND NOT EXISTS (SELECT 1 FROM ledger_lease WHERE account = key) LIMIT 500",
+         AND NOT EXISTS (SELECT 1 FROM ledger_lease WHERE account = key)
+         AND NOT EXISTS (SELECT 1 FROM ledger_quarter WHERE account = key)
+         AND NOT EXISTS (SELECT 1 FROM ledger_part WHERE account = key) LIMIT 500",
     )
     .bind(now - GIVEN_UP)
     .bind(now - FORGOTTEN)
@@ -185,5 +187,5 @@ async fn forget(connection: &mut SqliteConnection, now: i64) -> Result<(), sqlx:
         sqlx::query("DELETE FROM ledger_spent WHERE account = ?").bind(account).execute(&mut *connection).await?;
         sqlx::query("DELETE FROM ledger_account WHERE key = ?").bind(account).execute(&mut *connection).await?;
     }
-    zones::forget_quarters(connection, now).await
+    history::tidy(connection, now).await
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::{FromRow, SqliteConnection};
 use uuid::Uuid;
 
-use super::session::signed;
+use super::{history, session::signed};
 use crate::{
     account::AccountId,
     exchange::{Ask, Lease, LeaseId, Standing},
@@ -140,9 +140,10 @@ pub(super) async fn read(
             .bind(counted)
             .fetch_one(&mut *connection)
             .await?;
-    let (others, holders): (i64, i64) = sqlx::query_as(
+    let (others, holders, in_use): (i64, i64, bool) = sqlx::query_as(
         "SELECT coalesce(sum(max(granted - booked, 0)) FILTER (WHERE holder <> ?3 OR number <> ?4), 0),
-                count(DISTINCT holder) FILTER (WHERE holder <> ?3 AND NOT finished)
+                count(DISTINCT holder) FILTER (WHERE holder <> ?3 AND NOT finished),
+                EXISTS (SELECT 1 FROM ledger_lease WHERE account = ?1 AND NOT closed)
          FROM ledger_lease WHERE account = ?1 AND slot = ?2 AND NOT closed",
     )
     .bind(account)
@@ -152,7 +153,8 @@ pub(super) async fn read(
     .fetch_one(&mut *connection)
     .await?;
     let ended = ended(connection, ask.lease.holder).await?;
-    Ok(Read { kept, ended, standing: Standing { spent, others, holders: holders + 1 }, elsewhere: 0 })
+    let standing = Standing { spent, others, holders: holders + 1 };
+    Ok(Read { kept, ended, standing, in_use, siblings: Vec::new() })
 }
 
 async fn ended(connection: &mut SqliteConnection, holder: Uuid) -> Result<bool, sqlx::Error> {
@@ -165,6 +167,8 @@ async fn ended(connection: &mut SqliteConnection, holder: Uuid) -> Result<bool, 
 /// Writes what a plan changes.
 pub(super) async fn write(connection: &mut SqliteConnection, changes: &Changes) -> Result<(), sqlx::Error> {
     let now = clock();
+    history::add_quarters(connection, &changes.quarters).await?;
+    history::add_days(connection, &changes.days).await?;
     for kept in changes.leases.values() {
         put(connection, kept, now).await?;
     }

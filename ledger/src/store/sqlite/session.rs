@@ -7,12 +7,14 @@ use uuid::Uuid;
 
 use super::{
     context::{self, Context, Contexts},
+    history,
     insert::Insert,
-    ledger, zones,
+    ledger,
 };
 use crate::{
     spend_log::SpendRow,
     store::{
+        history::quarters,
         plan,
         rollup::{self, Line, Sums},
         text,
@@ -94,8 +96,8 @@ impl Session {
         let new = || facts.iter().map(|fact| fact.row);
         let (accounts, leases) = ledger::named_by(&mut transaction, new()).await?;
         let changes = plan::book(new(), &|id| accounts.get(id).copied(), &leases);
-        let quarters = plan::quarters(new(), &|id| accounts.get(id).copied());
-        zones::add_quarters(&mut transaction, &quarters).await?;
+        let quarters = quarters(new(), &|id| accounts.get(id).copied());
+        history::add_quarters(&mut transaction, &quarters).await?;
         ledger::write(&mut transaction, &changes).await?;
         let sums: Vec<(Line, Sums)> = rollup::sums(new()).into_iter().collect();
         self.daily.run(&mut transaction, &sums, bind_daily).await?;
