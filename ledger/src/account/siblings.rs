@@ -50,6 +50,12 @@ impl AccountId {
 }
 
 impl Siblings<'_> {
+    /// The account itself, with what its window is called.
+    pub fn own(&self) -> (AccountId, String) {
+        let window = self.own.strip_prefix(self.begins).and_then(|rest| rest.strip_suffix(self.ends));
+        (AccountId(self.own.into()), window.unwrap_or_default().to_owned())
+    }
+
     /// What the ids of all pots of the limit begin with, in any window; a slash is its end.
     pub fn begins(&self) -> &str {
         self.begins

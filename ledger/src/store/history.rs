@@ -125,25 +125,49 @@ pub(super) mod kind {
     pub(crate) const HELD: i32 = 3;
 }
 
+/// What is known of an account and of those that count the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    own: Option<History>,
+    siblings: Vec<History>,
+}
+
 /// The accounts that a store is asked about: how their ids are stored, with what their windows are called.
 #[derive(Debug)]
-pub(super) struct Sought(BTreeMap<String, String>);
+pub(super) struct Sought {
+    own: String,
+    all: BTreeMap<String, String>,
+}
 
 impl Sought {
-    /// Those in windows that these ids are examples of.
+    /// Those in windows that these ids are examples of, and the account itself; none, where it has no siblings.
     pub(super) fn new(siblings: &Siblings<'_>, found: &[String]) -> Self {
-        let all = siblings.in_windows_of(found).into_iter();
-        Self(all.map(|(id, window)| (text::id(id.as_str()).into_owned(), window)).collect())
+        let stored = |(id, window): (AccountId, String)| (text::id(id.as_str()).into_owned(), window);
+        let mut all: BTreeMap<String, String> = siblings.in_windows_of(found).into_iter().map(stored).collect();
+        let (own, window) = stored(siblings.own());
+        if !all.is_empty() {
+            all.insert(own.clone(), window);
+        }
+        Self { own, all }
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = &String> {
-        self.0.keys()
+        self.all.keys()
     }
 
     /// What a store told of them.
-    pub(super) fn histories(&self, told: &Told) -> Vec<History> {
-        let known = self.0.iter().filter_map(|(id, window)| told.0.get(id).zip(WindowSpec::named(window)));
-        known.map(|(rows, window)| History::new(window, rows)).collect()
+    pub(super) fn known(&self, told: &Told) -> Known {
+        let mut known = Known::default();
+        for (id, window) in &self.all {
+            let Some((rows, window)) = told.0.get(id).zip(WindowSpec::named(window)) else { continue };
+            let history = History::new(window, rows);
+            if *id == self.own {
+                known.own = Some(history);
+            } else {
+                known.siblings.push(history);
+            }
+        }
+        known
     }
 }
 
@@ -182,12 +206,31 @@ impl History {
         self.told.iter().filter(|part| part.end > from).map(|part| part.amount).sum()
     }
 
+    fn lost_since(&self, from: i64) -> i64 {
+        self.lost.iter().filter(|part| part.end > from).map(|part| part.amount).sum()
+    }
+
     /// What no row tells and may have been spent since `from`. `all`: also what is not known to have been spent before.
     fn untold_since(&self, from: i64, all: bool) -> i64 {
-        let lost: i64 = self.lost.iter().filter(|part| part.end > from).map(|part| part.amount).sum();
         let open = self.booked.iter().filter(|(slot, _)| all && self.window.slot(**slot).end > from);
         let rest: i64 = open.map(|(slot, booked)| self.rest(*slot, *booked, from)).sum();
-        lost + rest + self.held
+        self.lost_since(from) + rest + self.held
+    }
+
+    /// What rows told since another account of the pot was in use last, and since `from`. Two that are in use beside each other know
+    /// the same, however their days lie.
+    fn beyond(&self, own: &Self, from: i64) -> Vec<Part> {
+        let Some(last) = own.told.iter().max_by_key(|part| (part.end, part.start)) else { return Vec::new() };
+        let is_last = |part: &Part| (part.start, part.end) == (last.start, last.end);
+        let had: i64 = own.told.iter().filter(|part| is_last(part)).map(|part| part.amount).sum();
+        let more: i64 = self.told.iter().filter(|part| is_last(part)).map(|part| part.amount).sum();
+        let rest = Part { amount: (more - had).max(0), ..*last };
+        let later = self.told.iter().filter(|part| part.start >= last.end).copied();
+        later.chain([rest]).filter(|part| part.end > from).collect()
+    }
+
+    fn untold_beyond(&self, own: &Self, from: i64) -> i64 {
+        self.held + (self.lost_since(from) - own.lost_since(from)).max(0)
     }
 
     /// What is booked in a slot, and was before it was kept when.
@@ -209,33 +252,47 @@ pub(super) struct Beginning {
     pub(super) parts: Vec<Part>,
 }
 
-/// What an account of this window begins with at this time: the most that one of its siblings knows to be spent since the window
-/// began. They count the same money, each for as long as it was in use. `own` is what the account has booked in it by itself:
-/// one that is not new was in use before, and has a history of its own.
-pub(super) fn begin(siblings: &[History], window: &WindowSpec, now: i64, (is_new, own): (bool, i64)) -> Beginning {
+/// What an account of this window begins with at this time. `is_new`: it was not in use before; `spent`: what it has booked.
+pub(super) fn begin(known: &Known, window: &WindowSpec, now: i64, (is_new, spent): (bool, i64)) -> Beginning {
     let from = window.counted_from(now);
-    let spent = |of: &History| of.told_since(from) + of.untold_since(from, is_new);
-    let begun = |of: &History| of.told.iter().map(|part| part.start).min().unwrap_or(i64::MAX);
-    let mut beginning = Beginning::default();
-    let Some(most) = siblings.iter().max_by_key(|of| (spent(of), Reverse(begun(of)))) else { return beginning };
     let at = quarter(now);
-    let untold = Part { slot: PAST, start: at, end: at + QUARTER, amount: most.untold_since(from, is_new) };
-    let mut parts: Vec<Part> = most.told.iter().copied().chain([untold]).collect();
+    let untold = |amount| Part { slot: PAST, start: at, end: at + QUARTER, amount };
+    let own = known.own.as_ref().filter(|own| !is_new && !own.told.is_empty());
+    let parts = if let Some(own) = own {
+        let since = known.siblings.iter().map(|sibling| (sibling.beyond(own, from), sibling));
+        let whole = |(parts, untold): &(Vec<Part>, i64)| parts.iter().map(|part| part.amount).sum::<i64>() + untold;
+        let most = since.map(|(parts, of)| (parts, of.untold_beyond(own, from))).max_by_key(whole);
+        most.map(|(parts, amount)| parts.into_iter().chain([untold(amount)]).collect())
+    } else {
+        let since = |of: &History| of.told_since(from) + of.untold_since(from, is_new);
+        let begun = |of: &History| of.told.iter().map(|part| part.start).min().unwrap_or(i64::MAX);
+        let most = known.siblings.iter().max_by_key(|of| (since(of), Reverse(begun(of))));
+        most.map(|of| without(of.told.iter().copied().chain([untold(of.untold_since(from, is_new))]), spent, from))
+    };
+    place(parts.unwrap_or_default(), window, from, now)
+}
+
+/// Parts less what was booked of them already: of those that reach beyond `from`, the oldest first.
+fn without(parts: impl Iterator<Item = Part>, spent: i64, from: i64) -> Vec<Part> {
+    let mut parts: Vec<Part> = parts.collect();
     parts.sort_unstable_by_key(|part| part.end);
-    let mut own = own.max(0);
-    for mut part in parts.into_iter().filter(|part| is_new || part.end > from) {
+    let mut spent = spent.max(0);
+    for part in parts.iter_mut().filter(|part| part.end > from) {
+        let had = spent.min(part.amount.max(0));
+        spent -= had;
+        part.amount -= had;
+    }
+    parts
+}
+
+/// Books parts where they count. Rather too late than too early: what a rolling window begins with comes back as if it was spent at
+/// the end of each part.
+fn place(parts: Vec<Part>, window: &WindowSpec, from: i64, now: i64) -> Beginning {
+    let mut beginning = Beginning::default();
+    for mut part in parts.into_iter().filter(|part| part.amount != 0) {
         part.slot = PAST;
         if part.end > from {
-            let had = own.min(part.amount.max(0));
-            own -= had;
-            part.amount -= had;
-            // Rather too late than too early: of a rolling window it comes back as if it was spent at the end of the part.
             part.slot = window.slot(now.min(part.end - 1)).start;
-        }
-        if part.amount == 0 {
-            continue;
-        }
-        if part.slot != PAST {
             *beginning.booked.entry(part.slot).or_default() += part.amount;
         }
         beginning.parts.push(part);

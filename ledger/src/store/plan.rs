@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Answers, BEAT,
-    history::{Beginning, Days, History, Quarters, begin},
+    history::{Beginning, Days, Known, Quarters, begin},
 };
 use crate::{
     account::{AccountId, Siblings, Unit},
@@ -118,7 +118,7 @@ pub(super) struct Read {
     /// Somebody has a lease of the account, or had one a short while ago.
     pub(super) in_use: bool,
     /// What is known of the same limit in other windows, where the account begins, or is in use again.
-    pub(super) siblings: Vec<History>,
+    pub(super) known: Known,
 }
 
 /// What a transaction writes.
@@ -223,7 +223,7 @@ pub(super) fn exchange(asked: &[Asked<'_>], reads: Vec<Read>, clock: i64, grants
         let slot = ask.window.slot(now).start;
         if begun.insert(account) {
             // Its limit had another window: what was spent in this one still counts.
-            let beginning = begin(&read.siblings, &ask.window, now, (asked.is_new(), read.standing.spent));
+            let beginning = begin(&read.known, &ask.window, now, (asked.is_new(), read.standing.spent));
             let spent: i64 = beginning.booked.values().sum();
             changes.begin(account, &beginning);
             *booked.entry(account).or_default() += spent;

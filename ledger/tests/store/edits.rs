@@ -19,6 +19,7 @@ on_every_store!(
     windows_beside_each_other_count_the_same_money_once,
     edits_in_a_row_forget_nothing,
     an_edit_that_is_undone_forgets_nothing,
+    windows_that_rest_together_stay_as_they_are,
     a_rolling_window_gets_its_slots_back,
     pots_units_and_resets_are_kept_apart,
     what_was_lost_counts_where_it_may_have_been_spent,
@@ -125,7 +126,7 @@ async fn another_window_begins_with_what_ended_in_it(fixture: Fixture) {
 async fn it_does_when_quarters_have_become_days(fixture: Fixture) {
     let mut store = fixture.open().await;
     let spent = amounts();
-    let zone = "America/Lima";
+    let zone = "Japan";
     for (old, window) in windows(zone).iter().enumerate() {
         for new in 0..WINDOWS.len() {
             spend(&mut store, &of(window, &format!("user:{old}-{new}")), &spent).await;
@@ -233,6 +234,37 @@ async fn an_edit_that_is_undone_forgets_nothing(fixture: Fixture) {
     // A day that nobody has asked about since before its last window was over.
     fixture.sql("UPDATE ledger_account SET until = 1, seen = 1, counted = 1 WHERE id LIKE '%/Day/%'").await;
     assert_eq!(store.ask(&of(&day(), "")).await.spent, 29);
+}
+
+async fn windows_that_rest_together_stay_as_they_are(fixture: Fixture) {
+    let mut store = fixture.open().await;
+    let all = [month(), day(), window(Window::Day, WindowType::Rolling), window(Window::Month, WindowType::Rolling)];
+    let asks: Vec<Ask> = all.iter().map(|window| of(window, "")).collect();
+    store.exchange(&asks).await.unwrap();
+    // Some of it was held in the windows before, and ended in those of now; some is as old as a rolling day.
+    let spent = ago([(40 * DAY, 64), (DAY + QUARTER, 32), (DAY, 16), (DAY - QUARTER, 8), (HOUR, 4), (0, 2)]);
+    let mut rows = Vec::new();
+    for ask in &asks {
+        let told = (1..).zip(&spent).map(|(sequence, (time, amount))| at(ask, sequence, *amount, *time));
+        let slot = ask.window.slot(ask.window.slot(now()).start - 1);
+        rows.extend(told.chain([row_in(ask, 9, 1, slot)]));
+    }
+    store.append(&rows).await.unwrap();
+    for ask in &asks {
+        store.ask(&Ask { last: true, ..then(ask, 100, 127) }).await;
+    }
+    for _ in 0..2 {
+        rest(&fixture, &mut store).await;
+        fixture.open().await.reap().await.unwrap();
+        for ask in &asks {
+            let before = store.balance(ask).await.spent;
+            let again = Ask { lease: LeaseId { holder: Uuid::new_v4(), number: 1 }, ..ask.clone() };
+            let told = store.ask(&again).await.spent;
+            // A slot may end meanwhile.
+            assert!(told <= before, "{}: {told} > {before}", ask.window);
+            store.ask(&Ask { last: true, ..then(&again, 100, 0) }).await;
+        }
+    }
 }
 
 async fn a_rolling_window_gets_its_slots_back(fixture: Fixture) {

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use crate::{
     account::Siblings,
     store::{
-        history::{Days, History, Old, QUARTER, Quarters, RECENT, Sought, Told, ZONES},
+        history::{Days, Known, Old, QUARTER, Quarters, RECENT, Sought, Told, ZONES},
         plan::{FORGOTTEN, Key},
     },
 };
@@ -35,7 +35,7 @@ const WINDOWS: &str = "WITH RECURSIVE found (begins, ends, id) AS (
 pub(super) async fn siblings(
     connection: &mut PgConnection,
     siblings: &[Siblings<'_>],
-) -> Result<Vec<Vec<History>>, sqlx::Error> {
+) -> Result<Vec<Known>, sqlx::Error> {
     let limits: BTreeMap<&str, String> = siblings.iter().map(|of| (of.begins(), of.end())).collect();
     if limits.is_empty() {
         return Ok(Vec::new());
@@ -54,7 +54,7 @@ pub(super) async fn siblings(
     let ids: BTreeSet<&String> = sought.iter().flat_map(Sought::ids).collect();
     // Mostly each limit has one window, however many pots there are in it.
     let told = if ids.is_empty() { Told::default() } else { told(connection, &ids).await? };
-    Ok(sought.iter().map(|sought| sought.histories(&told)).collect())
+    Ok(sought.iter().map(|sought| sought.known(&told)).collect())
 }
 
 async fn told(connection: &mut PgConnection, ids: &BTreeSet<&String>) -> Result<Told, sqlx::Error> {

@@ -51,7 +51,7 @@ impl Session {
         let (wanting, siblings): (Vec<&mut Read>, Vec<Siblings<'_>>) =
             asked.iter().zip(&mut reads).filter_map(|(asked, read)| asked.siblings(read).map(|of| (read, of))).unzip();
         for (read, known) in wanting.into_iter().zip(history::siblings(&mut self.connection, &siblings).await?) {
-            read.siblings = known;
+            read.known = known;
         }
         let grants = plan::grants(begun.changed, begun.clock);
         let (answers, changes) = plan::exchange(&asked, reads, begun.clock, grants);

@@ -8,7 +8,10 @@ use uuid::Uuid;
 use super::history;
 use crate::{
     exchange::{Lease, LeaseId, Standing},
-    store::plan::{Asked, Changes, Kept, Kind, Read, UNHEARD},
+    store::{
+        history::Known,
+        plan::{Asked, Changes, Kept, Kind, Read, UNHEARD},
+    },
 };
 
 /// Columns of `ledger_lease` in the order of [`kept`].
@@ -75,7 +78,13 @@ pub(super) async fn read(
     let read = |row: &PgRow| {
         let holders: i64 = row.try_get(15)?;
         let standing = Standing { spent: row.try_get(13)?, others: row.try_get(14)?, holders: holders + 1 };
-        Ok(Read { kept: kept(row)?, ended: row.try_get(16)?, standing, in_use: row.try_get(17)?, siblings: Vec::new() })
+        Ok(Read {
+            kept: kept(row)?,
+            ended: row.try_get(16)?,
+            standing,
+            in_use: row.try_get(17)?,
+            known: Known::default(),
+        })
     };
     rows.iter().map(read).collect()
 }

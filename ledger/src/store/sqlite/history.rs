@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 use crate::{
     account::Siblings,
     store::{
-        history::{self, Days, History, Old, QUARTER, Quarters, RECENT, Sought, Told, ZONES},
+        history::{self, Days, Known, Old, QUARTER, Quarters, RECENT, Sought, Told, ZONES},
         plan::{FORGOTTEN, Key},
     },
 };
@@ -14,10 +14,7 @@ use crate::{
 const SOME: i64 = 1000;
 
 /// What is known of the accounts that count the same.
-pub(super) async fn siblings(
-    connection: &mut SqliteConnection,
-    siblings: &Siblings<'_>,
-) -> Result<Vec<History>, sqlx::Error> {
+pub(super) async fn siblings(connection: &mut SqliteConnection, siblings: &Siblings<'_>) -> Result<Known, sqlx::Error> {
     // Mostly there is one window, however many pots there are in it.
     let (mut found, mut at) = (Vec::new(), siblings.begins().to_owned());
     while let Some(id) = first(connection, &at, &siblings.end()).await? {
@@ -27,7 +24,7 @@ pub(super) async fn siblings(
     let sought = Sought::new(siblings, &found);
     let ids: Vec<&String> = sought.ids().collect();
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Known::default());
     }
     let rows: Vec<(String, i32, i64, i64, i64, i64)> = sqlx::query_as(
         "WITH sibling AS (SELECT key, id, counted FROM ledger_account
@@ -44,7 +41,7 @@ pub(super) async fn siblings(
     .bind(QUARTER)
     .fetch_all(connection)
     .await?;
-    Ok(sought.histories(&Told::new(rows)))
+    Ok(sought.known(&Told::new(rows)))
 }
 
 async fn first(connection: &mut SqliteConnection, from: &str, to: &str) -> Result<Option<String>, sqlx::Error> {

@@ -34,7 +34,7 @@ impl Session {
             let mut read = ledger::read(&mut transaction, ask, account, counted).await?;
             let one = Asked { ask, account, seen };
             if let Some(siblings) = one.siblings(&read) {
-                read.siblings = history::siblings(&mut transaction, &siblings).await?;
+                read.known = history::siblings(&mut transaction, &siblings).await?;
             }
             reads.push(read);
             asked.push(one);

@@ -12,6 +12,7 @@ use crate::{
     exchange::{Ask, Lease, LeaseId, Standing},
     spend_log::SpendRow,
     store::{
+        history::Known,
         plan::{Changes, Kept, Key, Kind, Read, Seen, UNHEARD},
         text,
     },
@@ -154,7 +155,7 @@ pub(super) async fn read(
     .await?;
     let ended = ended(connection, ask.lease.holder).await?;
     let standing = Standing { spent, others, holders: holders + 1 };
-    Ok(Read { kept, ended, standing, in_use, siblings: Vec::new() })
+    Ok(Read { kept, ended, standing, in_use, known: Known::default() })
 }
 
 async fn ended(connection: &mut SqliteConnection, holder: Uuid) -> Result<bool, sqlx::Error> {
