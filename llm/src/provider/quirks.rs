@@ -36,6 +36,8 @@ pub(crate) struct Quirks {
     pub(crate) short_ids: bool,
     /// An assistant's message at the end is one to go on with only where it says `prefix`.
     pub(crate) continues: bool,
+    /// After a tool the assistant speaks, and nobody else.
+    pub(crate) answers_tools: bool,
     /// Members of functions in `tools` that are removed: the upstream answers 400 to them.
     pub(crate) undeclared: &'static [&'static str],
     /// Models that know no schemas but can be held to JSON.
@@ -172,6 +174,7 @@ const PLAIN: Quirks = Quirks {
     unread: &[],
     short_ids: false,
     continues: false,
+    answers_tools: false,
     undeclared: &[],
     no_schemas: None,
     answers: Answers::Plain,
@@ -233,6 +236,7 @@ pub(crate) static TABLE: &[Quirks] = &[
         unread: &[OTHERS, NAMES, REASONING],
         short_ids: true,
         continues: true,
+        answers_tools: true,
         answers: Answers::InParts,
         rules: &[rules::MISTRAL, rules::NO_HINTS, rules::NO_SERVICE, rules::NO_EXTRAS, rules::MAX_TOKENS],
         relayed: &[Operation::Moderations, Operation::Transcriptions],

@@ -13,6 +13,8 @@ use crate::{
 };
 
 const DEVELOPER: &[u8] = b"\"developer\"";
+/// Said by the assistant between a tool's result and a user who did not wait for an answer.
+const HEARD: &[u8] = br#"{"role":"assistant","content":"OK."},"#;
 
 impl Quirks {
     /// Rewrites `messages`; whatever is no list of objects is left to the upstream to refuse.
@@ -31,9 +33,19 @@ impl Quirks {
         }
         let mut out = Vec::with_capacity(messages.len());
         let mut copied = 0;
+        let mut is_answered = true;
         let elements = json::elements(messages).unwrap_or_default();
         for (at, element) in elements.iter().enumerate() {
             let is_last = at + 1 == elements.len();
+            if self.answers_tools {
+                let role = role(element.of(messages));
+                if !is_answered && role == b"\"user\"" {
+                    out.extend_from_slice(messages.get(copied..element.start).unwrap_or_default());
+                    out.extend_from_slice(HEARD);
+                    copied = element.start;
+                }
+                is_answered = role != b"\"tool\"";
+            }
             if let Some(message) = self.message(model, element.of(messages), is_last)? {
                 out.extend_from_slice(messages.get(copied..element.start).unwrap_or_default());
                 out.extend_from_slice(&message);
@@ -111,6 +123,11 @@ impl Quirks {
             code: "unsupported_content",
         }
     }
+}
+
+fn role(message: &[u8]) -> &[u8] {
+    let members = json::scan(message).unwrap_or_default();
+    json::member(message, &members, "role").unwrap_or_default()
 }
 
 /// The text of content that is a list of texts; `None` where something else is in it.
