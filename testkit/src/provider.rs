@@ -17,6 +17,7 @@ mod media;
 mod ollama;
 mod openai;
 mod openai_like;
+mod responses;
 mod rows;
 
 pub use anthropic::Anthropic;
@@ -27,6 +28,7 @@ pub use media::{Media, SOUND};
 pub use ollama::Ollama;
 pub use openai::OpenAi;
 pub use openai_like::OpenAiLike;
+pub use responses::{OpenAiResponses, SEALED};
 
 /// One request, as far as it came whole.
 #[derive(Debug)]

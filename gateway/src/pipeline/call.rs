@@ -206,7 +206,8 @@ impl Encoding {
         target.max_output_tokens = self.cap;
         target.fetched = &self.fetched;
         let encoded = upstream.adapter.encode(self.operation, &self.request, &target)?;
-        let endpoint = upstream.endpoint(self.operation, self.stream, &target).map_err(|_| Error::Invalid {
+        let called = encoded.recall.called(self.operation);
+        let endpoint = upstream.endpoint(called, self.stream, &target).map_err(|_| Error::Invalid {
             message: "This model name cannot be part of the backend's URL.".into(),
             param: Some("model"),
         })?;
@@ -265,7 +266,9 @@ async fn whole(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Result
         let response = send(pool, &mut prepared, meter).await?;
         let (head, body) = response.into_parts();
         let mut decoding = Decoding::of(&head.headers)?;
-        let is_own = upstream_of(&prepared.model)?.adapter.speaks(prepared.operation);
+        let operation = prepared.operation;
+        let is_own = upstream_of(&prepared.model)?.adapter.speaks(operation)
+            && prepared.shown.recall.called(operation) == operation;
         // Images are counted.
         let is_read = prepared.operation == Operation::Embeddings || prepared.operation.draws();
         let converts = is_read || !is_own;

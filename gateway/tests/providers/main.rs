@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod anthropic;
+mod as_responses;
 mod bedrock;
 mod cohere;
 mod google;

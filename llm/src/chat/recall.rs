@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{Answer, Choice, Content, Delta, Event, Finish, FinishReason, ToolCall};
-use crate::provider::rerank::Asked;
+use crate::provider::{Operation, rerank::Asked};
 
 /// The name of the tool that stands for an answer's format where a provider has no better way to ask for one.
 pub(crate) const FORMAT_TOOL: &str = "json_tool_call";
@@ -20,12 +20,24 @@ pub struct Recall {
     format_tool: bool,
     /// What the answer to a rerank request is to hold.
     reranked: Option<Arc<Asked>>,
+    /// A chat that was sent as Responses.
+    as_responses: bool,
 }
 
 impl Recall {
     /// Of a rerank request.
     pub(crate) fn reranked(asked: Asked) -> Self {
         Self { reranked: Some(Arc::new(asked)), ..Self::default() }
+    }
+
+    /// Of a chat that is sent as Responses.
+    pub(crate) fn as_responses() -> Self {
+        Self { as_responses: true, ..Self::default() }
+    }
+
+    /// Whose URL is called for this operation, and whose answer comes.
+    pub fn called(&self, operation: Operation) -> Operation {
+        if self.as_responses { Operation::Responses } else { operation }
     }
 
     /// What the answer to a rerank request is to hold.

@@ -11,6 +11,8 @@ use super::{Chat, Content, ToolCall};
 const IN_ID: &str = "__thought__";
 /// Marks the signature of a thinking block as Google's: other providers refuse what they did not sign.
 const OF_GOOGLE: &str = "google:";
+/// Likewise OpenAI's reasoning, which nobody else can read.
+pub(crate) const OF_OPENAI: &str = "openai:";
 
 /// `{"google":{"thought_signature":...}}`: a call's `extra_content`, where Google's own endpoint of OpenAI's dialect has it.
 #[derive(Debug, Deserialize, Serialize)]
@@ -83,12 +85,17 @@ pub(crate) fn of_google(signature: &str) -> Option<&str> {
 }
 
 impl Chat {
-    /// For models that refuse what Google's have signed.
-    pub(crate) fn drop_googles_signatures(&mut self) {
-        for block in self.turns.iter_mut().flat_map(|turn| &mut turn.blocks) {
-            if let Content::Thinking { signature, .. } = &mut block.content {
-                signature.take_if(|signature| of_google(signature).is_some());
-            }
+    /// For models that refuse what Google's and OpenAI's have signed.
+    pub(crate) fn drop_foreign_signatures(&mut self) {
+        for turn in &mut self.turns {
+            turn.blocks.retain_mut(|block| match &mut block.content {
+                Content::Thinking { signature, .. } => {
+                    signature.take_if(|text| of_google(text).is_some() || text.starts_with(OF_OPENAI));
+                    true
+                }
+                Content::RedactedThinking(data) => !data.starts_with(OF_OPENAI),
+                _ => true,
+            });
         }
     }
 

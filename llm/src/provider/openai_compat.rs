@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
+    chat::Turn,
     error::{EncodeError, UpstreamError},
     inbound, json,
     provider::{
@@ -22,6 +23,7 @@ use crate::{
     stream::{Framing, OpenAiStream, ResponsesStream, StreamDecoder, Translated},
 };
 
+mod as_responses;
 mod calls;
 mod format;
 mod history;
@@ -89,28 +91,14 @@ impl Provider for Quirks {
         if !self.speaks(operation) {
             return self.translate(operation, request, target);
         }
-        let mut edit = request.edit();
-        if request.has_gateway_only() {
-            edit.strip_gateway_only();
-        }
-        self.edit_metadata(operation, &mut edit);
-        self.edit_params(operation, request, target, &mut edit)?;
-        self.edit_stream_options(operation, request, target, &mut edit);
-        if operation == Operation::Embeddings && self.encoding_format == EncodingFormat::Remove {
-            edit.delete("encoding_format");
-        }
-        if operation == Operation::Chat {
-            if self.no_schemas.is_some_and(|family| family.covers(target.model)) {
-                format::instruct(&mut edit);
-            }
-            self.edit_messages(target.model, &mut edit)?;
-            tools::strip(self.undeclared, &mut edit);
-        }
-        self.edit_model(request, target, &mut edit);
-        Ok(Encoded::json(edit.finish(), Recall::default()))
+        self.edited(operation, request, None, target)
     }
 
     fn decode(&self, operation: Operation, body: Bytes, shown: &Shown) -> Result<Decoded, UpstreamError> {
+        if shown.recall.called(operation) != operation {
+            let answer = as_responses::read(&body)?;
+            return Ok(Decoded { body: inbound::write(operation, &answer, shown), usage: answer.usage });
+        }
         let plain = match self.answers {
             Answers::InParts => whole::plain_contents(&body, "message"),
             answers if answers.may_think(shown) && operation.generates() => whole::thoughts::whole(&body),
@@ -130,6 +118,9 @@ impl Provider for Quirks {
 
     fn stream(&self, operation: Operation, shown: Shown) -> Box<dyn StreamDecoder> {
         match operation {
+            operation if shown.recall.called(operation) != operation => {
+                Box::new(Translated::new(Framing::sse(), Box::new(as_responses::Reader::default()), operation, shown))
+            }
             Operation::Responses if self.speaks(operation) => Box::new(ResponsesStream::new(&shown)),
             Operation::Messages | Operation::Responses => {
                 let chunks = stream::Chunks::new(shown.clone(), self.answers.may_think(&shown));
@@ -155,7 +146,46 @@ impl Quirks {
         let as_asked = Target { params: &CompiledParams::default(), max_output_tokens: None, ..*target };
         let mut chat = inbound::read(operation, request, &as_asked)?;
         let request = request::write(operation, &mut chat, self, target)?;
-        self.encode(Operation::Chat, &request, target)
+        self.edited(Operation::Chat, &request, Some(chat.turns), target)
+    }
+
+    /// A request of this dialect with what the upstream wants otherwise changed; `said` are the turns of one that was
+    /// translated into it.
+    fn edited(
+        &self,
+        operation: Operation,
+        request: &Request,
+        said: Option<Vec<Turn>>,
+        target: &Target<'_>,
+    ) -> Result<Encoded, EncodeError> {
+        let mut edit = request.edit();
+        if request.has_gateway_only() {
+            edit.strip_gateway_only();
+        }
+        self.edit_metadata(operation, &mut edit);
+        self.edit_params(operation, request, target, &mut edit)?;
+        self.edit_stream_options(operation, request, target, &mut edit);
+        if operation == Operation::Embeddings && self.encoding_format == EncodingFormat::Remove {
+            edit.delete("encoding_format");
+        }
+        if operation == Operation::Chat {
+            if self.no_schemas.is_some_and(|family| family.covers(target.model)) {
+                format::instruct(&mut edit);
+            }
+            self.edit_messages(target.model, &mut edit)?;
+            tools::strip(self.undeclared, &mut edit);
+        }
+        self.edit_model(request, target, &mut edit);
+        let body = edit.finish();
+        let may_be_another = operation == Operation::Chat && self.routes.responses.is_some();
+        if may_be_another && as_responses::may_need(target.model) {
+            let body = body.to_bytes();
+            if as_responses::needs(target.model, &body) {
+                return as_responses::encode(body, said, self, target);
+            }
+            return Ok(Encoded::json(body.into(), Recall::default()));
+        }
+        Ok(Encoded::json(body, Recall::default()))
     }
 
     fn edit_model(&self, request: &Request, target: &Target<'_>, edit: &mut Editor<'_>) {

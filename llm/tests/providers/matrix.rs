@@ -47,8 +47,10 @@ fn case(text: &mut String, backend: &Backend, operation: Operation, body: &str) 
     let model = asked["model"].as_str().unwrap();
     let model = if model == "any" { backend.model } else { model };
     let stream = asked["stream"] == true;
-    writeln!(text, "  POST {} {:?}", backend.url_of(operation, stream, model), backend.adapter().auth()).unwrap();
-    match backend.encode_for(operation, body.to_owned(), model) {
+    let encoded = backend.encode_for(operation, body.to_owned(), model);
+    let called = encoded.as_ref().map_or(operation, |encoded| encoded.recall.called(operation));
+    writeln!(text, "  POST {} {:?}", backend.url_of(called, stream, model), backend.adapter().auth()).unwrap();
+    match encoded {
         Err(error) => {
             let param = error.param.as_deref().unwrap_or("-");
             writeln!(text, "  refused: {} [{param}] {error}", error.code).unwrap();
@@ -114,6 +116,25 @@ providers! {
     bedrock: Bedrock, "us.anthropic.claude-sonnet-4-20250514-v1:0", "amazon.titan-embed-text-v2:0";
     gemini: Gemini, "gemini-2.5-flash", "gemini-embedding-001";
     vertex: VertexAI, "gemini-3-pro-preview", "text-embedding-005";
+}
+
+/// Chats that go out as Responses: those of a model that has nothing else, and those with tools of one that reasons.
+#[test]
+fn chats_as_responses() {
+    for (model, folder, operation) in
+        [("gpt-5.5-pro", "chat", Operation::Chat), ("gpt-5.6", "messages", Operation::Messages)]
+    {
+        let mut text = String::new();
+        for (name, body) in bodies(folder) {
+            writeln!(text, "{folder}/{name}").unwrap();
+            let mut body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            body["model"] = "any".into();
+            case(&mut text, &Backend::new(ProviderKind::OpenAI, model), operation, &body.to_string());
+        }
+        insta::with_settings!({ snapshot_path => "../golden/as_responses", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(folder, text);
+        });
+    }
 }
 
 #[test]

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use turnpike_llm::{
     error::UpstreamError,
-    provider::{Decoded, Operation, Provider, ProviderKind, Shown},
+    provider::{Decoded, Operation, Provider, ProviderKind, Recall, Shown},
     usage::Usage,
 };
 
-use super::frames;
+use super::{fixture::Backend, frames};
 
 /// A provider with the folder of its recordings.
 struct Recorded {
@@ -26,6 +26,26 @@ struct Recorded {
 impl Recorded {
     fn adapter(&self) -> &'static dyn Provider {
         self.kind.adapter().unwrap()
+    }
+
+    /// Where the recordings are of Responses and the client called something else, the model is one without chats.
+    fn shown(&self, include_usage: bool) -> Shown {
+        let mut recall = Recall::default();
+        if self.folder == "openai_responses" && self.operation != Operation::Responses {
+            let asked = match self.operation {
+                Operation::Chat => r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#,
+                _ => r#"{"model":"m","max_tokens":99,"messages":[{"role":"user","content":"Hi"}]}"#,
+            };
+            recall = Backend::new(self.kind, "gpt-5-pro").encode(self.operation, asked).unwrap().recall;
+        }
+        Shown {
+            model: Arc::from("shown"),
+            include_usage,
+            call_id: Arc::from("call-1"),
+            created: 1_700_000_000,
+            recall,
+            ..Shown::default()
+        }
     }
 
     /// The files of one kind by name, in order.
@@ -47,9 +67,11 @@ impl Recorded {
     }
 
     fn golden(&self, kind: &str, text: &str) {
-        let path = format!("../golden/{kind}");
+        let is_other = self.folder == "openai_responses" && self.operation != Operation::Responses;
+        let path = if is_other { "../golden/as_responses".to_owned() } else { format!("../golden/{kind}") };
         insta::with_settings!({ snapshot_path => path, prepend_module_to_snapshot => false, omit_expression => true }, {
             let name = match self.operation {
+                operation if is_other => format!("{kind}_to_{operation:?}"),
                 Operation::Chat => format!("{:?}", self.kind),
                 other => format!("{:?}_as_{other:?}", self.kind),
             };
@@ -61,7 +83,7 @@ impl Recorded {
         let mut text = String::new();
         for (name, body) in self.files(folder) {
             writeln!(text, "{name}").unwrap();
-            match self.adapter().decode(operation, body, &shown(false)) {
+            match self.adapter().decode(operation, body, &self.shown(false)) {
                 Ok(Decoded { body, usage }) => {
                     let body = body.to_bytes();
                     serde_json::from_slice::<serde_json::Value>(&body).expect("valid JSON");
@@ -95,7 +117,7 @@ impl Recorded {
     }
 
     fn drive<'a>(&self, frames: impl IntoIterator<Item = &'a [u8]>, include_usage: bool) -> Told {
-        let mut decoder = self.adapter().stream(self.operation, shown(include_usage));
+        let mut decoder = self.adapter().stream(self.operation, self.shown(include_usage));
         decoder.set_cost(Box::new(|usage| i64::try_from(usage.total()).ok().map(|tokens| tokens * 150)));
         let mut bytes = Vec::new();
         let mut end = Ok(());
@@ -142,7 +164,7 @@ impl Recorded {
             for at in 0..body.len() {
                 for bad in [body.slice(..at), garbled(&body, at)] {
                     let _ = self.adapter().error(StatusCode::BAD_REQUEST, &HeaderMap::new(), &bad);
-                    let _ = self.adapter().decode(operation, bad, &shown(false));
+                    let _ = self.adapter().decode(operation, bad, &self.shown(false));
                 }
             }
         }
@@ -166,16 +188,6 @@ struct Told {
     end: Result<(), UpstreamError>,
     usage: Option<Usage>,
     text: String,
-}
-
-fn shown(include_usage: bool) -> Shown {
-    Shown {
-        model: Arc::from("shown"),
-        include_usage,
-        call_id: Arc::from("call-1"),
-        created: 1_700_000_000,
-        ..Shown::default()
-    }
 }
 
 fn failure(error: &UpstreamError) -> String {
@@ -284,6 +296,8 @@ clients! {
     messages_of_chat_completions: VLLM, "chat_completions", Messages;
     responses_of_chat_completions: VLLM, "chat_completions", Responses;
     responses_of_openai: OpenAI, "openai_responses", Responses;
+    chats_of_openai_responses: OpenAI, "openai_responses", Chat;
+    messages_of_openai_responses: OpenAI, "openai_responses", Messages;
     messages_of_anthropic: Anthropic, "anthropic", Messages;
     messages_of_bedrock: Bedrock, "bedrock", Messages;
     messages_of_gemini: Gemini, "gemini", Messages;

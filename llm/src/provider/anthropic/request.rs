@@ -86,7 +86,7 @@ struct Metadata<'a> {
 /// # Errors
 /// The client's fault.
 pub(crate) fn write(mut chat: Chat, hosted: Option<&'static str>, target: &Target<'_>) -> Result<Written, EncodeError> {
-    chat.drop_googles_signatures();
+    chat.drop_foreign_signatures();
     let support = Support::new("Anthropic", target);
     let model = Model::of(target.model);
     let mut notes = Notes::default();

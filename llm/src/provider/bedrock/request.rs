@@ -37,7 +37,7 @@ const LEAST_BUDGET: u64 = 1024;
 
 /// The body for `Converse` and `ConverseStream`, and what its answer needs.
 pub(super) fn encode(mut chat: Chat, target: &Target<'_>) -> Result<(Bytes, Recall), EncodeError> {
-    chat.drop_googles_signatures();
+    chat.drop_foreign_signatures();
     let mut call = Call {
         model: Model::of(target.model),
         support: Support::new(super::NAME, target),

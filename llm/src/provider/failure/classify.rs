@@ -103,7 +103,9 @@ fn client_error(text: &str, words: &Words) -> ErrorClass {
 }
 
 fn server_error(text: &str, words: &Words) -> ErrorClass {
-    let limited = words.code.as_deref() == Some("429") || text.contains("service tier capacity exceeded");
+    // Within streams under 200, and from proxies.
+    let limited = matches!(words.code.as_deref(), Some("429" | "rate_limit_exceeded"))
+        || text.contains("service tier capacity exceeded");
     if limited { ErrorClass::RateLimit } else { ErrorClass::ServerError }
 }
 

@@ -198,7 +198,7 @@ impl<'a> ResponseFormat<'a> {
 }
 
 /// A budget becomes the effort that LiteLLM's scale has for it.
-fn effort(operation: Operation, reasoning: Option<Reasoning>) -> Option<&'static str> {
+pub(super) fn effort(operation: Operation, reasoning: Option<Reasoning>) -> Option<&'static str> {
     match reasoning? {
         // Anthropic's clients say so to models that never reason, which would refuse the word.
         Reasoning::Off => (operation == Operation::Responses).then_some("none"),
