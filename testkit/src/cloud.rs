@@ -19,10 +19,12 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::{sigv4::Account, wait::within};
 
+mod federation;
 mod google;
 mod issue;
 mod models;
 
+pub use federation::{AUDIENCE, CALLER, SPOKEN_FOR};
 pub use google::ServiceAccount;
 
 /// The access key that the cloud knows from the start.
@@ -53,7 +55,8 @@ pub struct Cloud {
 /// One request and how it was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// What was asked for: an action of STS, `agent`, `machine`, `google`, `metadata`, `entra`, or `model`.
+    /// What was asked for: an action of STS, `agent`, `machine`, `google`, `metadata`, `entra`, `federated`, `spoken-for` or `proof` of
+    /// Google's workload identity federation, or `model`.
     pub what: String,
     /// What was issued, or shown with a call of a model; empty where nothing was.
     pub credential: String,

@@ -34,6 +34,7 @@ const INLINE: usize = 256 * 1024;
 mod aws;
 mod entra;
 mod exchange;
+mod federated;
 mod google;
 mod renewed;
 

@@ -27,7 +27,7 @@ fn bedrock(cloud: &Cloud, aws: &Value) -> Manifest {
 }
 
 /// A model in Google Cloud.
-fn vertex(cloud: &Cloud, gcp: &Value) -> Manifest {
+pub(crate) fn vertex(cloud: &Cloud, gcp: &Value) -> Manifest {
     manifest::provider("VertexAI", MODEL, &cloud.url())
         .with("provider.model", "gemini-2.5-flash")
         .with("provider.region", "europe-west1")
@@ -58,7 +58,7 @@ fn access_key() -> (Value, [Manifest; 2]) {
 }
 
 /// A gateway with this model, whose clouds are this one.
-fn gateway(cloud: &Cloud, model: Manifest) -> Setup {
+pub(crate) fn gateway(cloud: &Cloud, model: Manifest) -> Setup {
     setup()
         .manifests(&[model, manifest::key("alice", ALICE)])
         .env("AWS_ENDPOINT_URL_STS", &format!("{}/sts/", cloud.url()))
@@ -68,12 +68,12 @@ fn gateway(cloud: &Cloud, model: Manifest) -> Setup {
         .env("AZURE_AUTHORITY_HOST", &format!("{}/", cloud.url()))
 }
 
-fn alice(gateway: &Gateway) -> Client {
+pub(crate) fn alice(gateway: &Gateway) -> Client {
     gateway.client().with_key(ALICE)
 }
 
 /// Calls the model, which must answer; returns the credential that it was shown.
-async fn call(gateway: &Gateway, cloud: &Cloud) -> String {
+pub(crate) async fn call(gateway: &Gateway, cloud: &Cloud) -> String {
     let reply = alice(gateway).post(CHAT, &chat()).await;
     let calls = cloud.log();
     assert_eq!(reply.status, 200, "{} {calls:#?}", reply.text());
@@ -82,21 +82,21 @@ async fn call(gateway: &Gateway, cloud: &Cloud) -> String {
 }
 
 /// The pod's token, as the kubelet writes it.
-fn pod_token() -> (TempDir, PathBuf) {
+pub(crate) fn pod_token() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, format!("{POD_TOKEN}\n")).unwrap();
     (folder, path)
 }
 
-fn issued(cloud: &Cloud, what: &str) -> Vec<String> {
+pub(crate) fn issued(cloud: &Cloud, what: &str) -> Vec<String> {
     let calls = cloud.calls(what);
     assert!(calls.iter().all(|call| call.refused.is_none()), "{calls:#?}");
     calls.into_iter().map(|call| call.credential).collect()
 }
 
 /// None of these is in the log.
-fn says_none_of(gateway: &Gateway, secrets: &[&str]) {
+pub(crate) fn says_none_of(gateway: &Gateway, secrets: &[&str]) {
     let output = gateway.process.output();
     assert!(!output.is_empty());
     for secret in secrets {

@@ -19,6 +19,7 @@ mod dialects;
 mod early_answers;
 mod egress;
 mod embeddings;
+mod federation;
 mod headers;
 mod health;
 mod limits;

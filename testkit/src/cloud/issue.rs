@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, StatusCode, request::Parts};
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use super::{Answer, CLIENT, POD_ROLE, REGION, Rules, TENANT, google};
+use super::{Answer, CLIENT, POD_ROLE, REGION, Rules, TENANT, federation, google};
 use crate::sigv4::Account;
 
 const XML: &str = "text/xml";
@@ -14,7 +14,7 @@ const JSON: &str = "application/json";
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A form's fields.
-type Form = BTreeMap<String, String>;
+pub(super) type Form = BTreeMap<String, String>;
 
 /// The answer of an issuer; `None` = the path is none of theirs.
 pub(super) fn answer(rules: &mut Rules, head: &Parts, body: &[u8]) -> Option<Answer> {
@@ -24,6 +24,9 @@ pub(super) fn answer(rules: &mut Rules, head: &Parts, body: &[u8]) -> Option<Ans
         "/sts/" => "sts",
         "/agent" => "agent",
         "/google/token" => "google",
+        "/google/sts" => "federated",
+        federation::SPOKEN_FOR => "spoken-for",
+        "/proof" => "proof",
         path if path == entra => "entra",
         path if path.starts_with("/computeMetadata/") => "metadata",
         path if path.starts_with("/latest/") => "machine",
@@ -38,6 +41,11 @@ pub(super) fn answer(rules: &mut Rules, head: &Parts, body: &[u8]) -> Option<Ans
         "agent" => agent(rules, head),
         "machine" => return Some(machine(rules, head)),
         "google" => form(head, body).and_then(|form| google::granted(rules, &form)).map(|()| token(rules, what)),
+        "federated" => {
+            form(head, body).and_then(|form| federation::exchanged(rules, &form)).map(|()| token(rules, what))
+        }
+        "spoken-for" => federation::spoken_for(rules, head, body),
+        "proof" => federation::proof(rules, head),
         "metadata" => metadata(head).map(|()| token(rules, what)),
         _ => form(head, body).and_then(|form| entra_application(rules, &form)).map(|()| token(rules, what)),
     };

@@ -31,7 +31,7 @@ pub(super) fn answer(rules: &Rules, head: &Parts, body: &[u8]) -> Answer {
 
 impl Rules {
     /// The token that a call shows.
-    fn bearer(&self, head: &Parts) -> Result<String, String> {
+    pub(super) fn bearer(&self, head: &Parts) -> Result<String, String> {
         for other in ["api-key", "x-goog-api-key"] {
             if head.headers.contains_key(other) {
                 return Err(format!("{other} beside a token"));

@@ -34,7 +34,7 @@ pub(super) async fn keys(exchange: Arc<Exchange>, identity: AwsIdentity) -> Resu
 
 /// Of the gateway itself, in the order of AWS's SDKs. The machine's own identity only where that was asked for: every pod
 /// of a node can take it.
-async fn own(exchange: &Exchange, identity: &AwsIdentity) -> Result<Fresh<AwsKeys>, ExchangeError> {
+pub(super) async fn own(exchange: &Exchange, identity: &AwsIdentity) -> Result<Fresh<AwsKeys>, ExchangeError> {
     const NONE: &str = "the gateway has no AWS identity: give its ServiceAccount a role (IRSA or EKS Pod Identity), or \
                         name keys in credentials.aws";
     let clouds = &exchange.clouds;

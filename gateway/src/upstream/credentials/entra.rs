@@ -11,7 +11,6 @@ use super::{
     exchange::{Ask, Exchange, ExchangeError, bearer, read},
 };
 
-const SCOPE: &str = "https://cognitiveservices.azure.com/.default";
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A token for this application, or for the gateway's own.
@@ -29,7 +28,8 @@ pub(super) async fn token(
     let client = application.client_id.as_ref().or(clouds.azure_client_id.as_ref());
     let client = client.ok_or(ExchangeError::Unset(NO_CLIENT))?;
     let url = format!("{}/{tenant}/oauth2/v2.0/token", clouds.azure_authority_host.trim_end_matches('/'));
-    let mut fields = vec![("client_id", client.as_str()), ("scope", SCOPE), ("grant_type", "client_credentials")];
+    let scope = scope(&clouds.azure_authority_host);
+    let mut fields = vec![("client_id", client.as_str()), ("scope", scope), ("grant_type", "client_credentials")];
     let assertion;
     if let Some(secret) = &application.client_secret {
         fields.push(("client_secret", secret.expose()));
@@ -40,4 +40,33 @@ pub(super) async fn token(
         fields.extend([("client_assertion_type", ASSERTION), ("client_assertion", assertion.as_str())]);
     }
     bearer(&exchange.ask(Ask::form(url, &fields)).await?)
+}
+
+/// Azure's models, in the cloud whose Entra is at this address.
+fn scope(authority: &str) -> &'static str {
+    let host = authority.split_once("://").map_or(authority, |(_, rest)| rest);
+    let host = host.split(['/', ':']).next().unwrap_or_default();
+    match host {
+        "login.microsoftonline.us" => "https://cognitiveservices.azure.us/.default",
+        "login.chinacloudapi.cn" | "login.partner.microsoftonline.cn" => "https://cognitiveservices.azure.cn/.default",
+        _ => "https://cognitiveservices.azure.com/.default",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cloud_has_a_scope_of_its_own() {
+        for (authority, expected) in [
+            ("https://login.microsoftonline.com", "https://cognitiveservices.azure.com/.default"),
+            ("https://login.microsoftonline.us/", "https://cognitiveservices.azure.us/.default"),
+            ("https://login.chinacloudapi.cn", "https://cognitiveservices.azure.cn/.default"),
+            ("https://login.partner.microsoftonline.cn/", "https://cognitiveservices.azure.cn/.default"),
+            ("http://127.0.0.1:8080/login.microsoftonline.us", "https://cognitiveservices.azure.com/.default"),
+        ] {
+            assert_eq!(scope(authority), expected, "{authority}");
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! Tokens of Google Cloud: a service account's key signs a grant, or the metadata server issues for the workload.
+//! Tokens of Google Cloud: a service account's key signs a grant, an identity elsewhere is exchanged, or the metadata server
+//! issues for the workload.
 
 use std::sync::Arc;
 
@@ -16,9 +17,10 @@ use turnpike_bundle::entry::{GoogleAccount, ServiceAccount};
 use super::{
     Fresh,
     exchange::{Ask, Exchange, ExchangeError, bearer, read},
+    federated,
 };
 
-const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+pub(super) const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// The longest that Google takes.
 const GRANT_SECONDS: i64 = 3600;
 
@@ -32,7 +34,11 @@ pub(super) async fn token(
         return granted(&exchange, key).await;
     }
     if let Some(file) = &clouds.google_key_file {
-        return granted(&exchange, &ServiceAccount::parse(&read(file).await?).map_err(ExchangeError::Key)?).await;
+        let file = read(file).await?;
+        if federated::is_one(&file) {
+            return federated::token(&exchange, &file).await;
+        }
+        return granted(&exchange, &ServiceAccount::parse(&file).map_err(ExchangeError::Key)?).await;
     }
     let host = &clouds.google_metadata_host;
     let url = format!("http://{host}/computeMetadata/v1/instance/service-accounts/default/token");
