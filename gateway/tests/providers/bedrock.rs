@@ -155,6 +155,10 @@ async fn embeds() {
     let cohere = of("cohere.embed-english-v3", |model| model).await;
     let two = cohere.post("/v1/embeddings", &json!({"model": MODEL, "input": ["a", "b"]})).await;
     assert_eq!((two.status, two.json()["data"].as_array().unwrap().len()), (200, 2), "{two:?}");
+    let nova = of("amazon.nova-2-multimodal-embeddings-v1:0", |model| model).await;
+    let body = json!({"model": MODEL, "input": ["a", "b"], "dimensions": 256, "input_type": "clustering"});
+    let two = nova.post("/v1/embeddings", &body).await;
+    assert_eq!((two.status, two.json()["data"].as_array().unwrap().len()), (200, 2), "{two:?}");
 }
 
 #[tokio::test]

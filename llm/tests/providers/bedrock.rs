@@ -314,6 +314,31 @@ fn embeddings_of_each_family() {
 }
 
 #[test]
+fn texts_for_nova_say_what_they_are_for() {
+    const NOVA: &str = "us.amazon.nova-2-multimodal-embeddings-v1:0";
+    let sent = |more: Value| {
+        let mut body = json!({"model": "m", "input": ["a", "b"]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let encoded =
+            Backend::new(ProviderKind::Bedrock, NOVA).encode(Operation::Embeddings, body.to_string()).unwrap();
+        assert_eq!(encoded.further.len(), 1);
+        serde_json::from_slice::<Value>(&encoded.body.to_bytes()).unwrap()
+    };
+    let text = json!({"truncationMode": "NONE", "value": "a"});
+    let expected = |params: Value| json!({"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": params});
+    assert_eq!(sent(json!({})), expected(json!({"embeddingPurpose": "GENERIC_INDEX", "text": text})));
+    assert_eq!(
+        sent(json!({"dimensions": 384, "input_type": "search_query"})),
+        expected(json!({"embeddingPurpose": "GENERIC_RETRIEVAL", "embeddingDimension": 384, "text": text}))
+    );
+    let answer = Bytes::from_static(br#"{"embeddings":[{"embeddingType":"TEXT","embedding":[0.5,1]}]}"#);
+    let joined = bedrock().join(Operation::Embeddings, &[answer.clone(), answer], &Shown::default()).unwrap();
+    let body: Value = serde_json::from_slice(&joined.body.to_bytes()).unwrap();
+    assert_eq!((body["data"].as_array().unwrap().len(), &body["data"][1]["embedding"]), (2, &json!([0.5, 1])));
+    assert_eq!(joined.usage, None, "the gateway estimates it");
+}
+
+#[test]
 fn texts_that_go_one_a_call_come_back_as_one_answer() {
     let titan = Backend::new(ProviderKind::Bedrock, "amazon.titan-embed-text-v2:0");
     let asked = |inputs: Value, others: &str| {

@@ -297,12 +297,34 @@ fn embed(model: &str, body: &Value) -> Result<(), Refusal> {
             Err(malformed("texts and input_type are required"))
         };
     }
+    if model.contains("amazon.nova") {
+        return nova(body);
+    }
     let known: &[&str] = match model {
         "amazon.titan-embed-text-v1" => &["inputText"],
         _ => &["inputText", "dimensions", "normalize", "embeddingTypes"],
     };
     only(body, known).map_err(|_| malformed("#: extraneous key is not permitted"))?;
     if text(body, "/inputText").is_empty() { Err(malformed("expected minLength: 1, actual: 0")) } else { Ok(()) }
+}
+
+fn nova(body: &Value) -> Result<(), Refusal> {
+    only(body, &["schemaVersion", "taskType", "singleEmbeddingParams"])?;
+    let params = body.get("singleEmbeddingParams").unwrap_or(&Value::Null);
+    only(params, &["embeddingPurpose", "embeddingDimension", "text", "image", "audio", "video"])?;
+    let sized =
+        params.get("embeddingDimension").is_none_or(|size| [256, 384, 1024, 3072].iter().any(|one| size == one));
+    let purposes = ["GENERIC_INDEX", "GENERIC_RETRIEVAL", "TEXT_RETRIEVAL", "CLASSIFICATION", "CLUSTERING"];
+    let is_text = ["START", "END", "NONE"].contains(&text(params, "/text/truncationMode"))
+        && !text(params, "/text/value").is_empty();
+    if text(body, "/taskType") == "SINGLE_EMBEDDING"
+        && purposes.contains(&text(params, "/embeddingPurpose"))
+        && sized
+        && is_text
+    {
+        return Ok(());
+    }
+    Err(Refusal::bad(format!("Malformed input request: {params}")))
 }
 
 fn rerank(model: &str, body: &Value) -> Result<(), Refusal> {
@@ -364,5 +386,8 @@ fn vectors(body: &Value, say: &Say) -> Parts {
         return Parts::json(&json!({"id": "1", "embeddings": embeddings, "texts": body.get("texts")}));
     }
     let prompt = say.usage.unwrap_or_default().prompt;
+    if body.get("singleEmbeddingParams").is_some() {
+        return Parts::json(&json!({"embeddings": [{"embeddingType": "TEXT", "embedding": vector(0)}]}));
+    }
     Parts::json(&json!({"embedding": vector(0), "inputTextTokenCount": prompt}))
 }

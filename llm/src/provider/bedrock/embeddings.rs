@@ -1,4 +1,4 @@
-//! Embeddings by `InvokeModel`, whose bodies are each model's own: Titan's and Cohere's.
+//! Embeddings by `InvokeModel`, whose bodies are each model's own: Titan's, Nova's and Cohere's.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -20,9 +20,10 @@ const MOST: usize = 2048;
 const MOST_BESIDE: usize = 4096;
 
 /// The body for the model's family, and of those that take one text a call the bodies of the texts after the first.
-pub(super) fn encode(embed: Embed, target: &Target<'_>) -> Result<(Bytes, Vec<Bytes>), EncodeError> {
+pub(super) fn encode(mut embed: Embed, target: &Target<'_>) -> Result<(Bytes, Vec<Bytes>), EncodeError> {
     let model = Model::of(target.model);
     let support = Support::new(NAME, target);
+    let purpose = if model.is_nova() { purpose(&mut embed.others) } else { "" };
     let mut body = Body::default();
     // The client's own words come first, so that nothing said here replaces them.
     embed.others.into_iter().for_each(|(name, raw)| body.0.add(&name, raw));
@@ -41,7 +42,7 @@ pub(super) fn encode(embed: Embed, target: &Target<'_>) -> Result<(Bytes, Vec<By
         let why = format_args!("it holds {} texts; send at most {MOST} in one request", embed.inputs.len());
         return Err(invalid("input", &why));
     }
-    if let Some(count) = embed.dimensions {
+    if let Some(count) = embed.dimensions.filter(|_| !model.is_nova()) {
         if model.name().starts_with("amazon.titan-embed-text-v1") {
             support.lacks("dimensions", true)?;
         } else if model.name().starts_with("amazon.titan-embed-image") {
@@ -57,11 +58,50 @@ pub(super) fn encode(embed: Embed, target: &Target<'_>) -> Result<(Bytes, Vec<By
     }
     let mut texts = embed.inputs.iter().map(|text| {
         let mut body = body.clone();
-        body.say("inputText", text);
+        if model.is_nova() {
+            body.say("taskType", &"SINGLE_EMBEDDING");
+            body.say("singleEmbeddingParams", &Nova::of(text, purpose, embed.dimensions));
+        } else {
+            body.say("inputText", text);
+        }
         body.finish()
     });
     let first = texts.next().ok_or_else(|| invalid("input", &"it must hold at least one text"))??;
     Ok((first, texts.collect::<Result<_, _>>()?))
+}
+
+/// What vectors are for, by `input_type` in Cohere's words.
+fn purpose(others: &mut Vec<(String, Box<RawValue>)>) -> &'static str {
+    let asked = others.iter().position(|(name, _)| name == "input_type").map(|at| others.remove(at).1);
+    match asked.as_deref().map_or("", RawValue::get) {
+        r#""search_query""# => "GENERIC_RETRIEVAL",
+        r#""classification""# => "CLASSIFICATION",
+        r#""clustering""# => "CLUSTERING",
+        _ => "GENERIC_INDEX",
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Nova<'a> {
+    embedding_purpose: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    embedding_dimension: Option<u64>,
+    text: NovaText<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NovaText<'a> {
+    /// A text that is too long fails, as at other providers.
+    truncation_mode: &'static str,
+    value: &'a str,
+}
+
+impl<'a> Nova<'a> {
+    fn of(value: &'a str, embedding_purpose: &'static str, embedding_dimension: Option<u64>) -> Self {
+        Self { embedding_purpose, embedding_dimension, text: NovaText { truncation_mode: "NONE", value } }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -87,8 +127,14 @@ struct Answer {
     /// Titan's.
     embedding: Option<Box<RawValue>>,
     input_text_token_count: Option<u64>,
-    /// Cohere's: an array, or one for each type that was asked for.
+    /// Cohere's: an array, or one for each type that was asked for. Nova's: an array of objects.
     embeddings: Option<Box<RawValue>>,
+}
+
+/// Nova's.
+#[derive(Deserialize)]
+struct Typed {
+    embedding: Box<RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -96,12 +142,15 @@ struct ByType {
     float: Vec<Box<RawValue>>,
 }
 
-/// Reads it. Cohere counts its tokens in a header only, which is the gateway's estimate to make.
+/// Reads it. Cohere and Nova count their tokens in a header at best, which is the gateway's estimate to make.
 pub(super) fn decode(body: &[u8]) -> Result<Vectors, UpstreamError> {
     let answer: Answer = parsed(body)?;
     let vectors: Vec<Box<RawValue>> = match (answer.embedding, answer.embeddings) {
         (Some(only), _) => vec![only],
-        (None, Some(all)) if all.get().starts_with('[') => parsed(all.get().as_bytes())?,
+        (None, Some(all)) if all.get().starts_with('[') => {
+            let all: Vec<Box<RawValue>> = parsed(all.get().as_bytes())?;
+            all.into_iter().map(vector).collect::<Result<_, _>>()?
+        }
         (None, Some(all)) => parsed::<ByType>(all.get().as_bytes())?.float,
         (None, None) => return Err(bad_answer(&"it holds no 'embedding'")),
     };
@@ -110,6 +159,10 @@ pub(super) fn decode(body: &[u8]) -> Result<Vectors, UpstreamError> {
     }
     let usage = answer.input_text_token_count.map(|prompt| Usage { prompt, ..Usage::default() });
     Ok(Vectors { vectors, usage })
+}
+
+fn vector(raw: Box<RawValue>) -> Result<Box<RawValue>, UpstreamError> {
+    if raw.get().starts_with('{') { Ok(parsed::<Typed>(raw.get().as_bytes())?.embedding) } else { Ok(raw) }
 }
 
 /// Reads the answers to one text each. What they used is told only if each of them tells it.
