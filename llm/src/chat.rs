@@ -41,6 +41,8 @@ pub(crate) struct Chat {
     pub(crate) max_tokens: Option<u64>,
     pub(crate) sampling: Sampling,
     pub(crate) reasoning: Option<Reasoning>,
+    /// OpenAI's `service_tier`, where another class of service than the usual one is asked for.
+    pub(crate) service_tier: Option<&'static str>,
     /// The end user in the client's words.
     pub(crate) user: Option<String>,
     pub(crate) stream: bool,

@@ -104,6 +104,11 @@ pub(crate) fn prepared(request: &Request, target: &Target<'_>) -> Bytes {
     edit.finish().to_bytes()
 }
 
+/// OpenAI's `service_tier`: the classes that others have as well. Any other leaves it to the provider.
+fn service_tier(text: &[u8]) -> Option<&'static str> {
+    ["flex", "priority"].into_iter().find(|tier| json::as_str(text).is_some_and(|asked| asked == *tier))
+}
+
 /// A member that cannot be read.
 pub(crate) fn invalid(param: &str, why: &dyn std::fmt::Display) -> EncodeError {
     EncodeError {

@@ -42,6 +42,18 @@ async fn chats_and_is_charged_for_thoughts_and_cached_tokens() {
 }
 
 #[tokio::test]
+async fn a_class_of_service_is_asked_for_and_what_is_given_is_charged() {
+    let stage = gemini("gemini-2.5-flash").await;
+    stage.chat(&with(chat(), "service_tier", json!("flex"))).await;
+    assert_eq!(stage.sent()["serviceTier"], "flex");
+    let rows = spend::rows(&stage.gateway.database(), ("spend", "sequence"), &["cost_nano"], 1).await;
+    // 10 tokens at 0.15 USD a million and 5 at 1.25: half of the usual price.
+    assert_eq!(rows[0], json!({"cost_nano": 7_750}));
+    stage.chat(&with(chat(), "service_tier", json!("auto"))).await;
+    assert_eq!(stage.sent()["serviceTier"], Value::Null);
+}
+
+#[tokio::test]
 async fn streams() {
     let stage = gemini("gemini-2.5-flash").await;
     stage.upstream.next(Script::pieces(3).trickle());

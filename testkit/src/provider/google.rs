@@ -161,6 +161,10 @@ fn check(asked: &Asked<'_>, embeds: impl Fn(&Value) -> Result<(), Refusal>) -> R
 fn generate(model: &str, body: &Value) -> Result<(), Refusal> {
     only(body, BODY)?;
     only(body.get("generationConfig").unwrap_or(&json!({})), CONFIG)?;
+    let tier = body.get("serviceTier").map(|tier| tier.as_str().unwrap_or_default());
+    if tier.is_some_and(|tier| !["standard", "flex", "priority"].contains(&tier)) {
+        return Err(Refusal::bad("Invalid value at 'service_tier'"));
+    }
     let contents = body["contents"].as_array().filter(|contents| !contents.is_empty());
     let contents =
         contents.ok_or_else(|| Refusal::bad("* GenerateContentRequest.contents: contents is not specified"))?;
@@ -258,7 +262,7 @@ fn tools(body: &Value) -> Result<(), Refusal> {
     })
 }
 
-fn counts(say: &Say) -> Value {
+fn counts(asked: &Asked<'_>, say: &Say) -> Value {
     let Usage { prompt, completion, cached, reasoning } = say.usage.unwrap_or_default();
     json!({
         "promptTokenCount": prompt,
@@ -266,6 +270,7 @@ fn counts(say: &Say) -> Value {
         "candidatesTokenCount": completion - reasoning,
         "thoughtsTokenCount": reasoning,
         "totalTokenCount": prompt + completion,
+        "serviceTier": asked.text("serviceTier").unwrap_or("standard"),
     })
 }
 
@@ -276,7 +281,7 @@ fn answer(asked: &Asked<'_>, say: &Say) -> Parts {
             Some(finish) => json!({"content": content, "finishReason": finish, "index": 0}),
             None => json!({"content": content, "index": 0}),
         };
-        json!({"candidates": [candidate], "usageMetadata": counts(say), "modelVersion": place(asked).0, "responseId": "google-upstream"})
+        json!({"candidates": [candidate], "usageMetadata": counts(asked, say), "modelVersion": place(asked).0, "responseId": "google-upstream"})
     };
     match place(asked).1 {
         "generateContent" => Parts::json(&said(&say.pieces.concat(), Some("STOP"))),

@@ -9,7 +9,7 @@ use super::message;
 use crate::{
     chat::{Chat, Effort, Format, Reasoning, Tool, ToolChoice},
     error::EncodeError,
-    inbound::{invalid, value},
+    inbound::{invalid, service_tier, value},
 };
 
 /// Members that change nothing in the answer, or mean something to OpenAI alone: left out for everybody else.
@@ -18,7 +18,6 @@ const HINTS: &[&str] = &[
     "metadata",
     "store",
     "stream_options",
-    "service_tier",
     "prompt_cache_key",
     "prompt_cache_retention",
     "safety_identifier",
@@ -58,6 +57,7 @@ pub(in crate::inbound) fn read<'a>(
             "thinking" => chat.reasoning = Some(thinking(text)?),
             "user" => chat.user = Some(value(name, text)?),
             "stream" => chat.stream = value(name, text)?,
+            "service_tier" => chat.service_tier = service_tier(text),
             _ if sampling(&mut chat, name, text)? => {}
             _ => other(&mut chat, name, text)?,
         }

@@ -9,7 +9,7 @@ use super::input;
 use crate::{
     chat::{Block, Chat, Content, Effort, Format, Reasoning, Tool, ToolChoice},
     error::EncodeError,
-    inbound::{invalid, value},
+    inbound::{invalid, service_tier, value},
 };
 
 /// Members that change nothing in the answer, or mean something to OpenAI alone: left out for everybody else.
@@ -18,7 +18,6 @@ const HINTS: &[&str] = &[
     "metadata",
     "store",
     "stream_options",
-    "service_tier",
     "truncation",
     "prompt_cache_key",
     "prompt_cache_options",
@@ -64,6 +63,7 @@ pub(in crate::inbound) fn read<'a>(
             "include" => include(text, &mut chat)?,
             "user" => chat.user = Some(value(name, text)?),
             "stream" => chat.stream = value(name, text)?,
+            "service_tier" => chat.service_tier = service_tier(text),
             "max_tool_calls" => chat.demands.push(("max_tool_calls", value(name, text)?)),
             "background" => {}
             other => chat.others.push((other.to_owned(), value(name, text)?)),

@@ -107,6 +107,8 @@ pub(super) fn write(
     let mut recall = Recall::default();
     tools::put(&chat, family, support, &mut recall, &mut body)?;
 
+    // Vertex AI has headers for it.
+    body.set_some("serviceTier", chat.service_tier.filter(|_| platform == Platform::AiStudio).as_ref());
     let mut config = Object::default();
     sampling(&chat.sampling, family, support, &mut config)?;
     config.set_some("maxOutputTokens", chat.max_tokens.as_ref());
