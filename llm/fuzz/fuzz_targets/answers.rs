@@ -4,12 +4,14 @@
 use http::{HeaderMap, StatusCode};
 use libfuzzer_sys::fuzz_target;
 use turnpike_llm::provider::Operation;
-use turnpike_llm_fuzz::{Input, shown};
+use turnpike_llm_fuzz::Input;
 
 fuzz_target!(|data: &[u8]| {
-    let Some(Input { adapter, operation, body, .. }) = Input::new(data) else { return };
+    let Some(input) = Input::new(data) else { return };
+    let shown = input.shown();
+    let Input { adapter, operation, body, .. } = input;
     let _ = adapter.error(StatusCode::BAD_REQUEST, &HeaderMap::new(), &body);
-    if let Ok(decoded) = adapter.decode(operation, body, &shown()) {
+    if let Ok(decoded) = adapter.decode(operation, body, &shown) {
         // What is only relayed may be text or sound.
         let relayed = matches!(
             operation,

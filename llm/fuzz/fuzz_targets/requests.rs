@@ -11,11 +11,11 @@ use turnpike_llm::{
 use turnpike_llm_fuzz::{Input, target};
 
 fuzz_target!(|data: &[u8]| {
-    let Some(Input { adapter, operation, body, .. }) = Input::new(data) else { return };
+    let Some(Input { adapter, operation, model, body, .. }) = Input::new(data) else { return };
     let Ok(request) = Request::scan(body) else { return };
     let _ = features::of(operation, &request, Wanted { prefix: true, words: Some(&["word".into()]) });
     let (params, capabilities) = (CompiledParams::default(), Capabilities::default());
-    let target = target(&params, &capabilities);
+    let target = target(model, &params, &capabilities);
     let call = bound::Call { operation, model: target.model, capabilities: &capabilities, params: None };
     let _ = (bound::prompt_bound(&request, call), bound::output_bound(&request, call));
     let Ok(encoded) = adapter.encode(operation, &request, &target) else { return };

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use turnpike_llm::stream::StreamDecoder;
-use turnpike_llm_fuzz::{Input, shown};
+use turnpike_llm_fuzz::Input;
 
 /// What a client gets, and the error that ended it.
 fn told(mut decoder: Box<dyn StreamDecoder>, frames: impl Iterator<Item = Bytes>) -> (Vec<u8>, Option<String>) {
@@ -28,7 +28,7 @@ fn told(mut decoder: Box<dyn StreamDecoder>, frames: impl Iterator<Item = Bytes>
 fuzz_target!(|data: &[u8]| {
     let Some(input) = Input::new(data) else { return };
     let (adapter, operation, body) = (input.adapter, input.operation, input.stream());
-    let whole = told(adapter.stream(operation, shown()), std::iter::once(body.clone()));
+    let whole = told(adapter.stream(operation, input.shown()), std::iter::once(body.clone()));
     let bytes = (0..body.len()).map(|at| body.slice(at..=at));
-    assert_eq!(whole, told(adapter.stream(operation, shown()), bytes));
+    assert_eq!(whole, told(adapter.stream(operation, input.shown()), bytes));
 });

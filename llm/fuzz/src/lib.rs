@@ -6,14 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use turnpike_llm::{
     media::Fetched,
-    provider::{Capabilities, CompiledParams, Operation, Provider, ProviderKind, Shown, Target},
+    provider::{Capabilities, CompiledParams, Operation, Provider, ProviderKind, Recall, Shown, Target},
+    request::Request,
 };
 
 #[path = "../../tests/providers/frames.rs"]
 mod frames;
 
-/// Every provider.
-pub const KINDS: [ProviderKind; 18] = [
+/// Every provider; the last one is `OpenAI` with a model whose chats go out as Responses.
+pub const KINDS: [ProviderKind; 19] = [
     ProviderKind::OpenAI,
     ProviderKind::AzureOpenAI,
     ProviderKind::Anthropic,
@@ -32,6 +33,7 @@ pub const KINDS: [ProviderKind; 18] = [
     ProviderKind::HuggingFaceTGI,
     ProviderKind::NvidiaNIM,
     ProviderKind::OpenAICompatible,
+    ProviderKind::OpenAI,
 ];
 
 /// One input, taken apart.
@@ -39,6 +41,8 @@ pub struct Input {
     pub adapter: &'static dyn Provider,
     pub operation: Operation,
     kind: ProviderKind,
+    /// The upstream's.
+    pub model: &'static str,
     /// As it came from outside.
     pub body: Bytes,
 }
@@ -47,9 +51,37 @@ impl Input {
     /// `None` where the input is too short, or names a provider whose dialect is not spoken.
     pub fn new(data: &[u8]) -> Option<Self> {
         let (&[kind, operation], body) = data.split_first_chunk::<2>()?;
-        let kind = KINDS[usize::from(kind) % KINDS.len()];
+        let at = usize::from(kind) % KINDS.len();
+        let (kind, is_last) = (KINDS[at], at + 1 == KINDS.len());
+        let model = if is_last { "gpt-5.5-pro" } else { "claude-sonnet-4-5" };
         let operation = Operation::ALL[usize::from(operation) % Operation::ALL.len()];
-        Some(Self { adapter: kind.adapter()?, operation, kind, body: Bytes::copy_from_slice(body) })
+        Some(Self { adapter: kind.adapter()?, operation, kind, model, body: Bytes::copy_from_slice(body) })
+    }
+
+    /// How the answer is to be shown.
+    pub fn shown(&self) -> Shown {
+        Shown {
+            model: "shown".into(),
+            include_usage: true,
+            upstream_model: self.model.into(),
+            call_id: Arc::from("call"),
+            created: 1,
+            recall: self.recall(),
+            ..Shown::default()
+        }
+    }
+
+    /// That of a plain request.
+    fn recall(&self) -> Recall {
+        const PLAIN: &[u8] = br#"{"model":"m","max_tokens":99,"messages":[{"role":"user","content":"Hi"}]}"#;
+        let (params, capabilities) = (CompiledParams::default(), Capabilities::default());
+        let encoded = Request::scan(Bytes::from_static(PLAIN))
+            .ok()
+            .filter(|_| matches!(self.operation, Operation::Chat | Operation::Messages))
+            .and_then(|request| {
+                self.adapter.encode(self.operation, &request, &target(self.model, &params, &capabilities)).ok()
+            });
+        encoded.map(|encoded| encoded.recall).unwrap_or_default()
     }
 
     /// The body as a stream. AWS's messages are recorded as text, one a line, and made here: sums that the fuzzer would
@@ -69,23 +101,11 @@ fn messages(text: &str) -> Vec<u8> {
     frames::messages(&lines.join("\n"))
 }
 
-/// How the answer is to be shown.
-pub fn shown() -> Shown {
-    Shown {
-        model: "shown".into(),
-        include_usage: true,
-        upstream_model: "claude-sonnet-4-5".into(),
-        call_id: Arc::from("call"),
-        created: 1,
-        ..Shown::default()
-    }
-}
-
 /// A backend.
-pub fn target<'a>(params: &'a CompiledParams, capabilities: &'a Capabilities) -> Target<'a> {
+pub fn target<'a>(model: &'a str, params: &'a CompiledParams, capabilities: &'a Capabilities) -> Target<'a> {
     Target {
         base_url: "https://host/v1",
-        model: "claude-sonnet-4-5",
+        model,
         api_version: None,
         region: Some("us-east-1"),
         project: Some("project"),
