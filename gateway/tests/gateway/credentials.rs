@@ -190,6 +190,11 @@ async fn a_replaced_secret_counts_at_once() {
     assert_eq!((refused.status, refused.error_code().as_str()), (503, "backend_credential_unavailable"));
     assert!(cloud.calls("model").is_empty());
     gateway.write("secret.yaml", &entra_secret(CLIENT_SECRET).yaml());
+    // The failing one is gone a moment before requests see the other.
+    turnpike_testkit::wait::eventually("the secret counts", || async {
+        (alice(&gateway).post(CHAT, &chat()).await.status == 200).then_some(())
+    })
+    .await;
     gateway.metric_is("turnpike_credentials_failing", "", 0.0).await;
     assert_eq!(call(&gateway, &cloud).await, "entra-1");
     // The one that failed is nobody's any more: its attempts have ended.
