@@ -201,17 +201,19 @@ const COHERE_RERANK: &str = "/v2/rerank";
 
 type BoxedAnswer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Every public route. Those of the API exist with and without `/v1`.
+/// Every public route. Those of the API exist with and without `/v1`, Gemini's under `/v1beta` too.
 fn router(worker: Arc<Worker>) -> Router {
     let mut listing = Router::new().route("/openai/models", get(routes::models::list));
     let stored = get(routes::responses::show).delete(routes::responses::delete);
     let mut calls = Router::new().route("/openai/deployments/{*rest}", post(routes::deployments::call));
+    calls = calls.route("/v1beta/models/{*id}", post(routes::gemini::call));
     for prefix in ["", "/v1"] {
         listing = listing
             .route(&format!("{prefix}/models"), get(routes::models::list))
             .route(&format!("{prefix}/models/{{*id}}"), get(routes::models::show))
             .route(&format!("{prefix}/responses/{{id}}"), stored.clone())
             .route(&format!("{prefix}/responses/{{id}}/input_items"), get(routes::responses::items));
+        calls = calls.route(&format!("{prefix}/models/{{*id}}"), post(routes::gemini::call));
         for (path, operation) in Operation::PATHS {
             let call = move |State(worker), request| answer(worker, operation, request);
             calls = calls.route(&format!("{prefix}{path}"), post(call));

@@ -8,6 +8,7 @@ use turnpike_llm::error::{EncodeError, UpstreamError};
 use turnpike_routing::plan::NoMember;
 
 mod anthropic;
+mod gemini;
 mod limited;
 pub mod openai;
 mod unable;

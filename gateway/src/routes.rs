@@ -14,6 +14,7 @@ use crate::{app::Worker, error::Error, pipeline::deliver};
 
 pub mod admin;
 pub mod deployments;
+pub mod gemini;
 pub mod generate;
 pub mod health;
 pub mod metrics;
@@ -44,8 +45,13 @@ pub async fn identify(request: Request, next: Next) -> Response {
 fn refuse(error: Error, uri: &Uri, headers: &HeaderMap) -> Response {
     let id = deliver::request_id(headers);
     // Whoever asks for something beside Anthropic's routes reads Anthropic's errors.
-    let is_anthropic = uri.path().split('/').any(|segment| segment == "messages");
-    let dialect = if is_anthropic { Dialect::Anthropic } else { Dialect::OpenAi };
+    let mut segments = uri.path().split('/').skip(1);
+    let dialect = match segments.next() {
+        // Nobody else's version is called so.
+        Some("v1beta") => Dialect::Gemini,
+        first if first.into_iter().chain(segments).any(|segment| segment == "messages") => Dialect::Anthropic,
+        _ => Dialect::OpenAi,
+    };
     let mut response = error.answer(dialect, &id);
     deliver::identify(&mut response, dialect, &id);
     response

@@ -14,7 +14,10 @@ use crate::{
     json,
     provider::{Capabilities, CompiledParams, Dialect, Operation},
     relay,
-    request::Request,
+    request::{
+        Request,
+        contents::{self, CONFIG},
+    },
     tokens,
 };
 
@@ -65,7 +68,7 @@ pub enum Output {
 
 /// Prompt tokens at most.
 pub fn prompt_bound(request: &Request, call: Call<'_>) -> u64 {
-    if call.operation == Operation::CountTokens {
+    if call.operation.counts() {
         return 0;
     }
     if let Some(tokens) = units::prompt(request, call) {
@@ -125,7 +128,7 @@ pub fn cap(request: &Request, call: Call<'_>, output: u64) -> u64 {
 
 /// Tokens that a rate of `limit` counts ahead; what was really used corrects it.
 pub fn estimate(request: &Request, call: Call<'_>, limit: u64) -> u64 {
-    if call.operation == Operation::CountTokens {
+    if call.operation.counts() {
         return 0;
     }
     if let Some(usage) = relay::estimate(call.operation, request) {
@@ -164,6 +167,8 @@ fn within_window(request: &Request, call: Call<'_>, tokens: u64) -> u64 {
         | Operation::Messages
         | Operation::CountTokens
         | Operation::Responses
+        | Operation::GenerateContent
+        | Operation::CountContent
         | Operation::ImageEdits
         | Operation::Speech
         | Operation::Transcriptions
@@ -213,6 +218,13 @@ impl Asked {
         let (tokens, each) = match call.operation {
             Operation::Messages | Operation::CountTokens => (number("max_tokens"), 1),
             Operation::Responses => (number("max_output_tokens"), 1),
+            Operation::GenerateContent => {
+                let config = CONFIG.iter().find_map(|name| edit.value(name));
+                let asked = config.map(contents::asked).unwrap_or_default();
+                // The backend's own wishes are in OpenAI's words, and stand behind the client's.
+                let limit = number("max_tokens").max(number("max_completion_tokens"));
+                (asked.limit.or(limit), asked.choices.or(number("n")).unwrap_or(1))
+            }
             // Which of the two holds where both are given depends on the upstream.
             _ => {
                 let each = number("n").max(number("best_of").filter(|_| call.operation == Operation::Completions));

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::{
     json::{self, Visitor},
     provider::Operation,
-    request::Request,
+    request::{Request, contents::CONFIG},
     tokens,
 };
 
@@ -72,25 +72,39 @@ pub fn of(operation: Operation, request: &Request, wanted: Wanted<'_>) -> Featur
     features
 }
 
-/// Chat's `response_format`, Messages' `output_config.format`, Responses' `text.format`.
+/// A member of Gemini's settings.
+fn configured<'a>(request: &'a Request, name: &str) -> Option<&'a [u8]> {
+    CONFIG.iter().find_map(|config| inner(request.member(config)?, name))
+}
+
+/// Chat's `response_format`, Messages' `output_config.format`, Responses' `text.format`, Gemini's schemas.
 fn wants_schema(request: &Request) -> bool {
     let format = |name: &str| request.member(name).and_then(|value| inner(value, "format"));
     let formats = [request.member("response_format"), format("output_config"), format("text")];
+    let google = ["responseSchema", "response_schema", "responseJsonSchema", "response_json_schema"];
+    if google.iter().any(|name| configured(request, name).is_some()) {
+        return true;
+    }
     formats.into_iter().flatten().any(|format| inner(format, "type") == Some(b"\"json_schema\""))
 }
 
 /// More than the least effort is asked for, in any dialect's words.
 fn is_to_reason(request: &Request) -> bool {
     let effort = |value: &[u8]| matches!(value, b"\"medium\"" | b"\"high\"" | b"\"xhigh\"" | b"\"max\"");
+    let level = |value: &[u8]| {
+        let level = inner(value, "thinkingLevel").and_then(json::as_str);
+        level.is_some_and(|level| matches!(level.to_ascii_lowercase().as_str(), "medium" | "high" | "xhigh"))
+    };
     let thinks = |value: &[u8]| matches!(inner(value, "type"), Some(b"\"enabled\"" | b"\"adaptive\""));
     request.member("reasoning_effort").is_some_and(effort)
         || request.member("reasoning").and_then(|value| inner(value, "effort")).is_some_and(effort)
         || request.member("thinking").is_some_and(thinks)
+        || ["thinkingConfig", "thinking_config"].iter().any(|name| configured(request, name).is_some_and(level))
 }
 
 fn prefix(request: &Request) -> Option<u64> {
     let mut hash = DefaultHasher::new();
-    for name in ["tools", "system", "instructions"] {
+    for name in ["tools", "system", "instructions", "systemInstruction"] {
         request.member(name).hash(&mut hash);
     }
     for message in messages(request)? {
@@ -107,7 +121,7 @@ fn prefix(request: &Request) -> Option<u64> {
 
 /// Messages of a chat, items of an input, or the one text that there is.
 fn messages(request: &Request) -> Option<impl Iterator<Item = &[u8]>> {
-    let value = ["messages", "input", "prompt"].iter().find_map(|name| request.member(name))?;
+    let value = ["messages", "contents", "input", "prompt"].iter().find_map(|name| request.member(name))?;
     let elements = json::elements(value).ok();
     let whole = elements.is_none().then_some(value);
     Some(whole.into_iter().chain(elements.into_iter().flatten().map(|span| span.of(value))))

@@ -14,6 +14,7 @@ use crate::{
 
 mod anthropic;
 mod embeddings;
+pub(crate) mod gemini;
 mod openai;
 mod responses;
 
@@ -30,6 +31,7 @@ pub(crate) fn read(operation: Operation, request: &Request, target: &Target<'_>)
     let mut chat = match operation {
         Operation::Messages | Operation::CountTokens => anthropic::request::read(members)?,
         Operation::Responses => responses::request::read(members)?,
+        Operation::GenerateContent => gemini::request::read(members, request.stream())?,
         // Adapters refuse the others before.
         _ => openai::request::read(members)?,
     };
@@ -62,6 +64,7 @@ pub(crate) fn write(operation: Operation, answer: &Answer, shown: &Shown) -> Spl
     let body = match operation {
         Operation::Messages | Operation::CountTokens => anthropic::answer::write(answer, shown),
         Operation::Responses => responses::answer::write(answer, shown),
+        Operation::GenerateContent => gemini::answer::write(answer, shown),
         // The others are refused by `read`.
         _ => openai::answer::write(answer, shown),
     };
@@ -82,15 +85,20 @@ pub(crate) fn writer(operation: Operation, shown: Shown) -> Box<dyn Writer> {
     match operation {
         Operation::Messages | Operation::CountTokens => Box::new(anthropic::stream::Blocks::new(shown)),
         Operation::Responses => Box::new(responses::stream::Events::new(shown)),
+        Operation::GenerateContent => Box::new(gemini::stream::Pieces::new(shown)),
         _ => Box::new(openai::stream::Chunks::new(shown)),
     }
 }
 
-/// Members of the request that the answer repeats in this dialect.
+/// [`Shown::repeated`] of a client of Gemini's that wants to see thoughts; others do not, as without it Google shows none.
+pub(crate) const GEMINI_THOUGHTS: &[u8] = b"thoughts";
+
+/// Members of the request that the answer repeats in this dialect, or what else of it says how the answer looks.
 pub(crate) fn repeated(operation: Operation, request: &Request) -> Bytes {
     match operation.dialect() {
         Dialect::Responses => responses::answer::repeated(request),
-        Dialect::OpenAi | Dialect::Anthropic => Bytes::new(),
+        Dialect::Gemini if gemini::request::shows_thoughts(request) => Bytes::from_static(GEMINI_THOUGHTS),
+        Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini => Bytes::new(),
     }
 }
 

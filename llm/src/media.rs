@@ -37,7 +37,7 @@ pub fn wanted(
     request: &Request,
     target: &Target<'_>,
 ) -> Result<Vec<String>, EncodeError> {
-    if !operation.generates() || provider.speaks(operation) || !request.media().may_be_elsewhere() {
+    if !operation.generates() || provider.speaks_with(operation, target.model) || !request.media().may_be_elsewhere() {
         return Ok(Vec::new());
     }
     let mut chat = inbound::read(operation, request, target)?;

@@ -166,7 +166,7 @@ pub struct Shown {
     pub call_id: Arc<str>,
     /// Seconds since the epoch, for `created` where the dialect has none (all but OpenAI's).
     pub created: i64,
-    /// Members of the request that its answer repeats, each behind a comma; see [`Shown::repeated`].
+    /// Members of the request that its answer repeats, each behind a comma, or whether it shows thoughts; see [`Shown::repeated`].
     pub repeated: Bytes,
     /// What is kept here of the answer; from [`Request::stored`].
     pub stored: Option<Arc<Stored>>,
@@ -217,6 +217,11 @@ pub trait Provider: Send + Sync {
     /// Whether this operation's dialect is the provider's own, so that what it answers goes on with few changes. What it
     /// does not speak is translated; tokens are then counted by the gateway itself.
     fn speaks(&self, operation: Operation) -> bool;
+
+    /// [`Self::speaks`] with this model, where one provider's models differ.
+    fn speaks_with(&self, operation: Operation, _model: &str) -> bool {
+        self.speaks(operation)
+    }
 
     /// How calls are authenticated.
     fn auth(&self) -> AuthScheme;

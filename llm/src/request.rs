@@ -11,6 +11,7 @@ use crate::{
     splice::Editor,
 };
 
+pub(crate) mod contents;
 mod fields;
 mod form;
 mod gateway_only;
@@ -95,6 +96,22 @@ impl Request {
         let fields = Fields::of_form(form.texts(&body))?;
         let (members, media) = (Vec::new(), Media::default());
         Ok(Self { body, members, fields, media, form: Some(Arc::new(form)), stored: None })
+    }
+
+    /// Reads a request in Gemini's words, whose path says whether it is streamed: `maxOutputTokens` and `candidateCount` of its
+    /// settings are [`Self::max_output_tokens`] and [`Self::n`].
+    ///
+    /// # Errors
+    /// As [`Self::scan`].
+    pub fn scan_contents(body: Bytes, stream: bool) -> Result<Self, ScanError> {
+        let mut members = Vec::with_capacity(16);
+        let mut media = Media::of_contents();
+        json::scan_into(&body, &mut members, &mut media)?;
+        media.settle();
+        let mut fields = Fields::read(&body, &members)?;
+        contents::read(&body, &members, &mut fields)?;
+        fields.stream = stream;
+        Ok(Self { body, members, fields, media, form: None, stored: None })
     }
 
     /// Takes what may be anything: where it is no request as [`Self::scan`] wants it, none of its members are known.

@@ -35,11 +35,13 @@ pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decod
         Operation::Messages => "content",
         Operation::CountTokens => "input_tokens",
         Operation::Responses => "output",
+        Operation::GenerateContent => "candidates",
+        Operation::CountContent => "totalTokens",
         Operation::Rerank | Operation::Moderations => "results",
         Operation::Speech | Operation::Transcriptions | Operation::Translations | Operation::PassThrough => "text",
     };
     let is_result = |value: &[u8]| match operation {
-        Operation::CountTokens => json::as_count(value).is_some(),
+        Operation::CountTokens | Operation::CountContent => json::as_count(value).is_some(),
         Operation::Speech | Operation::Transcriptions | Operation::Translations => value.first() == Some(&b'"'),
         _ => value.first() == Some(&b'['),
     };
@@ -48,7 +50,7 @@ pub fn decode(operation: Operation, body: &Bytes, shown: &Shown) -> Result<Decod
         return Err(if failed { reported(body) } else { bad_answer(&format_args!("it holds no '{result}'")) });
     }
     // A count of tokens costs none.
-    let usage = if operation == Operation::CountTokens { Some(Usage::default()) } else { reading.usage() };
+    let usage = if operation.counts() { Some(Usage::default()) } else { reading.usage() };
     let service = Service::of(json::member(body, &members, "service_tier"));
     let usage = usage.map(|usage| usage.served(service));
     let model = json::quoted(&shown.model);

@@ -33,7 +33,17 @@ pub fn count(model: &str, text: &str) -> u64 {
 /// Tokens of a request's prompt: messages, tools, prompt or input, and what stands before them. Media count as one image
 /// each, whatever their size, and are only looked for in messages and input.
 pub fn prompt(model: &str, request: &Request) -> u64 {
-    let messages = request.member("messages").map_or(0, |messages| messages_tokens(model, messages, u32::MAX));
+    // Gemini's clients may count a whole request, put inside.
+    if let Some(inner) =
+        ["generateContentRequest", "generate_content_request"].iter().find_map(|name| request.member(name))
+    {
+        let inner = Request::scan_contents(bytes::Bytes::copy_from_slice(inner), false);
+        return inner.map_or(0, |inner| prompt(model, &inner));
+    }
+    let messages = ["messages", "contents"].iter().find_map(|name| request.member(name));
+    let messages = messages.map_or(0, |messages| messages_tokens(model, messages, u32::MAX));
+    let instruction = ["systemInstruction", "system_instruction"].iter().find_map(|name| request.member(name));
+    let messages = messages.saturating_add(instruction.map_or(0, |instruction| texts_tokens(model, instruction)));
     let tools = ["tools", "functions"].iter().filter_map(|name| request.member(name));
     let input = request.member("input").map_or(0, |input| input_tokens(model, input, PART));
     let texts =
@@ -80,6 +90,12 @@ fn messages_tokens(model: &str, messages: &[u8], media_within: u32) -> u64 {
     parts.tokens.saturating_add(frame)
 }
 
+/// The texts somewhere in a value.
+fn texts_tokens(model: &str, value: &[u8]) -> u64 {
+    let mut parts = Parts { model, media_within: 0, tokens: 0, left: MAX_COUNTED };
+    json::visit(value, &mut parts).map_or(0, |()| parts.tokens)
+}
+
 /// A text, texts, tokens, lists of tokens, or messages of any dialect.
 fn input_tokens(model: &str, value: &[u8], media_within: u32) -> u64 {
     match value.first() {
@@ -103,6 +119,7 @@ fn is_envelope(key: &[u8]) -> bool {
     let is_id = key == b"id" || key.ends_with(b"_id");
     is_id
         || matches!(key, b"type" | b"detail" | b"format" | b"media_type" | b"signature" | b"encrypted_content" | b"ttl")
+        || matches!(key, b"mimeType" | b"mime_type" | b"thoughtSignature" | b"thought_signature")
 }
 
 /// Counts the strings of messages that a model reads.
@@ -133,7 +150,7 @@ impl Visitor for Parts<'_> {
     fn string(&mut self, key: &[u8], value: &[u8], _at: usize, depth: u32) {
         let tokens = match key {
             b"role" => 1,
-            b"url" | b"image_url" | b"file_data" | b"data" if depth <= self.media_within => PER_IMAGE,
+            b"url" | b"image_url" | b"file_data" | b"data" | b"fileUri" if depth <= self.media_within => PER_IMAGE,
             key if is_envelope(key) => 0,
             _ => self.text(value),
         };

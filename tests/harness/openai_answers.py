@@ -52,6 +52,8 @@ def instance(schema, definitions=None):
     if "anyOf" in schema:
         return instance(schema["anyOf"][0], definitions)
     kind = schema.get("type", "string")
+    if isinstance(kind, list):
+        kind = kind[0]
     if kind == "object":
         return {name: instance(child, definitions)
                 for name, child in schema.get("properties", {}).items()}

@@ -170,6 +170,47 @@ struct ResponseEvent<'a> {
     response: Option<Response<'a>>,
 }
 
+/// An answer of Gemini's, or an event of one.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Contents<'a> {
+    #[serde(borrow, default)]
+    candidates: Vec<Candidate<'a>>,
+    #[serde(default)]
+    prompt_feedback: Option<Feedback>,
+    #[serde(default)]
+    error: Any,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Candidate<'a> {
+    #[serde(default)]
+    content: Option<Parts>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Parts {
+    #[serde(default)]
+    parts: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Part {
+    #[serde(default)]
+    function_call: Any,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Feedback {
+    #[serde(default)]
+    block_reason: Any,
+}
+
 impl Seen {
     fn whole(&mut self, operation: Operation, body: &[u8]) {
         match operation {
@@ -184,6 +225,10 @@ impl Seen {
                 seen.complete = message.stop_reason.is_some();
             }),
             Operation::Responses => self.read(body, |seen, response: Response<'_>| seen.response(&response)),
+            Operation::GenerateContent => self.read(body, |seen, contents: Contents<'_>| {
+                seen.contents(&contents);
+                seen.complete = contents.candidates.iter().all(|candidate| candidate.finish_reason.is_some());
+            }),
             _ => {
                 self.read(body, |seen, Data { data, results }| {
                     seen.complete = !data.is_empty() || !results.is_empty();
@@ -210,11 +255,14 @@ impl Seen {
     fn event(&mut self, operation: Operation, fields: &Fields<'_>) {
         let Some(data) = fields.data.as_deref().map(<[u8]>::trim_ascii).filter(|data| !data.is_empty()) else { return };
         // What comes behind the end is no part of a good answer.
-        self.failed |= self.complete || fields.event == Some(b"error");
+        // Of several answers of Gemini's each has its own end.
+        let is_behind = self.complete && operation != Operation::GenerateContent;
+        self.failed |= is_behind || fields.event == Some(b"error");
         match operation {
             _ if data == b"[DONE]" => self.complete = true,
             Operation::Messages => self.read(data, |seen, event: MessageEvent<'_>| seen.message_event(&event)),
             Operation::Responses => self.read(data, |seen, event: ResponseEvent<'_>| seen.response_event(&event)),
+            Operation::GenerateContent => self.read(data, |seen, event: Contents<'_>| seen.contents(&event)),
             _ => self.read(data, |seen, chat: Chat<'_>| seen.chat(&chat)),
         }
     }
@@ -241,6 +289,21 @@ impl Seen {
                 self.tool_calls |= message.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty());
                 self.tool_calls |= message.function_call.is_some();
                 self.filtered |= message.refusal.is_some();
+            }
+        }
+    }
+
+    fn contents(&mut self, contents: &Contents<'_>) {
+        self.failed |= contents.error.is_some();
+        self.filtered |= contents.prompt_feedback.as_ref().is_some_and(|feedback| feedback.block_reason.is_some());
+        for candidate in &contents.candidates {
+            let parts = candidate.content.iter().flat_map(|content| &content.parts);
+            self.tool_calls |= parts.into_iter().any(|part| part.function_call.is_some());
+            match candidate.finish_reason.as_deref() {
+                Some("STOP") => self.complete = true,
+                Some("MAX_TOKENS") => (self.complete, self.cut) = (true, true),
+                Some(_) => (self.complete, self.filtered) = (true, true),
+                None => {}
             }
         }
     }

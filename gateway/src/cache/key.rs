@@ -60,8 +60,10 @@ pub fn is_kept(operation: Operation) -> bool {
         | Operation::Embeddings
         | Operation::Messages
         | Operation::Responses
+        | Operation::GenerateContent
         | Operation::Rerank => true,
         Operation::CountTokens
+        | Operation::CountContent
         | Operation::Moderations
         | Operation::Images
         | Operation::ImageEdits

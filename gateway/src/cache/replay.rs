@@ -42,6 +42,7 @@ fn events(adapter: &dyn Provider, operation: Operation, body: Bytes, shown: &Sho
 fn dialect(operation: Operation) -> ProviderKind {
     match operation {
         Operation::Messages => ProviderKind::Anthropic,
+        Operation::GenerateContent => ProviderKind::Gemini,
         _ => ProviderKind::OpenAI,
     }
 }

@@ -15,7 +15,7 @@ use turnpike_llm::{
 };
 use turnpike_routing::plan::NoMember;
 
-use super::{Error, anthropic};
+use super::{Error, anthropic, gemini};
 use crate::record::End;
 
 /// Official SDKs retry 408, 409, 429 and every 5xx unless this header says `false`.
@@ -203,6 +203,10 @@ impl Error {
                 out.extend_from_slice(b"event: error\ndata: ");
                 out.extend_from_slice(&anthropic::json(self, request_id));
             }
+            Dialect::Gemini => {
+                out.extend_from_slice(b"data: ");
+                out.extend_from_slice(&gemini::json(self));
+            }
             // SDKs look for `error`; its type is what tells the event from others.
             Dialect::Responses => {
                 out.extend_from_slice(b"event: error\ndata: {\"type\":\"error\",\"error\":{");
@@ -219,6 +223,7 @@ impl Error {
         let body = match dialect {
             Dialect::OpenAi | Dialect::Responses => self.json(),
             Dialect::Anthropic => anthropic::json(&self, request_id),
+            Dialect::Gemini => gemini::json(&self),
         };
         self.with_body(body)
     }

@@ -210,7 +210,7 @@ impl Label {
 /// OpenTelemetry's `gen_ai.operation.name`: what is done, in whatever dialect.
 fn gen_ai(operation: Operation) -> &'static str {
     match operation {
-        Operation::Chat | Operation::Messages | Operation::Responses => "chat",
+        Operation::Chat | Operation::Messages | Operation::Responses | Operation::GenerateContent => "chat",
         _ => spend::operation(operation),
     }
 }
@@ -223,6 +223,8 @@ fn route(operation: Operation) -> &'static str {
         Operation::Messages => "/v1/messages",
         Operation::CountTokens => "/v1/messages/count_tokens",
         Operation::Responses => "/v1/responses",
+        Operation::GenerateContent => "/v1beta/models/{model}:generateContent",
+        Operation::CountContent => "/v1beta/models/{model}:countTokens",
         Operation::Rerank => "/v1/rerank",
         Operation::Moderations => "/v1/moderations",
         Operation::Images => "/v1/images/generations",

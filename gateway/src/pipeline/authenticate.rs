@@ -12,12 +12,16 @@ use crate::{
     error::Error,
 };
 
+/// Where Google's clients send it.
+pub const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+
 /// The headers that may carry a client's key. None of them is ever forwarded.
-pub const KEY_HEADERS: [HeaderName; 4] = [
+pub const KEY_HEADERS: [HeaderName; 5] = [
     header::AUTHORIZATION,
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("api-key"),
     HeaderName::from_static("x-litellm-api-key"),
+    GOOGLE_KEY,
 ];
 
 /// The admin key: who sends it may call every model and the admin routes. Only its hash is kept; in a cluster it may

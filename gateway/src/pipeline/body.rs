@@ -7,7 +7,10 @@ use flate2::read::MultiGzDecoder;
 use http::{HeaderMap, header};
 use http_body::Body;
 use http_body_util::BodyExt;
-use turnpike_llm::{provider::Operation, request::Request};
+use turnpike_llm::{
+    provider::{Dialect, Operation},
+    request::Request,
+};
 
 use super::admit::{Budget, Permit};
 use crate::error::Error;
@@ -34,11 +37,16 @@ pub struct Buffered {
     pub permit: Permit,
 }
 
-/// Reads, decodes and scans.
+/// Reads, decodes and scans; `stream` = what the path says where the body says nothing of it.
 ///
 /// # Errors
 /// Too large, too slow, cut short, encoded in an unknown way, not a request, or no room.
-pub async fn read<B>(operation: Operation, headers: &HeaderMap, body: B, limits: &BodyLimits) -> Result<Buffered, Error>
+pub async fn read<B>(
+    (operation, stream): (Operation, bool),
+    headers: &HeaderMap,
+    body: B,
+    limits: &BodyLimits,
+) -> Result<Buffered, Error>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -58,8 +66,10 @@ where
     let length = bytes.len();
     let form = operation.is_form().then(|| form_of(headers));
     let is_opaque = operation == Operation::PassThrough;
+    let is_contents = operation.dialect() == Dialect::Gemini;
     let scan = move || match form {
         None if is_opaque => Ok(Request::opaque(bytes)),
+        None if is_contents => Request::scan_contents(bytes, stream),
         Some(content_type) => Request::scan_form(bytes, &content_type),
         None => Request::scan(bytes),
     };

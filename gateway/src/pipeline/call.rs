@@ -270,7 +270,8 @@ async fn whole(pool: &Pool, mut prepared: Prepared, meter: &mut Meter) -> Result
         let is_own = upstream_of(&prepared.model)?.adapter.speaks(operation)
             && prepared.shown.recall.called(operation) == operation;
         // Images are counted.
-        let is_read = prepared.operation == Operation::Embeddings || prepared.operation.draws();
+        let is_read = matches!(prepared.operation, Operation::Embeddings | Operation::GenerateContent)
+            || prepared.operation.draws();
         let converts = is_read || !is_own;
         let collected = collect(body, if converts { COLLECT_CONVERTED } else { COLLECT }).await?;
         meter.answered();

@@ -1,19 +1,24 @@
-//! Answers to `messages/count_tokens` where the provider has no such route: what the tokenizer says.
+//! Answers to `messages/count_tokens` and `:countTokens` where the provider has no such route: what the tokenizer says.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use turnpike_llm::{request::Request, splice::Splices, tokens, usage::Usage};
+use turnpike_llm::{provider::Operation, request::Request, splice::Splices, tokens, usage::Usage};
 
 use super::{body::INLINE, call::Reply, meter::Meter};
 use crate::error::Error;
 
-/// `{"input_tokens":N}`, and nothing used.
+/// `{"input_tokens":N}`, or `{"totalTokens":N}` as Gemini says it, and nothing used.
 ///
 /// # Errors
 /// The runtime ends.
-pub async fn count(request: &Request, model: &Arc<str>, meter: &mut Meter) -> Result<Reply, Error> {
+pub async fn count(
+    operation: Operation,
+    request: &Request,
+    model: &Arc<str>,
+    meter: &mut Meter,
+) -> Result<Reply, Error> {
     let tokens = if request.bytes().len() <= INLINE {
         tokens::prompt(model, request)
     } else {
@@ -22,6 +27,7 @@ pub async fn count(request: &Request, model: &Arc<str>, meter: &mut Meter) -> Re
         counting.await.map_err(|_| Error::Internal)?
     };
     meter.used(Usage::default());
-    let body = Bytes::from(format!("{{\"input_tokens\":{tokens}}}"));
+    let name = if operation == Operation::CountContent { "totalTokens" } else { "input_tokens" };
+    let body = Bytes::from(format!("{{\"{name}\":{tokens}}}"));
     Ok(Reply::Whole { body: Splices::from(body), headers: HeaderMap::new() })
 }

@@ -90,7 +90,7 @@ impl State {
 /// An error's body as the last event of a stream.
 fn event(dialect: Dialect, error: &[u8]) -> Bytes {
     let (head, rest): (&[u8], &[u8]) = match dialect {
-        Dialect::OpenAi => (b"data: ", error),
+        Dialect::OpenAi | Dialect::Gemini => (b"data: ", error),
         Dialect::Anthropic => (b"event: error\ndata: ", error),
         Dialect::Responses => (b"event: error\ndata: {\"type\":\"error\",", error.strip_prefix(b"{").unwrap_or(error)),
     };

@@ -42,10 +42,10 @@ impl Mock<'_> {
         let usage = usage(request, self.text);
         let stream = request.stream();
         let reply = match self.operation {
-            Operation::Chat | Operation::Messages | Operation::Responses if stream => {
+            Operation::Chat | Operation::Messages | Operation::Responses | Operation::GenerateContent if stream => {
                 Reply::Canned(Splices::from(canned::streamed(self.operation, self.text, usage, self.shown(request))))
             }
-            Operation::Chat | Operation::Messages | Operation::Responses => {
+            Operation::Chat | Operation::Messages | Operation::Responses | Operation::GenerateContent => {
                 whole(canned::whole(self.operation, self.text, usage, &self.shown(request)))
             }
             Operation::Completions if stream => {

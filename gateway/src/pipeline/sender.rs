@@ -67,8 +67,9 @@ impl Sender<'_> {
         let model = &step.model;
         let upstream_model = step.upstream_model.as_ref().unwrap_or(&self.asked.name);
         meter.chosen(model, upstream_model);
-        if self.asked.arrival.operation == Operation::CountTokens && !counts_tokens(model) {
-            let counted = count::count(&self.asked.request, upstream_model, &mut meter).await;
+        let operation = self.asked.arrival.operation;
+        if operation.counts() && !counts_tokens(operation, model) {
+            let counted = count::count(operation, &self.asked.request, upstream_model, &mut meter).await;
             return match counted {
                 Ok(reply) => Ok((reply, meter)),
                 Err(error) => Err((error, meter)),
@@ -82,7 +83,7 @@ impl Sender<'_> {
         };
         let wanted = Wanted { app: &self.worker.app, model, upstream_model };
         // What is fetched is held for as long as the attempt may send it.
-        let (fetched, _permit) = match wanted.fetch(self.asked.arrival.operation, &self.asked.request).await {
+        let (fetched, _permit) = match wanted.fetch(operation, &self.asked.request).await {
             Ok(fetched) => fetched,
             Err(error) => return Err((error, meter)),
         };
@@ -176,9 +177,9 @@ impl Sender<'_> {
     }
 }
 
-fn counts_tokens(model: &Model) -> bool {
+fn counts_tokens(operation: Operation, model: &Model) -> bool {
     match &model.backend {
-        Backend::Provider(upstream) => upstream.adapter.speaks(Operation::CountTokens),
+        Backend::Provider(upstream) => upstream.adapter.speaks(operation),
         Backend::Mock { .. } => false,
     }
 }

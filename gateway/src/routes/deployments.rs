@@ -34,7 +34,7 @@ pub async fn call(
         if let Some(model) = rest.strip_suffix(suffix)
             && !model.is_empty()
         {
-            return generate::serve(worker, operation, Named { path: Some(model), provider: None }, request).await;
+            return generate::serve(worker, operation, Named { path: Some(model), ..Named::default() }, request).await;
         }
     }
     super::unknown(State(worker), request.uri().clone(), request.headers().clone()).await

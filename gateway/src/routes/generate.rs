@@ -34,8 +34,10 @@ use crate::{
 /// How a request names its model.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Named<'a> {
-    /// In its path (Azure); `None` = in its body.
+    /// In its path (Azure, Gemini); `None` = in its body.
     pub path: Option<&'a str>,
+    /// Its path says that the answer is to be streamed (Gemini).
+    pub streams: bool,
     /// Only models of this provider may serve it, also by the provider's own names for them: its pass-through was called.
     pub provider: Option<ProviderKind>,
 }
@@ -98,7 +100,7 @@ struct Waiting {
 impl Waiting {
     async fn answer(self, mut meter: Meter) -> Response {
         let Self { worker, snapshot, arrival, caller, client, asked: (name, request), provider, permit } = self;
-        let named = Named { path: None, provider };
+        let named = Named { provider, ..Named::default() };
         let incoming = Incoming { worker: &worker, snapshot: &snapshot, arrival: &arrival, caller: &caller, named };
         match incoming.attempts((&client, name), request, permit, &mut meter) {
             Ok(attempts) => incoming.cold(attempts, meter).await,
@@ -118,7 +120,8 @@ struct Incoming<'a> {
 
 impl Incoming<'_> {
     async fn run(&self, parts: Parts, body: Body, mut meter: Meter) -> Response {
-        let prepared = match body::read(self.arrival.operation, &parts.headers, body, &self.worker.app.bodies).await {
+        let read = (self.arrival.operation, self.named.streams);
+        let prepared = match body::read(read, &parts.headers, body, &self.worker.app.bodies).await {
             Ok(buffered) => match self.resume(buffered, &mut meter).await {
                 Ok(buffered) => self.route(&parts.headers, buffered, &mut meter),
                 Err(error) => Err(error),

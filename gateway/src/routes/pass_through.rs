@@ -3,7 +3,7 @@
 use std::{str::FromStr, sync::Arc};
 
 use axum::{extract::Request, response::Response};
-use http::{HeaderName, Method, Uri};
+use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 use turnpike_llm::{
     pass::{self, Passed},
@@ -23,11 +23,8 @@ use crate::{
     },
 };
 
-/// Where Google's clients put their key, and how `authenticate` finds it.
-const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
-/// Where they may put it in the query.
+/// Where Google's clients may put their key in the query.
 const KEYS: [&str; 2] = ["key", "access_token"];
-const KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// A provider whose own API may be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,18 +69,12 @@ impl FromStr for PassThrough {
 }
 
 /// Answers a call of a provider's own API.
-pub async fn call(worker: Arc<Worker>, to: PassThrough, mut request: Request) -> Response {
-    if matches!(to.provider, ProviderKind::Gemini | ProviderKind::VertexAI) {
-        let sent: Vec<_> = request.headers().get_all(&GOOGLE_KEY).iter().cloned().collect();
-        for key in sent {
-            request.headers_mut().append(KEY, key);
-        }
-    }
+pub async fn call(worker: Arc<Worker>, to: PassThrough, request: Request) -> Response {
     let uri = request.uri().clone();
     let path = uri.path().get(to.name.len() + 2..).unwrap_or_default();
     let what = match (request.method(), pass::read(to.provider, path)) {
         (&Method::POST, Passed::Own(operation, model)) => {
-            let named = Named { path: model.as_deref(), provider: Some(to.provider) };
+            let named = Named { path: model.as_deref(), provider: Some(to.provider), streams: false };
             return generate::serve(worker, operation, named, request).await;
         }
         (&Method::POST, Passed::Foreign { reads, model }) => What::Model { reads, model },
@@ -102,7 +93,7 @@ async fn raw(worker: Arc<Worker>, to: PassThrough, (path, what): (&str, What<'_>
         .and_then(|()| generate::admit(&worker, &snapshot, &arrival, &parts.headers));
     let mut response = match admitted {
         Ok((caller, meter)) => {
-            match body::read(Operation::PassThrough, &parts.headers, body, &worker.app.bodies).await {
+            match body::read((Operation::PassThrough, false), &parts.headers, body, &worker.app.bodies).await {
                 Ok(Buffered { request, permit }) => {
                     let passing = Passing {
                         worker: &worker,

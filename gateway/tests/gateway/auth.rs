@@ -1,4 +1,4 @@
-//! Who may call: keys in four headers, keys that no longer work, what a key may call, the admin key.
+//! Who may call: keys in five headers, keys that no longer work, what a key may call, the admin key.
 
 use http::Method;
 use serde_json::json;
@@ -12,15 +12,16 @@ async fn ask(stage: &Stage, headers: &[(&str, &str)]) -> Reply {
 }
 
 #[tokio::test]
-async fn a_key_is_taken_from_each_of_four_headers() {
+async fn a_key_is_taken_from_each_of_five_headers() {
     let stage = Stage::new().await;
     let bearer = format!("Bearer {ALICE}");
     let lower = format!("bearer {ALICE}");
-    let accepted: [&[(&str, &str)]; 7] = [
+    let accepted: [&[(&str, &str)]; 8] = [
         &[("authorization", &bearer)],
         &[("authorization", &lower)],
         &[("x-api-key", ALICE)],
         &[("api-key", ALICE)],
+        &[("x-goog-api-key", ALICE)],
         &[("x-litellm-api-key", ALICE)],
         &[("x-litellm-api-key", &bearer)],
         &[("authorization", &bearer), ("api-key", ALICE), ("x-api-key", ALICE)],

@@ -14,6 +14,7 @@ mod choosing;
 mod cluster;
 mod connections;
 mod console;
+mod contents;
 mod credentials;
 mod dialects;
 mod early_answers;

@@ -174,3 +174,31 @@ async fn tokens_are_counted_by_anthropic() {
     assert_eq!(answer, json!({"input_tokens": 10}));
     assert_eq!(stage.sent()["model"], "claude-sonnet-4-5");
 }
+
+#[tokio::test]
+async fn answers_clients_of_gemini_with_thoughts_that_they_hand_back() {
+    let stage = stage().await;
+    let path = format!("/v1beta/models/{MODEL}:generateContent");
+    let tool = json!({"functionDeclarations": [{"name": "get_weather", "parameters": {
+        "type": "OBJECT", "properties": {"city": {"type": "STRING"}}, "required": ["city"]}}]});
+    let thinking = json!({"includeThoughts": true, "thinkingBudget": 2048});
+    let mut body = json!({
+        "contents": [{"role": "user", "parts": [{"text": "Weather?"}]}], "tools": [tool],
+        "generationConfig": {"maxOutputTokens": 8000, "thinkingConfig": thinking},
+    });
+    stage.upstream.next(Script::raw("application/json", TOOL_USE));
+    let answer = fine(&stage.post(&path, &body).await);
+    let said = &answer["candidates"][0]["content"];
+    assert_eq!((&said["parts"][0]["thought"], &said["parts"][0]["text"]), (&json!(true), &json!("Oslo.")), "{answer}");
+    assert_eq!(said["parts"][2]["functionCall"]["args"], json!({"city": "Oslo"}));
+    let contents = body["contents"].as_array_mut().unwrap();
+    contents.push(said.clone());
+    // Without the call's id, as Google's own client answers calls.
+    let result = json!({"name": "get_weather", "response": {"result": "6 C"}});
+    contents.push(json!({"role": "user", "parts": [{"functionResponse": result}]}));
+    fine(&stage.post(&path, &body).await);
+    let messages = &stage.sent()["messages"];
+    assert_eq!(messages[1]["content"][0], json!({"type": "thinking", "thinking": "Oslo.", "signature": "c2ln"}));
+    assert_eq!(messages[1]["content"][2]["id"], "toolu_1");
+    assert_eq!(messages[2]["content"][0]["tool_use_id"], "toolu_1");
+}

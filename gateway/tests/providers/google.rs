@@ -5,6 +5,7 @@ use turnpike_testkit::{
     Script,
     provider::{Gemini, Vertex},
     spend,
+    sse::Event,
     upstream::Usage,
 };
 
@@ -141,4 +142,53 @@ async fn vertex_chats_streams_and_embeds() {
         assert_eq!(reply.status, 200, "{reply:?}");
         assert_eq!(reply.json()["data"].as_array().unwrap().len(), 2);
     }
+}
+
+const PATH: &str = "/v1beta/models/public-name:";
+
+/// A request of a client that speaks Gemini's dialect.
+fn contents() -> Value {
+    json!({
+        "systemInstruction": {"parts": [{"text": "Be brief."}]},
+        "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],
+        "generationConfig": {"maxOutputTokens": 600, "topK": 40.0},
+        "safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}],
+    })
+}
+
+#[tokio::test]
+async fn its_own_clients_pass_through() {
+    for stage in [gemini("gemini-2.5-flash").await, vertex("gemini-2.5-flash").await] {
+        let usage = Usage { prompt: 1000, completion: 500, cached: 400, reasoning: 300 };
+        stage.upstream.next(Script::pieces(2).usage(usage));
+        let reply = stage.post(&format!("{PATH}generateContent"), &contents()).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_eq!(stage.sent(), contents(), "nothing is changed");
+        let answer = reply.json();
+        assert_eq!(answer["usageMetadata"]["thoughtsTokenCount"], 300, "{answer}");
+        stage.upstream.next(Script::pieces(3).trickle());
+        let path = format!("{PATH}streamGenerateContent?alt=sse");
+        let rest = stage.alice().stream(&path, &contents()).await.rest().await;
+        assert!(rest.clean, "{rest:?}");
+        let pieces: Vec<Value> = rest.events.iter().map(Event::json).collect();
+        let texts = pieces.iter().filter_map(|piece| piece["candidates"][0]["content"]["parts"][0]["text"].as_str());
+        assert_eq!(texts.collect::<String>(), "t0 t1 t2 ");
+        let columns = ["operation", "prompt_tokens", "completion_tokens", "cost_nano", "estimated"];
+        let rows = spend::rows(&stage.gateway.database(), ("spend", "sequence"), &columns, 2).await;
+        let expected = json!({"operation": "generate_content", "prompt_tokens": 1000, "completion_tokens": 500,
+            "cost_nano": 1_442_000, "estimated": 0});
+        assert_eq!(rows[0], expected);
+        assert_eq!((&rows[1]["prompt_tokens"], &rows[1]["estimated"]), (&json!(10), &json!(0)));
+    }
+}
+
+#[tokio::test]
+async fn its_own_clients_read_its_errors() {
+    let stage = gemini("gemini-2.5-flash").await;
+    let mut body = contents();
+    body["contents"][0]["role"] = json!("narrator");
+    let reply = stage.post(&format!("{PATH}generateContent"), &body).await;
+    let told = reply.json();
+    assert_eq!((reply.status, &told["error"]["status"]), (400, &json!("INVALID_ARGUMENT")), "{told}");
+    assert!(told["error"]["message"].as_str().unwrap().contains("valid role"), "{told}");
 }

@@ -5,14 +5,18 @@ use libfuzzer_sys::fuzz_target;
 use turnpike_llm::{
     bound,
     features::{self, Wanted},
-    provider::{Capabilities, CompiledParams},
+    provider::{Capabilities, CompiledParams, Dialect},
     request::Request,
 };
 use turnpike_llm_fuzz::{Input, target};
 
 fuzz_target!(|data: &[u8]| {
     let Some(Input { adapter, operation, model, body, .. }) = Input::new(data) else { return };
-    let Ok(request) = Request::scan(body) else { return };
+    let scanned = match operation.dialect() {
+        Dialect::Gemini => Request::scan_contents(body, false),
+        _ => Request::scan(body),
+    };
+    let Ok(request) = scanned else { return };
     let _ = features::of(operation, &request, Wanted { prefix: true, words: Some(&["word".into()]) });
     let (params, capabilities) = (CompiledParams::default(), Capabilities::default());
     let target = target(model, &params, &capabilities);

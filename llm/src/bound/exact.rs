@@ -11,7 +11,7 @@ use crate::{
 const ROOM: u64 = 10;
 
 /// Members that are no part of a prompt, and the one that is read in another way.
-const OTHER: &[&str] = &["messages", "model", "metadata", "user"];
+const OTHER: &[&str] = &["messages", "contents", "model", "metadata", "user"];
 
 /// Longer strings called `data` are not read.
 const LARGE_DATA: usize = 4096;
@@ -39,12 +39,23 @@ const ENVELOPE: &[&[u8]] = &[
     b"media_type",
     b"tool_use_id",
     b"cache_control",
+    b"parts",
+    b"inlineData",
+    b"mimeType",
+    b"functionCall",
+    b"functionResponse",
+    b"args",
+    b"response",
 ];
 
 /// Tokens of all texts of a request, at most.
 pub(super) fn text(model: &str, request: &Request) -> u64 {
     let mut counter = Counter { model, is_own: tokens::is_own(model), left: tokens::MAX_COUNTED };
-    let mut total = request.member("messages").map_or(0, |messages| counter.messages(messages));
+    let mut total =
+        request.member("messages").map_or(0, |messages| counter.messages(Media::default(), b"messages", messages));
+    if let Some(contents) = request.member("contents") {
+        total = total.saturating_add(counter.messages(Media::of_contents(), b"contents", contents));
+    }
     for (_, value) in request.members().filter(|(name, _)| !OTHER.contains(&name.as_ref())) {
         total = total.saturating_add(counter.value(value));
     }
@@ -90,9 +101,9 @@ impl Counter<'_> {
         }
     }
 
-    fn messages(&mut self, messages: &[u8]) -> u64 {
-        let mut media = Media::default();
-        media.member(b"messages");
+    /// Messages under this member, as `media` reads them.
+    fn messages(&mut self, mut media: Media, member: &[u8], messages: &[u8]) -> u64 {
+        media.member(member);
         let mut texts = Texts { counter: self, media, tokens: 0, seen: 0 };
         if json::visit(messages, &mut texts).is_err() {
             return messages.len() as u64;

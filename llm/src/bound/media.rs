@@ -8,6 +8,8 @@ use crate::{
     tokens::PER_IMAGE,
 };
 
+mod contents;
+
 /// Bytes of base64 for one token of sound. The sparest common format (Opus and MP3 at 6 to 8 kbit/s) has 1000 characters a
 /// second, and models count 10 to 50 tokens a second.
 const SOUND_PER_TOKEN: u64 = 8;
@@ -33,6 +35,8 @@ pub(crate) struct Media {
     pub(crate) refers: bool,
     /// Parts that only Anthropic's dialect knows: to every other they are of an unknown type.
     pub(crate) blocks: bool,
+    /// The request is in Gemini's words.
+    is_contents: bool,
     section: Section,
     part: Part,
     /// In a part of a tool's result.
@@ -47,6 +51,7 @@ struct Block {
     has_source: bool,
     place: Place,
     is_image: bool,
+    is_sound: bool,
     /// Bytes in place.
     data: u64,
 }
@@ -79,6 +84,10 @@ enum Section {
     System,
     Tools,
     Input,
+    /// Gemini's messages.
+    Contents,
+    /// Gemini's system message.
+    Instruction,
 }
 
 /// The object within a message's part that is being read.
@@ -90,6 +99,8 @@ enum Part {
     Sound,
     /// The `source` of a part of Anthropic's, its members within so many brackets.
     Source(u32),
+    /// The `inlineData` of a part of Gemini's.
+    Blob,
 }
 
 /// Brackets around the members of a message, of a tool and of an element of `input`: `[{`.
@@ -134,6 +145,8 @@ impl Media {
                 | b"mcp_servers"
                 | b"chat_template"
                 | b"prompt_embeds"
+                | b"cachedContent"
+                | b"cached_content"
         )
     }
 
@@ -176,7 +189,11 @@ impl Media {
 
     /// Nothing more will come of the part that was read.
     pub(crate) fn settle(&mut self) {
-        let Block { kind, has_source, place, is_image, data } = std::mem::take(&mut self.block);
+        let block = std::mem::take(&mut self.block);
+        if self.is_contents {
+            return self.settle_contents(block);
+        }
+        let Block { kind, has_source, place, is_image, data, .. } = block;
         match (kind, place) {
             (Kind::Image, Place::Base64) if is_image => self.image_bytes = self.image_bytes.saturating_add(data),
             (Kind::Image, Place::Url) | (Kind::Document, Place::Text) => {}
@@ -292,6 +309,8 @@ impl Visitor for Media {
             "system" => Section::System,
             "tools" | "functions" => Section::Tools,
             "input" => Section::Input,
+            "contents" if self.is_contents => Section::Contents,
+            "systemInstruction" | "system_instruction" if self.is_contents => Section::Instruction,
             other => {
                 self.refers |= Self::refers_by(other.as_bytes());
                 Section::Other
@@ -305,9 +324,15 @@ impl Visitor for Media {
         }
         match (self.section, depth, key) {
             (Section::Messages | Section::Input, 1, None) => self.messages = self.messages.saturating_add(1),
-            (Section::Tools, 1, None) => self.tools = self.tools.saturating_add(1),
-            // An earlier answer's sound, by its id.
-            (Section::Messages, ELEMENT, Some(b"audio")) => self.refers = true,
+            (Section::Contents, ..) => return self.open_in_contents(key, depth),
+            (Section::Tools, 3, None) if self.is_contents => self.tools = self.tools.saturating_add(1),
+            // Google's own tools bring what they find into the prompt.
+            (Section::Tools, ELEMENT, Some(key)) if self.is_contents => {
+                self.refers |= !matches!(key, b"functionDeclarations" | b"function_declarations");
+            }
+            (Section::Tools, 1, None) if !self.is_contents => self.tools = self.tools.saturating_add(1),
+            // An earlier answer's sound, by its id; what is no text among Gemini's instructions.
+            (Section::Messages, ELEMENT, Some(b"audio")) | (Section::Instruction, 3, Some(_)) => self.refers = true,
             // A part begins.
             (Section::Messages, 3 | 5, None) => self.settle(),
             (Section::Messages, PART, Some(b"source")) => {
@@ -353,7 +378,8 @@ impl Visitor for Media {
                 self.hidden(key);
                 if depth <= ELEMENT { self.of_item(key, value) } else { self.of_item_part(key, value, depth) }
             }
-            Section::System | Section::Tools | Section::Other => {}
+            Section::Contents => self.of_contents_part(key, value, depth),
+            Section::System | Section::Tools | Section::Instruction | Section::Other => {}
         }
     }
 }

@@ -64,7 +64,7 @@ impl Provider for Anthropic {
                 let body = own::encode(operation, request, target);
                 Ok(Encoded { headers, body, further: Vec::new(), recall: Recall::default() })
             }
-            Operation::Chat | Operation::Responses => {
+            Operation::Chat | Operation::Responses | Operation::GenerateContent => {
                 let chat = inbound::read(operation, request, target)?;
                 let request::Written { body, notes } = request::write(chat, None, target)?;
                 headers.extend(notes.betas.header());

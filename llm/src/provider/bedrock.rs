@@ -82,7 +82,7 @@ impl Provider for Bedrock {
             return rerank::Api::Bedrock.encode(NAME, request, target);
         }
         let (body, further, recall) = match operation {
-            Operation::Chat | Operation::Messages | Operation::Responses => {
+            Operation::Chat | Operation::Messages | Operation::Responses | Operation::GenerateContent => {
                 let (body, recall) = request::encode(inbound::read(operation, request, target)?, target)?;
                 (body, Vec::new(), recall)
             }

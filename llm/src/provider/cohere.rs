@@ -41,7 +41,7 @@ impl Provider for Cohere {
 
     fn encode(&self, operation: Operation, request: &Request, target: &Target<'_>) -> Result<Encoded, EncodeError> {
         match operation {
-            Operation::Chat | Operation::Messages | Operation::Responses => {
+            Operation::Chat | Operation::Messages | Operation::Responses | Operation::GenerateContent => {
                 let chat = inbound::read(operation, request, target)?;
                 request::encode(&chat, target)
             }

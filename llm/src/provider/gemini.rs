@@ -19,7 +19,9 @@ mod family;
 mod grounding;
 mod name;
 mod object;
+mod own;
 mod parts;
+mod relay;
 mod request;
 mod response;
 mod schema;
@@ -73,8 +75,8 @@ impl Platform {
 }
 
 impl Provider for Gemini {
-    fn speaks(&self, _operation: Operation) -> bool {
-        false
+    fn speaks(&self, operation: Operation) -> bool {
+        matches!(operation, Operation::GenerateContent | Operation::CountContent)
     }
 
     fn auth(&self) -> AuthScheme {
@@ -92,6 +94,10 @@ impl Provider for Gemini {
                 let body = embed::batch(&inbound::read_embed(request, target)?, &path(target.model));
                 Ok(encoded(body, Recall::default()))
             }
+            Operation::GenerateContent | Operation::CountContent => {
+                let body = own::encode(operation, request, target, &path(target.model));
+                Ok(Encoded::json(body, Recall::default()))
+            }
             Operation::Chat | Operation::Messages | Operation::Responses => {
                 let chat = inbound::read(operation, request, target)?;
                 let (body, recall) = request::write(chat, target, Platform::AiStudio, &[])?;
@@ -105,10 +111,16 @@ impl Provider for Gemini {
         if operation == Operation::Embeddings {
             return embed::vectors(&body)?.write(shown);
         }
+        if self.speaks(operation) {
+            return own::decode(operation, &body, shown);
+        }
         response::decode(operation, &body, shown)
     }
 
     fn stream(&self, operation: Operation, shown: Shown) -> Box<dyn StreamDecoder> {
+        if self.speaks(operation) {
+            return Box::new(relay::Relay::new(shown));
+        }
         let events = stream::Reader::new(&shown);
         Box::new(Translated::new(Framing::sse(), Box::new(events), operation, shown))
     }
@@ -139,6 +151,7 @@ fn path(model: &str) -> String {
 fn method(operation: Operation, stream: bool) -> &'static str {
     match operation {
         Operation::Embeddings => "batchEmbedContents",
+        Operation::CountContent => "countTokens",
         _ if stream => "streamGenerateContent?alt=sse",
         _ => "generateContent",
     }

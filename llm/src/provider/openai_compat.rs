@@ -122,7 +122,7 @@ impl Provider for Quirks {
                 Box::new(Translated::new(Framing::sse(), Box::new(as_responses::Reader::default()), operation, shown))
             }
             Operation::Responses if self.speaks(operation) => Box::new(ResponsesStream::new(&shown)),
-            Operation::Messages | Operation::Responses => {
+            Operation::Messages | Operation::Responses | Operation::GenerateContent => {
                 let chunks = stream::Chunks::new(shown.clone(), self.answers.may_think(&shown));
                 Box::new(Translated::new(Framing::sse(), Box::new(chunks), operation, shown))
             }

@@ -17,6 +17,10 @@ pub enum Operation {
     CountTokens,
     /// OpenAI's responses.
     Responses,
+    /// Gemini's `generateContent` and `streamGenerateContent`, which name the model in the path.
+    GenerateContent,
+    /// Gemini's `countTokens`.
+    CountContent,
     /// rerank, in Cohere's shape.
     Rerank,
     /// moderations.
@@ -44,17 +48,21 @@ pub enum Dialect {
     Anthropic,
     /// OpenAI's Responses.
     Responses,
+    /// Gemini's.
+    Gemini,
 }
 
 impl Operation {
     /// Every one that adapters serve, in the order of their declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Chat,
         Self::Completions,
         Self::Embeddings,
         Self::Messages,
         Self::CountTokens,
         Self::Responses,
+        Self::GenerateContent,
+        Self::CountContent,
         Self::Rerank,
         Self::Moderations,
         Self::Images,
@@ -64,7 +72,7 @@ impl Operation {
         Self::Translations,
     ];
 
-    /// Where clients call each, below the version.
+    /// Where clients call those whose body names the model, below the version.
     pub const PATHS: [(&'static str, Self); 13] = [
         ("/chat/completions", Self::Chat),
         ("/completions", Self::Completions),
@@ -86,6 +94,7 @@ impl Operation {
         match self {
             Self::Messages | Self::CountTokens => Dialect::Anthropic,
             Self::Responses => Dialect::Responses,
+            Self::GenerateContent | Self::CountContent => Dialect::Gemini,
             Self::Chat
             | Self::Completions
             | Self::Embeddings
@@ -103,9 +112,10 @@ impl Operation {
     /// Whether a model writes text: the answer may be streamed, costs output tokens, and can be told how many.
     pub fn generates(self) -> bool {
         match self {
-            Self::Chat | Self::Completions | Self::Messages | Self::Responses => true,
+            Self::Chat | Self::Completions | Self::Messages | Self::Responses | Self::GenerateContent => true,
             Self::Embeddings
             | Self::CountTokens
+            | Self::CountContent
             | Self::Rerank
             | Self::Moderations
             | Self::Images
@@ -133,8 +143,15 @@ impl Operation {
             | Self::Messages
             | Self::CountTokens
             | Self::Responses
+            | Self::GenerateContent
+            | Self::CountContent
             | Self::Rerank => false,
         }
+    }
+
+    /// Whether tokens are counted and nothing is made.
+    pub fn counts(self) -> bool {
+        matches!(self, Self::CountTokens | Self::CountContent)
     }
 
     /// Whether its requests are forms (`multipart/form-data`) instead of JSON.
@@ -161,8 +178,9 @@ pub(crate) fn no_route(name: &str, operation: Operation) -> EncodeError {
         Operation::Completions => "legacy completions; use chat completions",
         Operation::Embeddings => "embeddings; ask for an embedding model of another provider",
         Operation::Messages => "messages",
-        Operation::CountTokens => "counts of tokens",
+        Operation::CountTokens | Operation::CountContent => "counts of tokens",
         Operation::Responses => "responses",
+        Operation::GenerateContent => "generated content",
         Operation::Rerank => "reranking; ask for a reranking model of another provider",
         Operation::Moderations => "moderations; ask for a moderation model of another provider",
         Operation::Images => "image generation on this route; ask for an image model of another provider",

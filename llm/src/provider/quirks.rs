@@ -123,14 +123,16 @@ impl Routes {
             Operation::Completions => self.completions.then_some("/completions"),
             Operation::Embeddings => self.embeddings.then_some("/embeddings"),
             // Other dialects are sent as chats.
-            Operation::Chat | Operation::Messages | Operation::Responses => Some("/chat/completions"),
+            Operation::Chat | Operation::Messages | Operation::Responses | Operation::GenerateContent => {
+                Some("/chat/completions")
+            }
             Operation::Moderations => Some("/moderations"),
             Operation::Images => Some("/images/generations"),
             Operation::ImageEdits => Some("/images/edits"),
             Operation::Speech => Some("/audio/speech"),
             Operation::Transcriptions => Some("/audio/transcriptions"),
             Operation::Translations => Some("/audio/translations"),
-            Operation::CountTokens | Operation::Rerank | Operation::PassThrough => None,
+            Operation::CountTokens | Operation::CountContent | Operation::Rerank | Operation::PassThrough => None,
         }
     }
 }

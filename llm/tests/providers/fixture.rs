@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use turnpike_llm::{
     error::EncodeError,
     media::Fetched,
-    provider::{Capabilities, CompiledParams, Encoded, Operation, Provider, ProviderKind, Target},
+    provider::{Capabilities, CompiledParams, Dialect, Encoded, Operation, Provider, ProviderKind, Target},
     request::Request,
 };
 
@@ -79,7 +79,11 @@ impl Backend {
         body: impl Into<Bytes>,
         model: &str,
     ) -> Result<Encoded, EncodeError> {
-        self.encode_scanned(operation, &Request::scan(body.into()).unwrap(), model)
+        let request = match operation.dialect() {
+            Dialect::Gemini => Request::scan_contents(body.into(), false),
+            _ => Request::scan(body.into()),
+        };
+        self.encode_scanned(operation, &request.unwrap(), model)
     }
 
     /// A request that is read already, such as a form.

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Map, Value};
 use turnpike_llm::{
-    provider::{Operation, ProviderKind, Shown},
+    provider::{Dialect, Operation, ProviderKind, Shown},
+    request::Request,
     usage::Usage,
 };
 
@@ -53,7 +54,7 @@ fn arguments() -> impl Strategy<Value = Map<String, Value>> {
 
 /// A stream's bytes for the client and the usage heard, fed in pieces of `size` bytes.
 fn streamed(kind: ProviderKind, operation: Operation, body: &[u8], size: usize) -> (String, Option<Usage>) {
-    let mut decoder = kind.adapter().unwrap().stream(operation, shown());
+    let mut decoder = kind.adapter().unwrap().stream(operation, shown_to(operation));
     let mut out = Vec::new();
     for frame in body.chunks(size) {
         out.extend_from_slice(&decoder.push(Bytes::copy_from_slice(frame)).unwrap());
@@ -67,6 +68,16 @@ fn streamed(kind: ProviderKind, operation: Operation, body: &[u8], size: usize) 
 
 fn shown() -> Shown {
     Shown { model: Arc::from("shown"), include_usage: true, call_id: Arc::from("call-1"), ..Shown::default() }
+}
+
+/// Clients of Gemini's want to see thoughts.
+fn shown_to(operation: Operation) -> Shown {
+    let thoughts = r#"{"generationConfig":{"thinkingConfig":{"includeThoughts":true}}}"#;
+    let asked = Request::scan_contents(Bytes::from_static(thoughts.as_bytes()), false).unwrap();
+    match operation.dialect() {
+        Dialect::Gemini => Shown { repeated: Shown::repeated(operation, &asked), ..shown() },
+        _ => shown(),
+    }
 }
 
 /// The events' data of a stream of JSON.

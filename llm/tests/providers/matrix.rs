@@ -44,7 +44,8 @@ fn clients(folder: &str, operation: Operation, kind: ProviderKind, model: &'stat
 
 fn case(text: &mut String, backend: &Backend, operation: Operation, body: &str) {
     let asked: serde_json::Value = serde_json::from_str(body).unwrap();
-    let model = asked["model"].as_str().unwrap();
+    // Clients of Gemini name it in the path.
+    let model = asked["model"].as_str().unwrap_or("any");
     let model = if model == "any" { backend.model } else { model };
     let stream = asked["stream"] == true;
     let encoded = backend.encode_for(operation, body.to_owned(), model);
@@ -148,6 +149,21 @@ fn clients_of_messages() {
         (ProviderKind::Mistral, "mistral-small-latest"),
     ] {
         clients("messages", Operation::Messages, kind, model);
+    }
+}
+
+#[test]
+fn clients_of_contents() {
+    for (kind, model) in [
+        (ProviderKind::Gemini, "gemini-2.5-flash"),
+        (ProviderKind::VertexAI, "gemini-2.5-flash"),
+        (ProviderKind::OpenAI, "gpt-4o"),
+        (ProviderKind::Anthropic, "claude-sonnet-4-5-20250929"),
+        (ProviderKind::Bedrock, "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        (ProviderKind::Mistral, "mistral-small-latest"),
+        (ProviderKind::Ollama, "llama3.2"),
+    ] {
+        clients("contents", Operation::GenerateContent, kind, model);
     }
 }
 

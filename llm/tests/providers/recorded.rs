@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use turnpike_llm::{
     error::UpstreamError,
-    provider::{Decoded, Operation, Provider, ProviderKind, Recall, Shown},
+    provider::{Decoded, Dialect, Operation, Provider, ProviderKind, Recall, Shown},
+    request::Request,
     usage::Usage,
 };
 
@@ -28,15 +29,24 @@ impl Recorded {
         self.kind.adapter().unwrap()
     }
 
-    /// Where the recordings are of Responses and the client called something else, the model is one without chats.
-    fn shown(&self, include_usage: bool) -> Shown {
+    /// Where the recordings are of Responses and the client called something else, the model is one without chats. Clients of
+    /// Gemini's want to see thoughts.
+    fn shown(&self, operation: Operation, include_usage: bool) -> Shown {
+        let asked = match operation.dialect() {
+            Dialect::Gemini => {
+                r#"{"contents":[{"parts":[{"text":"Hi"}]}],"generationConfig":{"thinkingConfig":{"includeThoughts":true}}}"#
+            }
+            Dialect::Anthropic => r#"{"model":"m","max_tokens":99,"messages":[{"role":"user","content":"Hi"}]}"#,
+            Dialect::OpenAi => r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#,
+        };
         let mut recall = Recall::default();
-        if self.folder == "openai_responses" && self.operation != Operation::Responses {
-            let asked = match self.operation {
-                Operation::Chat => r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#,
-                _ => r#"{"model":"m","max_tokens":99,"messages":[{"role":"user","content":"Hi"}]}"#,
-            };
-            recall = Backend::new(self.kind, "gpt-5-pro").encode(self.operation, asked).unwrap().recall;
+        if self.folder == "openai_responses" && operation != Operation::Responses {
+            recall = Backend::new(self.kind, "gpt-5-pro").encode(operation, asked).unwrap().recall;
+        }
+        let mut repeated = Bytes::new();
+        if operation.dialect() == Dialect::Gemini {
+            let asked = Request::scan_contents(Bytes::from_static(asked.as_bytes()), false).unwrap();
+            repeated = Shown::repeated(operation, &asked);
         }
         Shown {
             model: Arc::from("shown"),
@@ -44,6 +54,7 @@ impl Recorded {
             call_id: Arc::from("call-1"),
             created: 1_700_000_000,
             recall,
+            repeated,
             ..Shown::default()
         }
     }
@@ -83,7 +94,7 @@ impl Recorded {
         let mut text = String::new();
         for (name, body) in self.files(folder) {
             writeln!(text, "{name}").unwrap();
-            match self.adapter().decode(operation, body, &self.shown(false)) {
+            match self.adapter().decode(operation, body, &self.shown(operation, false)) {
                 Ok(Decoded { body, usage }) => {
                     let body = body.to_bytes();
                     serde_json::from_slice::<serde_json::Value>(&body).expect("valid JSON");
@@ -117,7 +128,7 @@ impl Recorded {
     }
 
     fn drive<'a>(&self, frames: impl IntoIterator<Item = &'a [u8]>, include_usage: bool) -> Told {
-        let mut decoder = self.adapter().stream(self.operation, self.shown(include_usage));
+        let mut decoder = self.adapter().stream(self.operation, self.shown(self.operation, include_usage));
         decoder.set_cost(Box::new(|usage| i64::try_from(usage.total()).ok().map(|tokens| tokens * 150)));
         let mut bytes = Vec::new();
         let mut end = Ok(());
@@ -304,4 +315,8 @@ clients! {
     messages_of_mistral: Mistral, "mistral", Messages;
     messages_of_cohere: Cohere, "cohere", Messages;
     responses_of_cohere: Cohere, "cohere", Responses;
+    contents_of_gemini: Gemini, "gemini", GenerateContent;
+    contents_of_chat_completions: VLLM, "chat_completions", GenerateContent;
+    contents_of_anthropic: Anthropic, "anthropic", GenerateContent;
+    contents_of_bedrock: Bedrock, "bedrock", GenerateContent;
 }

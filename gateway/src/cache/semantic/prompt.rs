@@ -23,6 +23,7 @@ pub fn of(operation: Operation, request: &Request) -> Option<Prompt> {
     let member = match operation {
         Operation::Chat | Operation::Messages => "messages",
         Operation::Responses => "input",
+        Operation::GenerateContent => "contents",
         _ => return None,
     };
     let value = request.member(member)?;
@@ -55,6 +56,7 @@ fn message(value: &[u8]) -> Option<(String, Vec<u8>)> {
         let said = member.value.of(value);
         match &*member.name(value) {
             "content" => text = Some(content(said)?),
+            "parts" => text = Some(joined(said, said_alone)?),
             name => {
                 is_users |= name == "role" && said == br#""user""#;
                 rest.push(if rest.is_empty() { b'{' } else { b',' });
@@ -72,9 +74,21 @@ fn content(value: &[u8]) -> Option<String> {
     if let Some(text) = json::as_str(value) {
         return Some(text.into_owned());
     }
+    joined(value, part)
+}
+
+fn joined<'a>(value: &'a [u8], part: impl Fn(&'a [u8]) -> Option<Cow<'a, str>>) -> Option<String> {
     let parts: Option<Vec<Cow<'_, str>>> =
         json::elements(value).ok()?.iter().map(|span| part(span.of(value))).collect();
     Some(parts?.join("\n"))
+}
+
+/// The text of a part of Gemini's that is nothing else.
+fn said_alone(value: &[u8]) -> Option<Cow<'_, str>> {
+    match json::scan(value).ok()?.as_slice() {
+        [only] if only.is("text", value) => json::as_str(only.value.of(value)),
+        _ => None,
+    }
 }
 
 /// The text of a part that is nothing else.

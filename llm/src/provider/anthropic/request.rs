@@ -95,7 +95,7 @@ pub(crate) fn write(mut chat: Chat, hosted: Option<&'static str>, target: &Targe
         chat.system.push(Content::Text(JSON_ONLY.to_owned()).into());
     }
     let others = std::mem::take(&mut chat.others);
-    let search = take(&mut chat.demands, "web_search_options");
+    let search = ["web_search_options", "tools.googleSearch"].iter().find_map(|name| take(&mut chat.demands, name));
     support.rest(&chat.demands)?;
     let plan = Plan::of(&chat, target, support)?;
     let mut tools = Tools::of(&chat, model, &plan, &mut notes)?;

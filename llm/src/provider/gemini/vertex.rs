@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use percent_encoding::utf8_percent_encode;
 
-use super::{Platform, SEGMENT, embed, encoded, error, object, request as body, response, stream};
+use super::{Platform, SEGMENT, embed, encoded, error, object, own, relay, request as body, response, stream};
 use crate::{
     error::{EncodeError, UpstreamError},
     inbound, json,
@@ -110,6 +110,10 @@ impl Provider for Vertex {
         false
     }
 
+    fn speaks_with(&self, operation: Operation, model: &str) -> bool {
+        operation == Operation::GenerateContent && matches!(Model::of(model), Model::Google(_) | Model::Endpoint(_))
+    }
+
     fn auth(&self) -> AuthScheme {
         AuthScheme::GoogleToken
     }
@@ -138,7 +142,11 @@ impl Provider for Vertex {
         }
         let model = Model::of(target.model);
         match (operation, model) {
-            (Operation::Chat | Operation::Messages | Operation::Responses, _) => {
+            (Operation::GenerateContent, Model::Google(_) | Model::Endpoint(_)) => {
+                let body = own::encode(operation, request, target, target.model);
+                Ok(Encoded::json(body, Recall::default()))
+            }
+            (Operation::Chat | Operation::Messages | Operation::Responses | Operation::GenerateContent, _) => {
                 chat(model, operation, request, target)
             }
             (Operation::Embeddings, Model::Google(name) | Model::Endpoint(name)) => {
@@ -157,6 +165,7 @@ impl Provider for Vertex {
         let model = Model::of(&shown.upstream_model);
         match (model, operation) {
             (Model::Anthropic(_), _) => anthropic::Anthropic.decode(operation, body, shown),
+            (Model::Google(_) | Model::Endpoint(_), Operation::GenerateContent) => own::decode(operation, &body, shown),
             (_, Operation::Embeddings) => embed::vectors(&body)?.write(shown),
             (_, Operation::Rerank) => rerank::decode_searches(&body, shown),
             _ => match model.quirks() {
@@ -171,6 +180,7 @@ impl Provider for Vertex {
         match (model, model.quirks()) {
             (Model::Anthropic(_), _) => anthropic::Anthropic.stream(operation, shown),
             (_, Some(quirks)) => quirks.stream(operation, shown),
+            (_, None) if operation == Operation::GenerateContent => Box::new(relay::Relay::new(shown)),
             (_, None) => {
                 let events = stream::Reader::new(&shown);
                 Box::new(Translated::new(Framing::sse(), Box::new(events), operation, shown))

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use turnpike_llm::provider::{Operation, ProviderKind};
 
-use super::{Said, clients, said, shown, streamed, upstreams};
+use super::{Said, clients, said, shown_to, streamed, upstreams};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
@@ -14,7 +14,7 @@ proptest! {
         kind in proptest::sample::select(upstreams::KINDS),
         operation in proptest::sample::select(clients::OPERATIONS),
     ) {
-        let decoded = kind.adapter().unwrap().decode(operation, upstreams::whole(kind, &said), &shown()).unwrap();
+        let decoded = kind.adapter().unwrap().decode(operation, upstreams::whole(kind, &said), &shown_to(operation)).unwrap();
         let usage = decoded.usage.unwrap();
         prop_assert_eq!((usage.prompt, usage.completion), said.tokens);
         let answer = serde_json::from_slice(&decoded.body.to_bytes()).unwrap();

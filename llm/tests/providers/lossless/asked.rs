@@ -101,6 +101,7 @@ impl Talk {
         match operation {
             Operation::Messages => self.message(),
             Operation::Responses => self.response(),
+            Operation::GenerateContent => self.contents(),
             _ => self.chat(),
         }
     }
@@ -148,6 +149,27 @@ impl Talk {
             {"role": "user", "content": results}]);
         json!({"model": "m", "max_tokens": 64, "system": self.system, "messages": messages, "stop_sequences": [self.stop],
             "tools": [{"name": name, "description": description, "input_schema": self.schema()}], "brand_new": {"x": self.own}})
+    }
+
+    fn contents(&self) -> Value {
+        let [name, description, ..] = &self.tool;
+        let text = |text: &String| json!({"text": text});
+        let question: Vec<Value> = self.question.iter().map(text).collect();
+        let mut answer = vec![text(&self.answer)];
+        answer.extend(
+            self.calls().map(|(_, argument, _)| json!({"functionCall": {"name": name, "args": self.input(argument)}})),
+        );
+        // Without ids, as Google's own client sends them.
+        let results: Vec<Value> = self
+            .calls()
+            .map(|(_, _, result)| json!({"functionResponse": {"name": name, "response": {"result": result}}}))
+            .collect();
+        let contents = json!([{"role": "user", "parts": question}, {"role": "model", "parts": answer},
+            {"role": "user", "parts": results}, {"role": "user", "parts": [text(&self.more)]}]);
+        let function = json!({"name": name, "description": description, "parametersJsonSchema": self.schema()});
+        json!({"contents": contents, "systemInstruction": {"parts": [text(&self.system)]},
+            "tools": [{"functionDeclarations": [function]}], "generationConfig": {"stopSequences": [self.stop]},
+            "brand_new": {"x": self.own}})
     }
 
     fn response(&self) -> Value {

@@ -6,13 +6,15 @@ use turnpike_llm::provider::Operation;
 use super::{Said, events};
 
 /// The dialects of clients.
-pub(super) const OPERATIONS: &[Operation] = &[Operation::Chat, Operation::Messages, Operation::Responses];
+pub(super) const OPERATIONS: &[Operation] =
+    &[Operation::Chat, Operation::Messages, Operation::Responses, Operation::GenerateContent];
 
 /// A whole answer, read as its clients read it.
 pub(super) fn whole(operation: Operation, answer: &Value) -> Said {
     match operation {
         Operation::Messages => message(answer),
         Operation::Responses => response(answer),
+        Operation::GenerateContent => contents(std::slice::from_ref(answer)),
         _ => chat(answer),
     }
 }
@@ -31,6 +33,7 @@ pub(super) fn streamed(operation: Operation, stream: &str) -> Said {
             assert_eq!(deltas(&events, "response.reasoning_summary_text.delta"), said.thought);
             said
         }
+        Operation::GenerateContent => contents(&events),
         _ => chunks(&events),
     }
 }
@@ -137,6 +140,27 @@ fn gathered(events: &[Value]) -> Value {
         block["input"] = input.into();
     }
     json!({"content": content, "usage": usage})
+}
+
+/// Pieces of an answer of Gemini's, or all of it: clients read both in the same way.
+fn contents(pieces: &[Value]) -> Said {
+    let parts: Vec<&Value> =
+        pieces.iter().flat_map(|piece| list(&piece["candidates"][0]["content"]["parts"])).collect();
+    let text = |thought: bool| {
+        let of = parts.iter().filter(|part| part["thought"].as_bool().unwrap_or_default() == thought);
+        of.map(|part| string(&part["text"])).collect()
+    };
+    let calls = parts.iter().map(|part| &part["functionCall"]).filter(|call| call.is_object());
+    let last = pieces.last().unwrap();
+    assert!(last["candidates"][0]["finishReason"].is_string(), "{last}");
+    let (prompt, completion) = tokens(&last["usageMetadata"], "promptTokenCount", "candidatesTokenCount");
+    let thoughts = last["usageMetadata"]["thoughtsTokenCount"].as_u64().unwrap_or_default();
+    Said {
+        thought: text(true),
+        text: text(false),
+        calls: calls.map(|call| (string(&call["name"]), object(&call["args"]))).collect(),
+        tokens: (prompt, completion + thoughts),
+    }
 }
 
 fn response(answer: &Value) -> Said {

@@ -23,6 +23,8 @@ const REQUESTS: &[(Operation, ProviderKind)] = &[
     (Operation::Messages, ProviderKind::Anthropic),
     (Operation::Responses, ProviderKind::OpenAI),
     (Operation::Responses, ProviderKind::AzureOpenAI),
+    (Operation::GenerateContent, ProviderKind::Gemini),
+    (Operation::GenerateContent, ProviderKind::VertexAI),
 ];
 const ANSWERS: &[(Operation, ProviderKind)] = &[
     (Operation::Chat, ProviderKind::OpenAI),
@@ -34,6 +36,8 @@ const ANSWERS: &[(Operation, ProviderKind)] = &[
     (Operation::Messages, ProviderKind::Anthropic),
     (Operation::Responses, ProviderKind::OpenAI),
     (Operation::Responses, ProviderKind::AzureOpenAI),
+    (Operation::GenerateContent, ProviderKind::Gemini),
+    (Operation::GenerateContent, ProviderKind::VertexAI),
 ];
 
 /// The object with members that nobody knows beside its own.
@@ -108,8 +112,44 @@ fn responses_request() -> BoxedStrategy<Value> {
     }))
 }
 
+/// A content with members of which only Google knows what they are.
+fn said_by(role: &'static str) -> BoxedStrategy<Value> {
+    let blob = open(text().prop_map(|data| json!({"mimeType": "image/png", "data": data})));
+    let part = prop_oneof![
+        text().prop_map(|text| json!({"text": text, "thoughtSignature": "c2ln"})),
+        blob.prop_map(|blob| json!({"inlineData": blob})),
+        survival::value().prop_map(|args| json!({"functionCall": {"name": "f", "args": args}})),
+        text().prop_map(|data| json!({"brandNew": data})),
+    ];
+    open(list(open(part), 3).prop_map(move |parts| json!({"role": role, "parts": parts})))
+}
+
+fn contents_request() -> BoxedStrategy<Value> {
+    let tool =
+        survival::value().prop_map(|value| json!({"functionDeclarations": [{"name": "f", "parameters": value}]}));
+    let config = open(Just(json!({"maxOutputTokens": 5, "topK": 40.0, "candidateCount": 2})));
+    let whole = (list(said_by("user"), 3), list(open(tool), 2), said_by("system"), config);
+    open(whole.prop_map(|(contents, tools, system, config)| {
+        json!({"contents": contents, "tools": tools, "systemInstruction": system, "generationConfig": config,
+            "safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"}]})
+    }))
+}
+
+/// What an answer of Gemini's says, or a piece of one.
+fn contents_answer(finish: Option<&'static str>) -> BoxedStrategy<Value> {
+    let candidate =
+        said_by("model").prop_map(move |content| json!({"index": 0, "content": content, "finishReason": finish}));
+    let counts = (1..900_u64, 1..900_u64);
+    open((list(open(candidate), 2), counts).prop_map(|(candidates, (prompt, answer))| {
+        let usage =
+            json!({"promptTokenCount": prompt, "candidatesTokenCount": answer, "totalTokenCount": prompt + answer});
+        json!({"candidates": candidates, "modelVersion": "m", "responseId": "i", "usageMetadata": usage})
+    }))
+}
+
 fn request(operation: Operation) -> BoxedStrategy<Value> {
     match operation {
+        Operation::GenerateContent => contents_request(),
         Operation::Messages => message_request(),
         Operation::Responses => responses_request(),
         _ => chat_request(),
@@ -135,6 +175,9 @@ fn usage() -> BoxedStrategy<Value> {
 
 /// A whole answer.
 fn answer(operation: Operation) -> BoxedStrategy<Value> {
+    if operation == Operation::GenerateContent {
+        return contents_answer(Some("STOP"));
+    }
     let parts = match operation {
         Operation::Messages => list(part(MESSAGE_PARTS), 3).boxed(),
         Operation::Responses => list(part(ITEM_PARTS), 3).boxed(),
@@ -157,6 +200,15 @@ fn answer(operation: Operation) -> BoxedStrategy<Value> {
 
 /// The events of a streamed answer.
 fn stream(operation: Operation) -> BoxedStrategy<Vec<Value>> {
+    if operation == Operation::GenerateContent {
+        let whole = (vec(contents_answer(None), 0..4), contents_answer(Some("STOP")));
+        return whole
+            .prop_map(|(mut events, last)| {
+                events.push(last);
+                events
+            })
+            .boxed();
+    }
     let piece = match operation {
         Operation::Messages => {
             let delta = part(&[("text_delta", "text"), ("thinking_delta", "thinking"), ("brand_new", "data")]);
@@ -212,7 +264,7 @@ fn framed(operation: Operation, events: &[Value]) -> String {
 
 /// The same under the name that the client knows.
 fn renamed(mut value: Value) -> Value {
-    for place in ["/model", "/message/model", "/response/model"] {
+    for place in ["/model", "/message/model", "/response/model", "/modelVersion"] {
         if let Some(model) = value.pointer_mut(place) {
             *model = "shown".into();
         }
@@ -244,8 +296,9 @@ proptest! {
     fn answers((operation, kind, body) in of(ANSWERS, answer)) {
         let decoded = kind.adapter().unwrap().decode(operation, Bytes::from(body.to_string()), &shown()).unwrap();
         let usage = decoded.usage.unwrap();
-        prop_assert_eq!(Some(usage.prompt), body["usage"]["prompt_tokens"].as_u64());
-        prop_assert_eq!(Some(usage.completion), body["usage"]["completion_tokens"].as_u64());
+        let count = |places: [&str; 2]| places.iter().find_map(|place| body.pointer(place)?.as_u64());
+        prop_assert_eq!(Some(usage.prompt), count(["/usage/prompt_tokens", "/usageMetadata/promptTokenCount"]));
+        prop_assert_eq!(Some(usage.completion), count(["/usage/completion_tokens", "/usageMetadata/candidatesTokenCount"]));
         prop_assert_eq!(serde_json::from_slice::<Value>(&decoded.body.to_bytes()).unwrap(), renamed(body));
     }
 
