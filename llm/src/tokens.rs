@@ -41,7 +41,11 @@ pub fn prompt(model: &str, request: &Request) -> u64 {
         return inner.map_or(0, |inner| prompt(model, &inner));
     }
     let messages = ["messages", "contents"].iter().find_map(|name| request.member(name));
-    let messages = messages.map_or(0, |messages| messages_tokens(model, messages, u32::MAX));
+    let messages = messages.map_or(0, |messages| match messages.first() {
+        // One content of Gemini's, without a list around it.
+        Some(b'{') => texts_tokens(model, messages),
+        _ => messages_tokens(model, messages, u32::MAX),
+    });
     let instruction = ["systemInstruction", "system_instruction"].iter().find_map(|name| request.member(name));
     let messages = messages.saturating_add(instruction.map_or(0, |instruction| texts_tokens(model, instruction)));
     let tools = ["tools", "functions"].iter().filter_map(|name| request.member(name));

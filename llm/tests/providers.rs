@@ -6,6 +6,7 @@ mod providers {
     mod bedrock;
     mod capping;
     mod charges;
+    mod contents;
     mod failures;
     mod fixture;
     mod frames;

@@ -212,3 +212,23 @@ async fn a_changed_backend_has_no_answers_yet() {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn clients_of_gemini_are_answered_again_in_their_dialect() {
+    let stage = Stage::plain().await;
+    let path = |method: &str| format!("/v1beta/models/{MODEL}:{method}");
+    let body = json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]});
+    let first = stage.alice().post(&path("generateContent"), &body).await;
+    let second = stage.alice().post(&path("generateContent"), &body).await;
+    assert!(!is_hit(&first) && is_hit(&second), "{second:?}");
+    assert_eq!(second.json(), first.json());
+    // Streams are kept apart, and so are other settings.
+    let stream = path("streamGenerateContent?alt=sse");
+    let heard = stage.alice().stream(&stream, &body).await.rest().await;
+    let again = stage.alice().stream(&stream, &body).await.rest().await;
+    assert!(heard.clean && again.clean);
+    assert_eq!(again.events.len(), heard.events.len());
+    let other = with(body, "generationConfig", json!({"topP": 0.5}));
+    assert!(!is_hit(&stage.alice().post(&path("generateContent"), &other).await));
+    assert_eq!(stage.asked(), 3);
+}

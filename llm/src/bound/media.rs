@@ -325,14 +325,15 @@ impl Visitor for Media {
         match (self.section, depth, key) {
             (Section::Messages | Section::Input, 1, None) => self.messages = self.messages.saturating_add(1),
             (Section::Contents, ..) => return self.open_in_contents(key, depth),
-            (Section::Tools, 3, None) if self.is_contents => self.tools = self.tools.saturating_add(1),
+            // Google takes one thing without a list around it too.
+            (Section::Tools, 2 | 3, None) if self.is_contents => self.tools = self.tools.saturating_add(1),
             // Google's own tools bring what they find into the prompt.
-            (Section::Tools, ELEMENT, Some(key)) if self.is_contents => {
+            (Section::Tools, 1 | ELEMENT, Some(key)) if self.is_contents => {
                 self.refers |= !matches!(key, b"functionDeclarations" | b"function_declarations");
             }
             (Section::Tools, 1, None) if !self.is_contents => self.tools = self.tools.saturating_add(1),
             // An earlier answer's sound, by its id; what is no text among Gemini's instructions.
-            (Section::Messages, ELEMENT, Some(b"audio")) | (Section::Instruction, 3, Some(_)) => self.refers = true,
+            (Section::Messages, ELEMENT, Some(b"audio")) | (Section::Instruction, 2 | 3, Some(_)) => self.refers = true,
             // A part begins.
             (Section::Messages, 3 | 5, None) => self.settle(),
             (Section::Messages, PART, Some(b"source")) => {

@@ -8,7 +8,12 @@ use turnpike_llm::{
 };
 
 fn ask(operation: Operation, body: &Value, params: &CompiledParams) -> (Output, u64, Option<u64>) {
-    let request = Request::scan(body.to_string().into()).unwrap();
+    let body = body.to_string().into();
+    let request = match operation {
+        Operation::GenerateContent => Request::scan_contents(body, false),
+        _ => Request::scan(body),
+    };
+    let request = request.unwrap();
     let capabilities = Capabilities { max_output_tokens: Some(1000), ..Capabilities::default() };
     let call = Call { operation, model: "m", capabilities: &capabilities, params: Some(params) };
     (output_bound(&request, call), choices(&request, call), most_output(&request, call))
@@ -33,6 +38,16 @@ fn what_the_client_allows_times_the_choices() {
         (Operation::Completions, json!({"max_tokens": 5, "prompt": [1, 2, 3]}), Output::Asked(5), 1),
         (Operation::Completions, json!({"max_tokens": 5, "prompt": [[1], [2, 3]]}), Output::Asked(10), 2),
         (Operation::Embeddings, json!({"max_tokens": 5}), Output::Asked(0), 1),
+        (Operation::GenerateContent, json!({"contents": []}), Output::Absent, 1),
+        (Operation::GenerateContent, json!({"generationConfig": null}), Output::Absent, 1),
+        (
+            Operation::GenerateContent,
+            json!({"generationConfig": {"maxOutputTokens": "5", "candidateCount": 3}}),
+            Output::Asked(15),
+            3,
+        ),
+        (Operation::GenerateContent, json!({"generation_config": {"max_output_tokens": 5}}), Output::Asked(5), 1),
+        (Operation::GenerateContent, json!({"max_tokens": 5}), Output::Asked(5), 1),
     ] {
         let found = ask(operation, &body, &plain);
         assert_eq!((found.0, found.1), (output, choices), "{body}");

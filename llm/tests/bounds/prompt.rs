@@ -249,3 +249,40 @@ fn items_of_responses_are_bound_by_what_they_hold() {
     }
     assert_eq!(of(Operation::CountTokens, "m", Some(WINDOW), &chat(&json!("Hi"))), 0);
 }
+
+#[test]
+fn contents_are_read_as_messages_are() {
+    let bound = |body: &Value| {
+        let capabilities = Capabilities { context_window: Some(WINDOW), ..Capabilities::default() };
+        let operation = Operation::GenerateContent;
+        let call = Call { operation, model: "gemini-2.5-flash", capabilities: &capabilities, params: None };
+        let request = Request::scan_contents(body.to_string().into(), false).unwrap();
+        let bound = prompt_bound(&request, call);
+        assert!(prompt_exact(&request, call) <= bound, "{body}");
+        bound
+    };
+    let said = |part: Value| json!({"contents": [{"role": "user", "parts": [part]}]});
+    let text = said(json!({"text": "hi"}));
+    assert_eq!(bound(&text), text.to_string().len() as u64 + AROUND);
+    let blob = |kind: &str, size: usize| said(json!({"inlineData": {"mimeType": kind, "data": "A".repeat(size)}}));
+    let image = bound(&blob("image/png", 4));
+    assert_eq!(image, bound(&blob("image/png", 3 << 20)), "an image costs what it shows");
+    assert!(image > bound(&text));
+    assert!(bound(&blob("audio/wav", 80_000)) > bound(&blob("audio/wav", 8)));
+    // What cannot be told from here may fill the window.
+    for unknown in [
+        blob("application/pdf", 4),
+        blob("video/mp4", 4),
+        said(json!({"fileData": {"fileUri": "files/a"}})),
+        said(json!({"brandNew": "x"})),
+        json!({"contents": {"parts": {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}}}),
+        json!({"contents": [], "cachedContent": "cachedContents/a"}),
+        json!({"contents": [], "tools": [{"googleSearch": {}}]}),
+        json!({"contents": [], "tools": {"googleSearch": {}}}),
+        json!({"contents": [], "systemInstruction": {"parts": [{"fileData": {"fileUri": "files/a"}}]}}),
+    ] {
+        assert_eq!(bound(&unknown), WINDOW, "{unknown}");
+    }
+    let tools = json!({"contents": [], "tools": [{"functionDeclarations": [{"name": "f", "parameters": {}}]}]});
+    assert!(bound(&tools) < 2500, "functions are text");
+}

@@ -35,9 +35,8 @@ impl Media {
                 self.part = Part::Blob;
                 return;
             }
-            // What a tool gave.
-            (_, Some(b"inlineData" | b"inline_data")) => self.images = self.images.saturating_add(1),
-            (_, Some(b"fileData" | b"file_data")) => self.refers = true,
+            // What a tool gave, or a content that stands without a list around it.
+            (_, Some(b"inlineData" | b"inline_data" | b"fileData" | b"file_data")) => self.refers = true,
             (PART, Some(key)) => self.refers |= !is_text_of_contents(key),
             _ => {}
         }

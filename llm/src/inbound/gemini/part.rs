@@ -7,14 +7,14 @@ use super::signature::{self, Signature};
 use crate::{
     chat::{Block, Content, Role, Source, ToolCall, signature::of_google},
     error::EncodeError,
-    inbound::invalid,
+    inbound::{invalid, value},
     json,
 };
 
 /// Any part: it holds one of these, and what belongs to it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Part {
+struct Part {
     text: Option<String>,
     thought: Option<bool>,
     #[serde(alias = "thought_signature")]
@@ -66,8 +66,7 @@ struct Returned {
     id: Option<String>,
     name: String,
     response: Option<Box<RawValue>>,
-    #[serde(default)]
-    parts: Vec<Part>,
+    parts: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -107,16 +106,23 @@ impl Calls {
     }
 }
 
+/// The elements of a list; Google takes one element without a list around it too.
+pub(super) fn listed<'a>(param: &str, text: &'a [u8]) -> Result<Vec<&'a RawValue>, EncodeError> {
+    if text.first() == Some(&b'{') { Ok(vec![value(param, text)?]) } else { value(param, text) }
+}
+
 /// Reads the parts of one content.
 pub(super) fn read(
     param: &str,
     role: Role,
-    parts: Vec<Part>,
+    parts: Option<&RawValue>,
     calls: &mut Calls,
     blocks: &mut Vec<Block>,
 ) -> Result<(), EncodeError> {
-    for (at, part) in parts.into_iter().enumerate() {
-        part.add(&format!("{param}[{at}]"), role, calls, blocks)?;
+    let parts = parts.map(|parts| listed(param, parts.get().as_bytes())).transpose()?;
+    for (at, part) in parts.into_iter().flatten().enumerate() {
+        let param = format!("{param}[{at}]");
+        value::<Part>(&param, part.get().as_bytes())?.add(&param, role, calls, blocks)?;
     }
     Ok(())
 }
@@ -234,7 +240,7 @@ impl Returned {
         })?;
         let (text, failed) = response.map(|response| outcome(&response)).unwrap_or_default();
         let mut content = if text.is_empty() { Vec::new() } else { vec![Content::Text(text).into()] };
-        read(&format!("{param}.functionResponse.parts"), Role::User, parts, calls, &mut content)?;
+        read(&format!("{param}.functionResponse.parts"), Role::User, parts.as_deref(), calls, &mut content)?;
         Ok(Content::ToolResult { id, name: Some(name), content, failed })
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    part::{self, Calls, Part},
+    part::{self, Calls, listed},
     settings, tools,
 };
 use crate::{
@@ -82,10 +82,9 @@ fn contents(text: &[u8], chat: &mut Chat) -> Result<(), EncodeError> {
     #[derive(Deserialize)]
     struct Wire {
         role: Option<String>,
-        #[serde(default)]
-        parts: Vec<Part>,
+        parts: Option<Box<RawValue>>,
     }
-    let raw: Vec<&RawValue> = value("contents", text)?;
+    let raw = listed("contents", text)?;
     if raw.is_empty() {
         return Err(invalid("contents", &"it must hold at least one content"));
     }
@@ -101,7 +100,7 @@ fn contents(text: &[u8], chat: &mut Chat) -> Result<(), EncodeError> {
         // A streamed answer may come back as a content for each of its pieces.
         let continued = chat.turns.pop_if(|last| last.role == Role::Assistant && role == Role::Assistant);
         let mut turn = continued.unwrap_or(Turn { role, name: None, blocks: Vec::new() });
-        part::read(&format!("{param}.parts"), role, parts, &mut calls, &mut turn.blocks)?;
+        part::read(&format!("{param}.parts"), role, parts.as_deref(), &mut calls, &mut turn.blocks)?;
         chat.turns.push(turn);
     }
     Ok(())
@@ -113,6 +112,7 @@ fn instruction(text: &[u8], chat: &mut Chat) -> Result<(), EncodeError> {
     #[serde(untagged, expecting = "it must hold 'parts' of text only")]
     enum Wire {
         Content { parts: Vec<Said> },
+        One { parts: Said },
         Text(String),
     }
     #[derive(Deserialize)]
@@ -120,7 +120,7 @@ fn instruction(text: &[u8], chat: &mut Chat) -> Result<(), EncodeError> {
         text: String,
     }
     match value("systemInstruction", text)? {
-        Wire::Text(text) => chat.system.push(Content::Text(text).into()),
+        Wire::One { parts: Said { text } } | Wire::Text(text) => chat.system.push(Content::Text(text).into()),
         Wire::Content { parts } => {
             chat.system.extend(parts.into_iter().map(|said| Content::Text(said.text).into()));
         }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::schema;
+use super::{part::listed, schema};
 use crate::{
     chat::{Chat, Tool, ToolChoice},
     error::EncodeError,
@@ -45,7 +45,7 @@ struct Declaration {
 
 /// Reads `tools`.
 pub(super) fn read(text: &[u8], chat: &mut Chat) -> Result<(), EncodeError> {
-    let tools: Vec<&RawValue> = value("tools", text)?;
+    let tools = listed("tools", text)?;
     for (at, tool) in tools.into_iter().enumerate() {
         let param = format!("tools[{at}]");
         let tool = tool.get().as_bytes();
@@ -73,8 +73,9 @@ pub(super) fn read(text: &[u8], chat: &mut Chat) -> Result<(), EncodeError> {
 }
 
 fn declarations(param: &str, text: &[u8], chat: &mut Chat) -> Result<(), EncodeError> {
-    let all: Vec<Declaration> = value(param, text)?;
-    for Declaration { name, description, parameters, parameters_json_schema } in all {
+    for (at, raw) in listed(param, text)?.into_iter().enumerate() {
+        let Declaration { name, description, parameters, parameters_json_schema } =
+            value(&format!("{param}[{at}]"), raw.get().as_bytes())?;
         let plain = |raw: Box<RawValue>| raw_of(schema::plain(raw.get().as_bytes()));
         let parameters = parameters_json_schema.or_else(|| plain(parameters?));
         chat.tools.push(Tool::Function { name, description, parameters, strict: None, cache: None });
