@@ -21,6 +21,8 @@ use super::deliver;
 /// Between two comments, and before the first one. What is answered until then is answered as if nothing had been waited for.
 const EVERY: Duration = Duration::from_secs(15);
 const COMMENT: Bytes = Bytes::from_static(b": keepalive\n\n");
+/// Google's client takes a comment for an answer, and an empty line for nothing.
+const LINE: Bytes = Bytes::from_static(b"\n");
 
 /// An answer that may take long.
 pub type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
@@ -61,7 +63,8 @@ impl Body for Stream {
                     Poll::Ready(response) => this.state = State::of(response),
                     Poll::Pending => {
                         ready!(this.ticks.poll_tick(cx));
-                        return Poll::Ready(Some(Ok(Frame::data(COMMENT))));
+                        let nothing = if this.dialect == Dialect::Gemini { LINE } else { COMMENT };
+                        return Poll::Ready(Some(Ok(Frame::data(nothing))));
                     }
                 },
                 State::Answering(body) => return Pin::new(body).poll_frame(cx),
