@@ -18,7 +18,7 @@ mod unable;
 pub enum Error {
     /// No key in any of the four headers.
     #[error(
-        "No API key was given. Send it as `Authorization: Bearer <key>` (or x-api-key, api-key, x-litellm-api-key)."
+        "No API key was given. Send it as `Authorization: Bearer <key>` (or x-api-key, api-key, x-goog-api-key, x-litellm-api-key)."
     )]
     KeyMissing,
     /// The Authorization header is not `Bearer <key>`.

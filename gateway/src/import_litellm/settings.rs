@@ -293,7 +293,11 @@ pub(super) const GENERAL: &[Setting] = &[
     ("proxy_budget_rescheduler_min_time", Left, "windows start again by the clock"),
     ("proxy_budget_rescheduler_max_time", Left, "windows start again by the clock"),
     ("proxy_config_reload_interval_seconds", Left, "changes are served within a second"),
-    ("litellm_key_header_name", Left, "keys come in Authorization, x-api-key, api-key or x-litellm-api-key"),
+    (
+        "litellm_key_header_name",
+        Left,
+        "keys come in Authorization, x-api-key, api-key, x-goog-api-key or x-litellm-api-key",
+    ),
     ("user_header_name", Left, "end users come in the request's `user`"),
     ("user_header_mappings", Left, "end users come in the request's `user`"),
     ("use_x_forwarded_for", Left, "addresses of clients decide nothing here"),

@@ -37,6 +37,7 @@ impl Recorded {
                 r#"{"contents":[{"parts":[{"text":"Hi"}]}],"generationConfig":{"thinkingConfig":{"includeThoughts":true}}}"#
             }
             Dialect::Anthropic => r#"{"model":"m","max_tokens":99,"messages":[{"role":"user","content":"Hi"}]}"#,
+            Dialect::Responses => r#"{"model":"m","input":"Hi"}"#,
             Dialect::OpenAi => r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#,
         };
         let mut recall = Recall::default();
@@ -175,7 +176,7 @@ impl Recorded {
             for at in 0..body.len() {
                 for bad in [body.slice(..at), garbled(&body, at)] {
                     let _ = self.adapter().error(StatusCode::BAD_REQUEST, &HeaderMap::new(), &bad);
-                    let _ = self.adapter().decode(operation, bad, &self.shown(false));
+                    let _ = self.adapter().decode(operation, bad, &self.shown(operation, false));
                 }
             }
         }
@@ -319,4 +320,5 @@ clients! {
     contents_of_chat_completions: VLLM, "chat_completions", GenerateContent;
     contents_of_anthropic: Anthropic, "anthropic", GenerateContent;
     contents_of_bedrock: Bedrock, "bedrock", GenerateContent;
+    contents_of_openai_responses: OpenAI, "openai_responses", GenerateContent;
 }
