@@ -86,18 +86,19 @@ class Crashes:
         self.api.delete("Lease", self.release.namespace, f"{self.release.name}-operator")
 
     def until(self, done, what, steady=lambda: None, within=180):
-        """Crashes it after each write that is new since now until this is so, and looks each time that what must hold throughout
-        does. After which it died."""
+        """Crashes it after each write that is new since the last of these calls until this is so, and looks each time that what must
+        hold throughout does. After which it died."""
         died, end = [], time.monotonic() + within
-        with self.lock:
-            self.seen = set()
-            # One with a write held up already dies first.
-            if not self.life.due.is_set():
-                self.life.last = None
         while not done():
             assert time.monotonic() < end, f"not within {within} s: {what}; it died after {died}"
             if self.life.due.wait(0.1):
                 died.append(self.life.last)
                 self.crash()
                 steady()
+        # Already now: what is changed next is written as soon as the test has changed it, before it waits for that.
+        with self.lock:
+            self.seen = set()
+            # One with a write held up dies next time.
+            if not self.life.due.is_set():
+                self.life.last = None
         return died
