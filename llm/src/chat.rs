@@ -23,7 +23,7 @@ pub(crate) use answer::{Answer, Choice, Delta, Event, Finish, FinishReason};
 pub(crate) use name::fitting;
 pub use recall::Recall;
 pub(crate) use recall::{FORMAT_TOOL, Restoring};
-pub(crate) use support::Support;
+pub(crate) use support::{Support, demanded};
 
 /// A request, without the model's name.
 #[derive(Clone, Debug, Default)]

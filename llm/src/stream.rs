@@ -17,6 +17,7 @@ mod translated;
 
 pub(crate) use framing::Framing;
 pub use openai::OpenAiStream;
+pub(crate) use openai::{one_line, write_data};
 pub(crate) use output::Output;
 pub(crate) use phase::Phase;
 pub(crate) use responses::ResponsesStream;

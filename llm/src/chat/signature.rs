@@ -59,8 +59,12 @@ pub(crate) fn id_of(call: &ToolCall) -> Cow<'_, str> {
 /// The id alone, and the signature in standard base64.
 fn out_of_id(id: &str) -> Option<(&str, String)> {
     let (id, plain) = id.split_once(IN_ID)?;
-    let mut signature: String = plain
-        .trim_end_matches('=')
+    Some((id, standard(plain.trim_end_matches('='))))
+}
+
+/// base64 in the standard alphabet: ids have the one for URLs, which Google's own client writes as well.
+pub(crate) fn standard(text: &str) -> String {
+    let mut out: String = text
         .chars()
         .map(|c| match c {
             '-' => '+',
@@ -68,10 +72,10 @@ fn out_of_id(id: &str) -> Option<(&str, String)> {
             c => c,
         })
         .collect();
-    while !signature.len().is_multiple_of(4) {
-        signature.push('=');
+    while !out.len().is_multiple_of(4) {
+        out.push('=');
     }
-    Some((id, signature))
+    out
 }
 
 /// A signature for a thinking block that clients return.

@@ -55,3 +55,9 @@ impl<'a> Support<'a> {
         }
     }
 }
+
+/// Takes a demand of the client's out, for an adapter that can say it.
+pub(crate) fn demanded(demands: &mut Vec<(&'static str, Box<RawValue>)>, name: &str) -> Option<Box<RawValue>> {
+    let at = demands.iter().position(|(demand, _)| *demand == name)?;
+    Some(demands.swap_remove(at).1)
+}

@@ -321,13 +321,17 @@ fn is_object(value: &[u8]) -> bool {
 }
 
 /// An event with this JSON, on one line: a line feed in JSON text is white space.
-pub(super) fn write_data(out: &mut Output, text: &[u8]) {
-    let line = if memchr::memchr2(b'\n', b'\r', text).is_some() {
+pub(crate) fn write_data(out: &mut Output, text: &[u8]) {
+    out.write(b"data: ");
+    out.write(&one_line(text));
+    out.write(b"\n\n");
+}
+
+/// JSON without line ends.
+pub(crate) fn one_line(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr2(b'\n', b'\r', text).is_some() {
         Cow::Owned(text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect())
     } else {
         Cow::Borrowed(text)
-    };
-    out.write(b"data: ");
-    out.write(&line);
-    out.write(b"\n\n");
+    }
 }

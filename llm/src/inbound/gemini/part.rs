@@ -5,7 +5,10 @@ use serde_json::value::RawValue;
 
 use super::signature::{self, Signature};
 use crate::{
-    chat::{Block, Content, Role, Source, ToolCall, signature::of_google},
+    chat::{
+        Block, Content, Role, Source, ToolCall,
+        signature::{of_google, standard},
+    },
     error::EncodeError,
     inbound::{invalid, value},
     json,
@@ -168,7 +171,7 @@ impl Part {
                 let why = "its data must be base64 of a text in UTF-8";
                 return text.map(Content::Text).map(Some).ok_or_else(|| invalid(&format!("{param}.inlineData"), &why));
             }
-            let source = Source::Inline { data: signature::standard(&data), media_type: mime_type.clone() };
+            let source = Source::Inline { data: standard(&data), media_type: mime_type.clone() };
             return Ok(Some(medium(&mime_type, source, display_name)));
         }
         let Some(FileData { mime_type, file_uri, display_name }) = self.file_data.take() else { return Ok(None) };

@@ -8,7 +8,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use crate::chat::signature::{marked, of_google};
+use crate::chat::signature::{marked, of_google, standard};
 
 /// Begins what is not Google's. Its length is a multiple of three, so that base64 of it is always the same.
 const MARK: &str = "turnpike:";
@@ -58,22 +58,6 @@ pub(super) fn read(text: &str) -> Signature {
         Some(rest) if rest.starts_with(SIGNED) => Signature::Signed(rest.split_at(1).1.to_owned()),
         _ => Signature::Signed(marked(&text)),
     }
-}
-
-/// base64 in the standard alphabet: Google's own client writes the one for URLs.
-pub(super) fn standard(text: &str) -> String {
-    let mut out: String = text
-        .chars()
-        .map(|c| match c {
-            '-' => '+',
-            '_' => '/',
-            c => c,
-        })
-        .collect();
-    while !out.len().is_multiple_of(4) {
-        out.push('=');
-    }
-    out
 }
 
 /// The bytes of base64 in any alphabet.

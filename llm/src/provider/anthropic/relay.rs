@@ -9,7 +9,7 @@ use crate::{
     provider::Shown,
     response::bad_answer,
     sse::{Event, Splitter},
-    stream::{CostFn, Output, Phase, StreamDecoder, Tape, so_far},
+    stream::{CostFn, Output, Phase, StreamDecoder, Tape, one_line, so_far},
     usage::Usage,
 };
 
@@ -132,11 +132,8 @@ impl Relay {
             return Ok(());
         }
         self.kept = false;
-        // Line feeds in JSON text are white space.
-        let line: Vec<u8> =
-            renamed.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
         out.write(b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":");
-        out.write(&line);
+        out.write(&one_line(&renamed));
         out.write(b"}\n\n");
         Ok(())
     }

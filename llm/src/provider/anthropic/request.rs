@@ -13,7 +13,7 @@ use super::{
     tools::{self, Choice, Notes, OutputFormat, Tool, Tools},
 };
 use crate::{
-    chat::{Chat, Content, Format, Sampling, Support},
+    chat::{Chat, Content, Format, Sampling, Support, demanded},
     error::EncodeError,
     inbound::value,
     json,
@@ -95,7 +95,7 @@ pub(crate) fn write(mut chat: Chat, hosted: Option<&'static str>, target: &Targe
         chat.system.push(Content::Text(JSON_ONLY.to_owned()).into());
     }
     let others = std::mem::take(&mut chat.others);
-    let search = ["web_search_options", "tools.googleSearch"].iter().find_map(|name| take(&mut chat.demands, name));
+    let search = ["web_search_options", "tools.googleSearch"].iter().find_map(|name| demanded(&mut chat.demands, name));
     support.rest(&chat.demands)?;
     let plan = Plan::of(&chat, target, support)?;
     let mut tools = Tools::of(&chat, model, &plan, &mut notes)?;
@@ -125,12 +125,6 @@ pub(crate) fn write(mut chat: Chat, hosted: Option<&'static str>, target: &Targe
     // These types cannot fail to serialise: no maps with other keys than strings, no numbers that are none.
     let body = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());
     Ok(Written { body: with_others(&body, others, &mut notes.betas)?, notes })
-}
-
-/// Takes a demand out.
-fn take(demands: &mut Vec<(&'static str, Box<RawValue>)>, name: &str) -> Option<Box<RawValue>> {
-    let at = demands.iter().position(|(demand, _)| *demand == name)?;
-    Some(demands.swap_remove(at).1)
 }
 
 /// How tokens are drawn, as far as this can be said.

@@ -9,7 +9,7 @@ use crate::{
     provider::Shown,
     response::bad_answer,
     sse::{Event, Splitter},
-    stream::{CostFn, Output, Phase, StreamDecoder, Tape, so_far},
+    stream::{CostFn, Output, Phase, StreamDecoder, Tape, so_far, write_data},
     usage::Usage,
 };
 
@@ -124,12 +124,7 @@ impl Relay {
         }
         self.kept = false;
         let renamed = own::with_model(&Bytes::copy_from_slice(data), &members, &self.shown).to_bytes();
-        // Line feeds in JSON text are white space.
-        let line: Vec<u8> =
-            renamed.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
-        out.write(b"data: ");
-        out.write(&line);
-        out.write(b"\n\n");
+        write_data(out, &renamed);
         Ok(())
     }
 }

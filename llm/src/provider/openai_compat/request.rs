@@ -6,7 +6,7 @@ use serde_json::{Number, value::RawValue};
 
 use super::messages::{self, Message};
 use crate::{
-    chat::{Chat, Effort, Format, Reasoning, Support, Tool, ToolChoice},
+    chat::{Chat, Effort, Format, Reasoning, Support, Tool, ToolChoice, demanded},
     error::EncodeError,
     inbound::invalid,
     provider::{
@@ -117,8 +117,7 @@ pub(super) fn write(
     target: &Target<'_>,
 ) -> Result<Request, EncodeError> {
     let support = Support::new(quirks.name, target);
-    let demanded = chat.demands.iter().position(|(name, _)| *name == "verbosity");
-    let verbosity = demanded.map(|at| chat.demands.swap_remove(at).1);
+    let verbosity = demanded(&mut chat.demands, "verbosity");
     support.rest(&chat.demands)?;
     let tools = tools(chat, support)?;
     let is_newer = quirks.output_limit == crate::provider::quirks::NEWER_LIMIT;

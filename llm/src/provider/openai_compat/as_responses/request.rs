@@ -7,7 +7,7 @@ use serde_json::{Number, value::RawValue};
 
 use super::input::{self, Item};
 use crate::{
-    chat::{Chat, Format, Support, Tool, ToolChoice},
+    chat::{Chat, Format, Support, Tool, ToolChoice, demanded},
     error::EncodeError,
     provider::{Encoded, Operation, Target, quirks::Quirks, wire},
     request::Request,
@@ -117,8 +117,7 @@ pub(super) fn write(
     target: &Target<'_>,
 ) -> Result<Encoded, EncodeError> {
     let support = Support::new(quirks.name, target);
-    let demanded = chat.demands.iter().position(|(name, _)| *name == "verbosity");
-    let verbosity = demanded.map(|at| chat.demands.swap_remove(at).1);
+    let verbosity = demanded(&mut chat.demands, "verbosity");
     let sampling = &chat.sampling;
     support.lacks("n", sampling.n.is_some_and(|n| n != 1))?;
     support.lacks("seed", sampling.seed.is_some())?;
