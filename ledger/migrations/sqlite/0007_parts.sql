@@ -15,3 +15,6 @@ CREATE INDEX ledger_part_ends ON ledger_part (ends);
 
 -- Of accounts that are gone: their numbers may come again.
 DELETE FROM ledger_quarter WHERE NOT EXISTS (SELECT 1 FROM ledger_account WHERE key = account);
+
+-- Whoever tidies up looks for the old ones, of which there are few.
+CREATE INDEX ledger_quarter_quarter ON ledger_quarter (quarter);
