@@ -43,7 +43,6 @@ generate: ## Rewrite generated files: the CRDs, the operator's rights, the price
 	scripts/chart-generate.sh
 
 bench: ## Measure the gateway against nginx and write docs/performance.md (ARGS=--quick: under a minute)
-	@scripts/prerequisites.sh bench
 	@bench/run $(ARGS)
 
 clean: ## Remove build output and test environments (not the data folder)

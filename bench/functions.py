@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes gateway/functions.txt: the names of all functions that run while a gateway starts and serves the bench's requests.
 
-Run by `bench/run functions BENCH GATEWAY` after the gateway's code has changed much. Needs valgrind, whose callgrind counts
-the instructions of each function. Functions that take most come first, so that they share pages of memory.
+Run by `bench/run functions` after the gateway's code has changed much, with the bench and gateways that were built in different
+ways, as each has functions that another one has inlined. Needs valgrind, whose callgrind counts the instructions of each
+function. Functions that take most come first, so that they share pages of memory.
 """
 
 import collections
@@ -20,8 +21,18 @@ HEAD = """# Functions that run when a gateway starts and serves, in the order in
 
 
 def main():
+    """Runs the bench once with each gateway."""
+    bench, *gateways = map(Path, sys.argv[1:])
+    instructions = collections.Counter()
+    for gateway in gateways:
+        instructions |= measured(bench, gateway)
+    names = sorted(instructions, key=lambda name: (-len(str(instructions[name])), name))
+    NAMES.write_text(HEAD + "".join(f"{name}\n" for name in names))
+    print(f"{NAMES.name}: {len(names)} names")
+
+
+def measured(bench, gateway):
     """Runs the bench once with the gateway under callgrind."""
-    bench, gateway = map(Path, sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
         counts = Path(folder, "counts")
         wrapper = Path(folder, "gateway")
@@ -30,10 +41,7 @@ def main():
         wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
         subprocess.run([bench, "compare", "--gateway", wrapper, "--rounds", "1", "--seconds", "2"], check=True, timeout=600)
         defined = subprocess.run(["nm", "--defined-only", "--format=just-symbols", gateway], check=True, capture_output=True, text=True).stdout
-        instructions = counted(counts.read_text(), set(defined.split()))
-    names = sorted(instructions, key=lambda name: (-len(str(instructions[name])), name))
-    NAMES.write_text(HEAD + "".join(f"{name}\n" for name in names))
-    print(f"{NAMES.name}: {len(names)} names")
+        return counted(counts.read_text(), set(defined.split()))
 
 
 def counted(text, defined):

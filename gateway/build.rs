@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut text = String::from("SECTIONS { .text.served : {\n");
     for name in fs::read_to_string(NAMES)?.lines().filter(|line| !line.starts_with('#')) {
-        writeln!(text, "*(.text.{name} .text.unlikely.{name})")?;
+        writeln!(text, "*(.text.{name} .text.hot.{name} .text.unlikely.{name})")?;
     }
     text.push_str("} }\nINSERT BEFORE .text;\n");
     // Beside what is built, as that may outlive this checkout.

@@ -21,7 +21,7 @@ build() {
     off=(LLAVA_BUILD GGML_NATIVE GGML_SSE42 GGML_AVX GGML_AVX2 GGML_BMI2 GGML_FMA GGML_F16C
         GGML_LLAMAFILE GGML_CPU_REPACK GGML_OPENMP GGML_CCACHE GGML_CUDA LLAMA_OPENSSL
         LLAMA_TOOLS_INSTALL)
-    on=(-DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE=-O2 -DCMAKE_CXX_FLAGS_RELEASE=-O1
+    on=(-DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE=-O2 -DCMAKE_CXX_FLAGS_RELEASE=-O0
         "-DCMAKE_PROJECT_llama.cpp_INCLUDE=$folder/no-common.cmake")
     CMAKE_GENERATOR=Ninja CMAKE_ARGS="$(printf -- '-D%s=OFF ' "${off[@]}")${on[*]}" \
         timeout 1800 python3 -m pip wheel --quiet --disable-pip-version-check --no-deps \

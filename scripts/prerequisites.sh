@@ -24,6 +24,13 @@ rust() {
     debian make make
 }
 
+# For bench/release: of the same LLVM as the compiler's, from its own toolchain or from Debian.
+profiling() {
+    local llvm
+    llvm="$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')"
+    compgen -G "$(rustc --print sysroot)/lib/rustlib/*/bin/llvm-profdata" >/dev/null || debian "llvm-profdata-$llvm" "llvm-$llvm"
+}
+
 golang() {
     tool go "Go $(sed -n 's/^go //p' "$ROOT/e2e/cluster/kubebox/go.mod") or later (https://go.dev/dl)"
 }
@@ -88,6 +95,7 @@ test)
 bench)
     rust
     debian nginx nginx-light
+    profiling
     ;;
 cluster)
     rust

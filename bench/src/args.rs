@@ -30,6 +30,8 @@ pub enum Command {
     Compare(CompareOptions),
     /// Load a gateway in front of three upstreams, one of which fails, and write what clients saw of it.
     Resilience(ResilienceOptions),
+    /// Have a gateway that was built to count do everything that a profile-guided build should know of.
+    Train(TrainOptions),
 }
 
 /// Options of `upstream`.
@@ -120,6 +122,20 @@ pub struct ResilienceOptions {
     /// Write the table between the markers of this file.
     #[arg(long)]
     pub document: Option<PathBuf>,
+}
+
+/// Options of `train`.
+#[derive(ClapArgs, Debug)]
+pub struct TrainOptions {
+    /// The gateway's binary, built with `-Cprofile-generate`.
+    #[arg(long)]
+    pub gateway: PathBuf,
+    /// Seconds of each load.
+    #[arg(long, default_value_t = 4.0)]
+    pub seconds: f64,
+    /// How often each dialect of clients asks each provider.
+    #[arg(long, default_value_t = 50)]
+    pub requests: u32,
 }
 
 impl LoadOptions {

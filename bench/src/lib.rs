@@ -16,5 +16,6 @@ pub mod load;
 pub mod process;
 pub mod resilience;
 pub mod script;
+pub mod train;
 pub mod upstream;
 pub mod wire;

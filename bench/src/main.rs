@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use turnpike_bench::{
     args::{Args, Command},
-    compare, load, resilience, upstream,
+    compare, load, resilience, train, upstream,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -17,6 +17,7 @@ async fn main() -> ExitCode {
                 Command::Load(options) => load::print(&options.plan()?).await,
                 Command::Compare(options) => compare::run(&options).await,
                 Command::Resilience(options) => resilience::print(&options).await,
+                Command::Train(options) => train::run(&options).await,
             }
         })
         .await;

@@ -24,10 +24,11 @@ def test_the_compiler_is_the_one_that_the_workspace_wants():
 
 def test_what_is_built_is_what_is_copied_and_there_is_such_a_program():
     (build,) = of("RUN")
-    packages = re.findall(r"-p (\S+)", build)
-    assert "--locked" in build.split()
+    (command,) = [words for words in map(str.split, build.split("&&")) if words[0] == "bench/release"]
+    program, folder, *packages = command
     assert packages == ["turnpike-gateway", "turnpike-operator"]
-    copied = [word.rsplit("/", 1)[1] for word in of("COPY")[-1].split() if word.startswith("/src/target/release/")]
+    assert (render.ROOT / program).exists() and not is_ignored(render.ROOT / program)
+    copied = [word.removeprefix(f"{folder}/") for word in of("COPY")[-1].split() if word.startswith(f"{folder}/")]
     assert copied == packages
     for package in packages:
         folder = render.ROOT / package.removeprefix("turnpike-")

@@ -1,6 +1,5 @@
 //! One of three backends fails under load, and clients that never try again hardly notice: fewer requests than
 //! `turnpike-bench resilience` sends, of the same kinds.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{path::Path, time::Duration};
 
