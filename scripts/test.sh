@@ -29,8 +29,10 @@ suite() {
 ahead() {
     wanted() { grep -qE " ($1) " <<<" ${suites[*]} "; }
     chrt --idle --pid 0 "$BASHPID"
-    ! wanted 'engine' || scripts/engine-wheel.sh "$llama" || true
     ! wanted 'chart|crds|cluster|e2e' || scripts/cluster-tools.sh || true
+    ! wanted 'sdk' || scripts/python-env.sh tests/sdk/python/requirements.txt || true
+    ! wanted 'litellm' || scripts/python-env.sh tests/sdk/litellm/requirements.txt || true
+    ! wanted 'engine' || scripts/engine-wheel.sh "$llama" || true
     ! wanted 'e2e' || scripts/llama-server.sh "$llama" || true
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 # cargo test, once per test binary
 CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
-# pytest's last line: "== 1 failed, 2 passed, 1 error in 3.21s =="
+# pytest's last line, once per run: "== 1 failed, 2 passed, 1 error in 3.21s =="
 PYTEST = re.compile(r"^=* ?((?:\d+ \w+(?:, )?)+) in [\d.]+s(?: \([\d:]+\))? ?=*$", re.M)
 # node --test with the spec reporter
 NODE = re.compile(r"^ℹ (pass|fail|cancelled) (\d+)$", re.M)
@@ -21,9 +21,9 @@ def counts(text):
     if found := CARGO.findall(text):
         return sum(int(one[0]) for one in found), sum(int(one[1]) for one in found)
     if found := PYTEST.findall(text):
-        words = dict(reversed(one.split()) for one in found[-1].split(", "))
-        failed = sum(int(words.get(name, 0)) for name in ("failed", "error", "errors"))
-        return int(words.get("passed", 0)), failed
+        words = [one.split() for line in found for one in line.split(", ")]
+        passed = sum(int(count) for count, word in words if word == "passed")
+        return passed, sum(int(count) for count, word in words if word in ("failed", "error", "errors"))
     if found := dict(NODE.findall(text)):
         return int(found["pass"]), int(found["fail"]) + int(found.get("cancelled", 0))
     return None

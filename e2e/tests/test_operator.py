@@ -2,7 +2,6 @@
 
 import collections
 import os
-import secrets
 import signal
 import time
 
@@ -10,7 +9,7 @@ import pytest
 
 import kube
 from audit import OWN_CLUSTER, account, requests
-from objects import generated, key, mock, of_instance, secret
+from objects import generated, key, mock, of_instance
 from release import OPERATORS, Release, is_ready, operator_process, programmed
 
 LEASE = "turnpike-operator"
@@ -112,27 +111,6 @@ def test_at_rest_nothing_is_written_but_the_lease(api, release, namespace, value
     assert 14 <= sum(writes.values()) <= 16, writes
     reads = sum(count for request, count in seen.items() if request[3] in ("get", "list"))
     assert reads <= 15, seen
-
-
-@pytest.mark.skipif(not OWN_CLUSTER, reason="needs the apiserver's audit log")
-def test_nothing_that_the_operator_asks_is_refused(api, release, namespace, value):
-    api.apply(secret(namespace, "upstream", **{"api-key": "x"}), mock(namespace, "m"), key(namespace, "k", value),
-              generated(namespace, "g"))
-    kube.eventually(lambda: programmed(api, "VirtualKey", namespace, "g"), "g is programmed")
-    api.merge("VirtualKey", namespace, "g", {"metadata": {"annotations": {"turnpike.dev/rotate": secrets.token_hex(4)}}})
-    kube.eventually(lambda: "turnpike.dev/rotate-handled" in api.get("Secret", namespace, "g-key")["metadata"]["annotations"],
-                    "g is rotated")
-    for name in ("k", "g"):
-        api.delete("VirtualKey", namespace, name)
-    for name in ("k", "g"):
-        kube.eventually(lambda: api.find("VirtualKey", namespace, name) is None, f"{name} is gone", within=60)
-    asked, _ = requests(release)
-    assert asked, "the audit log has the operator's requests"
-    refused = {request for request, status in asked if status in (401, 403)}
-    # In a namespace that is being deleted nothing may be created: not for want of rights.
-    ending = {item["metadata"]["name"] for item in api.list("Namespace") if "deletionTimestamp" in item["metadata"]}
-    living = {item["metadata"]["name"] for item in api.list("Namespace")} - ending | {""}
-    assert not {request for request in refused if request[2] in living}
 
 
 def test_listed_namespaces_take_no_rights_elsewhere(api, release, namespace, value):

@@ -1,4 +1,4 @@
-"""The operator's rights: none is refused that it asks for (test_operator.py), and none is granted that nothing uses.
+"""The operator's rights: none is refused that it asks for (test_refusals.py), and none is granted that nothing uses.
 
 One test does everything that takes a right which a start of the operator does not take, so that it holds by itself.
 """
